@@ -1,0 +1,5 @@
+"""`python -m mscprotocol` is the command `mscprotocol`."""
+
+from mscprotocol.cli import main
+
+main()

@@ -1,0 +1,207 @@
+"""assess(record, protocol, at) -> Assessment: the one pure function that every door calls."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from functools import lru_cache
+
+from mscprotocol import reporting
+from mscprotocol.answer import Assessment, GateResult
+from mscprotocol.case import Case, Judgement, Request
+from mscprotocol.criteria import judge_criteria
+from mscprotocol.deterioration import find_signals, summarise
+from mscprotocol.engine import Engine
+from mscprotocol.errors import DataError
+from mscprotocol.findings import Findings
+from mscprotocol.fingerprint import hash_input, hash_trace
+from mscprotocol.inference import Conclusions, conclude, decide
+from mscprotocol.knowledge import KnowledgeBase, Stage, Trend
+from mscprotocol.needs import find_needs
+from mscprotocol.record import PatientRecord
+from mscprotocol.rulebook import DOSE_STATUS, GATE, OUTLOOK, VERDICT, Rulebook
+from mscprotocol.rulesets import UNKNOWN
+from mscprotocol.schedule import course_state
+from mscprotocol.scores import Scores
+from mscprotocol.treatment import plan_treatment
+from mscprotocol.truth import Truth
+
+_TALLY = ("none", "one", "many")
+
+
+@lru_cache(maxsize=1)
+def shared_engine() -> Engine:
+    """The engine of this process: durable-rules compiles rulesets once and never forgets them."""
+    return Engine()
+
+
+def assess(record: PatientRecord, book: Rulebook, request: Request, engine: Engine | None = None) -> Assessment:
+    """Assess one record by one protocol at one instant.
+
+    Raises DataError `deceased` for a patient who had died by then. Pure: the same record, rules and request give the
+    same answer, whatever was assessed before.
+    """
+    refuse_deceased(record, request.at)
+    case = _conclude_case(record, book, request, engine or shared_engine())
+    plan = plan_treatment(case)
+    answer = Assessment(
+        verdict=case.verdict,
+        stage=request.stage,
+        outlook=case.outlook,
+        patient=reporting.report_patient(record),
+        protocol=reporting.report_protocol(book.protocol),
+        at=request.at.isoformat(),
+        **reporting.report_validity(case),
+        criteria=reporting.report_criteria(case),
+        severity=reporting.report_severity(case),
+        complications={name: case.conclusions.of(name) for name in ("ards", "sepsis", "septic_shock")},
+        scores=reporting.report_scores(case),
+        coagulopathy=reporting.report_tier(case),
+        timing=reporting.report_timing(case),
+        dose=plan.dose,
+        schedule=plan.schedule,
+        gate=case.gate,
+        needed=find_needs(case, engine or shared_engine()),
+        warnings=reporting.report_warnings(case),
+        data_quality=reporting.report_quality(case),
+        trace=reporting.report_trace(case),
+        rulebase=reporting.report_rulebase(book.knowledge),
+        input_sha256=hash_input(record),
+        trace_sha256=hash_trace(case),
+    )
+    return answer
+
+
+def refuse_deceased(record: PatientRecord, at: datetime) -> None:
+    """Raise the data error `deceased` for a patient who had died by `at`; a later death is not yet known."""
+    patient = record.patient
+    if patient.died is not None:
+        if not patient.died.is_after(at):
+            raise DataError("deceased", f"Patient/{patient.id} had died before the time of the evaluation")
+    elif patient.deceased:
+        raise DataError("deceased", f"Patient/{patient.id} is recorded as deceased")
+
+
+def _conclude_case(record: PatientRecord, book: Rulebook, request: Request, engine: Engine) -> Case:
+    knowledge = book.knowledge
+    findings = Findings(record, knowledge, request.at, request.stage)
+    scores = Scores(findings)
+    signals = find_signals(
+        _trend_of(knowledge), findings, lambda at: _scores_at(record, knowledge, at, request.stage, scores)
+    )
+    conclusions = conclude(book, findings, scores, engine, {book.protocol.trend: summarise(signals)})
+    judgements = judge_criteria(book, conclusions, findings, signals, request)
+    verdict = decide(
+        conclusions,
+        engine,
+        VERDICT,
+        {"violated": _tally(judgements, "violated"), "open": _tally(judgements, "open")},
+    )
+    outlook = _conclude_outlook(conclusions, engine, judgements, verdict)
+    dose_status = decide(
+        conclusions,
+        engine,
+        DOSE_STATUS,
+        {"verdict": verdict, "tier": _tier(conclusions, book), "weight": _weight(findings, book)},
+    )
+    gate = _conclude_gate(conclusions, engine, book, judgements, findings, request)
+    return Case(
+        record,
+        book,
+        request,
+        findings,
+        scores,
+        signals,
+        conclusions,
+        judgements,
+        verdict,
+        outlook,
+        dose_status,
+        gate,
+    )
+
+
+def _trend_of(knowledge: KnowledgeBase) -> Trend:
+    return next(one for one in knowledge.definitions.values() if isinstance(one, Trend))
+
+
+def _scores_at(record: PatientRecord, knowledge: KnowledgeBase, at: datetime, stage: Stage, now: Scores) -> Scores:
+    return now if at == now.findings.at else Scores(Findings(record, knowledge, at, stage))
+
+
+def _tally(judgements: Sequence[Judgement], kind: str) -> str:
+    count = sum(getattr(one, f"is_{kind}") for one in judgements if one.is_mandatory)
+    return _TALLY[min(count, 2)]
+
+
+def _tier(conclusions: Conclusions, book: Rulebook) -> str:
+    token = conclusions.of(book.protocol.tier)
+    return UNKNOWN if token.startswith("at_least:") or token == "unclassified" else token
+
+
+def _weight(findings: Findings, book: Rulebook) -> str:
+    name = "weight" if book.protocol.dose.weight_basis == "actual" else "predicted_body_weight"
+    chosen = findings.select(name).chosen
+    return "known" if chosen is not None and chosen.value is not None and chosen.value.exact else UNKNOWN
+
+
+def _conclude_outlook(
+    conclusions: Conclusions, engine: Engine, judgements: Sequence[Judgement], verdict: str
+) -> str | None:
+    still_open = [one for one in judgements if one.is_mandatory and one.is_open]
+    stuck = sum(not one.is_closable_at_bedside for one in still_open)
+    indication = next((one for one in judgements if one.criterion.role == "inclusion"), None)
+    has_evidence = indication is None or bool(indication.evidence) or not indication.is_open
+    outlook = decide(
+        conclusions,
+        engine,
+        OUTLOOK,
+        {
+            "verdict": verdict,
+            "indication": "evidence" if has_evidence else "none",
+            "open_not_attestable": _TALLY[min(stuck, 2)],
+        },
+    )
+    return None if outlook == "settled" else outlook
+
+
+def _conclude_gate(
+    conclusions: Conclusions,
+    engine: Engine,
+    book: Rulebook,
+    judgements: Sequence[Judgement],
+    findings: Findings,
+    request: Request,
+) -> GateResult | None:
+    if request.stage != "infusion":
+        return None
+    given = [
+        one.time.earliest for one in findings.series.record.infusions if one.time and not one.time.is_after(request.at)
+    ]
+    exclusions = [one for one in judgements if one.criterion.role == "exclusion"]
+    others = [one for one in judgements if one.criterion.role != "exclusion"]
+    course = course_state(book.protocol.schedule, given, request.at)
+    tokens = {
+        "excluded": _TALLY[min(sum(one.is_violated for one in exclusions), 2)],
+        "tier": _tier(conclusions, book),
+        "violated": _TALLY[min(sum(one.is_violated for one in others), 2)],
+        "open": _TALLY[min(sum(one.is_open for one in judgements), 2)],
+        "course": course,
+        "stop_event": _event(findings, "infusion_reaction", "embolic_event") if given else Truth.NOT_MET.value,
+        "improved": _event(findings, "marked_improvement") if given else Truth.NOT_MET.value,
+    }
+    decision = decide(conclusions, engine, GATE, tokens)
+    because = [f"{one.id}: {one.status}" for one in judgements if one.is_violated or one.is_open]
+    because += [
+        f"{name.replace('_', ' ')}: {tokens[name].replace('_', ' ')}"
+        for name in conclusions.made[GATE].because
+        if name in ("tier", "course", "stop_event", "improved")
+    ]
+    return GateResult(len(given) + 1, decision, because if decision != "go" else [])
+
+
+def _event(findings: Findings, *names: str) -> str:
+    truths = {findings.event(name) for name in names}
+    if Truth.MET in truths:
+        return Truth.MET.value
+    return Truth.UNKNOWN.value if Truth.UNKNOWN in truths else Truth.NOT_MET.value

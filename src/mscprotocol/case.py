@@ -1,0 +1,90 @@
+"""One assessment while it is being made: what is asked, what was found, what was judged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from mscprotocol.answer import GateResult
+from mscprotocol.deterioration import SignalResult
+from mscprotocol.findings import Findings
+from mscprotocol.inference import Conclusions
+from mscprotocol.knowledge import STAGES, Criterion, Stage
+from mscprotocol.reasons import Reason
+from mscprotocol.record import PatientRecord
+from mscprotocol.rulebook import Rulebook
+from mscprotocol.scores import Scores
+from mscprotocol.selection import Evidence
+
+MET, NOT_MET, UNKNOWN, NOT_APPLICABLE = "met", "not_met", "unknown", "not_applicable"
+# Roles whose criterion is a trigger: `met` means that something speaks against the infusion.
+TRIGGERS = ("exclusion", "safety", "warning", "monitoring")
+GATING = ("inclusion", "exclusion", "product", "dose", "schedule", "route")
+REVIEWABLE = (Reason.NEEDS_REVIEW, Reason.CONFLICTING_SIGNALS)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked about a record: when, at which stage, and when and where a first infusion would start."""
+
+    at: datetime
+    stage: Stage = "screening"
+    start: datetime | None = None
+    zone: str = "UTC"
+
+    def __post_init__(self) -> None:
+        if self.at.tzinfo is None or (self.start is not None and self.start.tzinfo is None):
+            raise ValueError("a time needs its zone, like 2020-04-06T10:00:00+08:00")
+        if self.stage not in STAGES:
+            raise ValueError(f"no stage named {self.stage!r}; it is one of {', '.join(STAGES)}")
+
+    def asks_for(self, criterion: Criterion) -> bool:
+        """Whether a criterion belongs to the stage of the request or an earlier one."""
+        return STAGES.index(criterion.stage) <= STAGES.index(self.stage)
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """One criterion as judged for one patient."""
+
+    id: str
+    criterion: Criterion
+    status: str
+    reasons: tuple[Reason, ...]
+    evidence: tuple[Evidence, ...]
+    deciding: tuple[str, ...]
+    open_leaves: tuple[str, ...]
+    is_closable_at_bedside: bool
+    expires: datetime | None
+    attested: bool = False
+
+    @property
+    def is_mandatory(self) -> bool:
+        """Whether the verdict depends on it, at the stage asked."""
+        return self.criterion.decides and self.status != NOT_APPLICABLE
+
+    @property
+    def is_open(self) -> bool:
+        return self.status == UNKNOWN
+
+    @property
+    def is_violated(self) -> bool:
+        return self.status == (MET if self.criterion.role in TRIGGERS else NOT_MET)
+
+
+@dataclass(frozen=True)
+class Case:
+    """Everything that was found and concluded for one assessment, before it is put into words."""
+
+    record: PatientRecord
+    book: Rulebook
+    request: Request
+    findings: Findings
+    scores: Scores
+    signals: list[SignalResult]
+    conclusions: Conclusions
+    judgements: list[Judgement]
+    verdict: str
+    outlook: str | None
+    dose_status: str
+    gate: GateResult | None

@@ -1,0 +1,254 @@
+"""The command `mscprotocol`: reads files, calls the one pure function, writes what was asked for."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from fhir_adapters.bundle import read_bundle
+from fhir_adapters.product_lot import read_product_lot
+from fhir_adapters.record_builder import build_record
+from mscprotocol.answer import Assessment, to_json
+from mscprotocol.assessment import assess
+from mscprotocol.case import Request
+from mscprotocol.errors import DataError, KnowledgeError
+from mscprotocol.knowledge import STAGES, KnowledgeBase, Stage
+from mscprotocol.knowledge_loader import load_knowledge
+from mscprotocol.record import PatientRecord
+from mscprotocol.rulebook import compile_rulebook
+
+# Exit codes are documented in the README and never reused for another meaning.
+OK, USAGE, DATA, RULES = 0, 2, 3, 4
+FORMATS = ("text", "json", "html", "pdf")
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Research pre-screening for mesenchymal-stem-cell protocols. It decides nothing for a clinician.",
+)
+rules_app = typer.Typer(no_args_is_help=True, help="Look at the rules.")
+app.add_typer(rules_app, name="rules")
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An input that cannot be assessed."""
+
+    code: str
+    message: str
+    file: str
+
+
+@app.command("assess")
+def assess_command(
+    files: Annotated[list[Path], typer.Argument(help="FHIR R4 bundles (JSON); one patient a file.")],
+    protocol: Annotated[str, typer.Option(help="Protocol id.")] = "seed-covid-4x",
+    stage: Annotated[str, typer.Option(help="screening, enrolment or infusion.")] = "screening",
+    at: Annotated[str | None, typer.Option(help="Time of evaluation with its zone; now if left out.")] = None,
+    start: Annotated[str | None, typer.Option(help="Planned start of the first infusion; default: --at.")] = None,
+    zone: Annotated[str, typer.Option(help="IANA zone of the ward, for the schedule.")] = "UTC",
+    product: Annotated[Path | None, typer.Option(help="Product lot (YAML or JSON: datum -> value).")] = None,
+    together: Annotated[bool, typer.Option("--together", help="All files are one patient.")] = False,
+    format_: Annotated[str | None, typer.Option("--format", help="text, json, html or pdf.")] = None,
+    out: Annotated[Path | None, typer.Option(help="File to write, or a folder for several patients.")] = None,
+) -> None:
+    """Assess patients by a protocol; several files give one JSON a line."""
+    knowledge = _load()
+    book = compile_rulebook(knowledge, _known_protocol(knowledge, protocol))
+    form = _known_format(format_, files, together)
+    request = _request(at, stage, start, zone)
+    lot = None if product is None else read_product_lot(product.read_bytes(), product.name, knowledge)
+    failed = False
+    for group in [files] if together else [[file] for file in files]:
+        result = _assess_files(group, knowledge, lambda record: assess(record, book, request), lot)
+        failed |= isinstance(result, Failure)
+        _write(result, group[0], form, out, is_alone=together or len(files) == 1, knowledge=knowledge)
+    raise typer.Exit(DATA if failed else OK)
+
+
+def _assess_files(files: Sequence[Path], knowledge: KnowledgeBase, judge: Any, lot: Any) -> Assessment | Failure:
+    try:
+        record: PatientRecord = build_record(read_bundle([read_file(file) for file in files]), knowledge)
+        if lot is not None:
+            record = lot.added_to(record)
+        answer: Assessment = judge(record)
+    except DataError as error:
+        return Failure(error.code, str(error), str(files[0]))
+    except OSError as error:
+        return Failure("unreadable", f"cannot be opened: {error.strerror}", str(files[0]))
+    return answer
+
+
+def read_file(path: Path) -> bytes:
+    """The bytes of a file, unpacked when its name says that it is packed."""
+    if path.suffix == ".gz":
+        import gzip  # noqa: PLC0415 - rarely needed
+
+        try:
+            return gzip.decompress(path.read_bytes())
+        except (EOFError, gzip.BadGzipFile) as error:
+            raise DataError("unreadable", "the packed file is damaged or cut short") from error
+    return path.read_bytes()
+
+
+# -- output ------------------------------------------------------------------------------------------
+
+
+def _write(
+    result: Assessment | Failure, source: Path, form: str, out: Path | None, *, is_alone: bool, knowledge: KnowledgeBase
+) -> None:
+    if isinstance(result, Failure):
+        _emit(msgspec.json.encode({"error": result}), None)
+        return
+    content = _render(result, form, knowledge)
+    if out is None and form == "pdf":
+        raise typer.BadParameter("a PDF needs --out FILE", param_hint="--out")
+    _emit(content, _target(out, source, form, is_alone=is_alone), append=form == "json" and not is_alone)
+
+
+def _render(answer: Assessment, form: str, knowledge: KnowledgeBase) -> bytes:
+    if form == "json":
+        return to_json(answer)
+    if form == "text":
+        from mscprotocol.summary import render_text  # noqa: PLC0415 - rich is slow to import
+
+        return render_text(answer, colour=sys.stdout.isatty()).encode()
+    from mscprotocol.rendering import render_html, render_pdf  # noqa: PLC0415 - Jinja2 and WeasyPrint are slow
+
+    return render_pdf(answer, knowledge) if form == "pdf" else render_html(answer, knowledge).encode()
+
+
+def _target(out: Path | None, source: Path, form: str, *, is_alone: bool) -> Path | None:
+    if out is None or (is_alone and not out.is_dir()) or form == "json":
+        return out
+    out.mkdir(parents=True, exist_ok=True)
+    return out / f"{source.name.split('.')[0]}.{'txt' if form == 'text' else form}"
+
+
+def _emit(content: bytes, target: Path | None, *, append: bool = False) -> None:
+    if target is None:
+        sys.stdout.buffer.write(content.rstrip(b"\n") + b"\n")
+        sys.stdout.buffer.flush()
+        return
+    with target.open("ab" if append else "wb") as file:
+        file.write(content.rstrip(b"\n") + b"\n")
+
+
+# -- arguments ---------------------------------------------------------------------------------------
+
+
+def _load() -> KnowledgeBase:
+    try:
+        return load_knowledge()
+    except KnowledgeError as error:
+        _say(f"The rules cannot be used: {error}")
+        raise typer.Exit(RULES) from error
+
+
+def _known_protocol(knowledge: KnowledgeBase, protocol: str) -> str:
+    if protocol not in knowledge.protocols:
+        raise typer.BadParameter(f"no protocol {protocol!r}; known: {', '.join(knowledge.protocols)}")
+    return protocol
+
+
+def _known_format(form: str | None, files: Sequence[Path], together: bool) -> str:
+    chosen = form or ("text" if len(files) == 1 or together else "json")
+    if chosen not in FORMATS:
+        raise typer.BadParameter(f"no format {chosen!r}; it is one of {', '.join(FORMATS)}", param_hint="--format")
+    return chosen
+
+
+def _request(at: str | None, stage: str, start: str | None, zone: str) -> Request:
+    try:
+        moment = datetime.now(UTC) if at is None else datetime.fromisoformat(at)
+        begin = None if start is None else datetime.fromisoformat(start)
+        return Request(at=moment, stage=_known_stage(stage), start=begin, zone=zone)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def _known_stage(stage: str) -> Stage:
+    for known in STAGES:
+        if known == stage:
+            return known
+    raise ValueError(f"no stage named {stage!r}; it is one of {', '.join(STAGES)}")
+
+
+# -- rules -------------------------------------------------------------------------------------------
+
+
+@rules_app.command("list")
+def list_rules() -> None:
+    """Every criterion with its role and marks."""
+    knowledge = _load()
+    for name, criterion in knowledge.criteria.items():
+        marks = ",".join(dict.fromkeys(source.mark for source in criterion.sources))
+        _print(f"{name:8} {criterion.role:11} {criterion.stage:10} {marks:20} {criterion.text}")
+
+
+@rules_app.command("show")
+def show_rule(name: Annotated[str, typer.Argument(help="Criterion id.")]) -> None:
+    """One criterion: its rule in words, its sources, and the durable-rules form of what it concludes."""
+    knowledge = _load()
+    if name not in knowledge.criteria:
+        raise typer.BadParameter(f"no criterion {name!r}; see: mscprotocol rules list")
+    for line in _rule_lines(knowledge, name):
+        _print(line)
+
+
+def _rule_lines(knowledge: KnowledgeBase, name: str) -> Iterator[str]:
+    from mscprotocol.rulesets import to_durable  # noqa: PLC0415 - only this command prints rulesets
+    from mscprotocol.wording import describe  # noqa: PLC0415
+
+    criterion = knowledge.criteria[name]
+    file, line = knowledge.lines[name]
+    yield f"{name} ({criterion.role}, {criterion.stage}) {file}:{line}"
+    yield criterion.text
+    yield (
+        f"Rule: {describe(knowledge, criterion.when)}"
+        if criterion.when
+        else f"Not computed: {criterion.not_computable}"
+    )
+    for source in criterion.sources:
+        yield f"Source [{source.mark}]: {knowledge.sources[source.id].citation}"
+        if source.quote:
+            yield f'  "{source.quote}" ({source.section})'
+    for protocol in knowledge.protocols:
+        book = compile_rulebook(knowledge, protocol)
+        ruleset = book.steps.get(book.roots.get(name, ""))
+        if ruleset is not None:
+            yield f"durable-rules ({protocol}), inputs in order: {'; '.join(ruleset.inputs)}"
+            yield msgspec.json.format(msgspec.json.encode(to_durable(ruleset)), indent=1).decode()
+
+
+@rules_app.command("check")
+def check_rules() -> None:
+    """Load every rule, compile every protocol, and say what stands there."""
+    knowledge = _load()
+    for protocol in knowledge.protocols:
+        book = compile_rulebook(knowledge, protocol)
+        _print(
+            f"{protocol}: {len(list(book.criteria))} criteria, {len(book.leaves)} findings, {len(book.steps)} rulesets"
+        )
+    _print(f"rules {knowledge.version} sha256 {knowledge.sha256}")
+
+
+def _print(text: str) -> None:
+    sys.stdout.write(text + "\n")
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(text + "\n")
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app()

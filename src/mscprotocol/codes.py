@@ -1,0 +1,82 @@
+"""Coding systems as types: a code means nothing without the system that it belongs to."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+
+
+class CodeSystem(Enum):
+    """The coding systems that the knowledge uses, by the URI under which FHIR knows them."""
+
+    LOINC = "http://loinc.org"
+    SNOMED = "http://snomed.info/sct"
+    ICD10 = "http://hl7.org/fhir/sid/icd-10"
+    RXNORM = "http://www.nlm.nih.gov/research/umls/rxnorm"
+    ATC = "http://www.whocc.no/atc"
+    UNII = "http://fdasis.nlm.nih.gov"
+    UCUM = "http://unitsofmeasure.org"
+    ABSENT = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
+    LOCAL = ""
+
+
+# National variants share the ICD-10 categories that the value sets name; URNs are what v2 senders map to.
+_ALIASES = {
+    "http://hl7.org/fhir/sid/icd-10-cm": CodeSystem.ICD10,
+    "http://fhir.de/CodeSystem/bfarm/icd-10-gm": CodeSystem.ICD10,
+    "http://fhir.de/CodeSystem/dimdi/icd-10-gm": CodeSystem.ICD10,
+    "urn:oid:2.16.840.1.113883.6.1": CodeSystem.LOINC,
+    "urn:oid:2.16.840.1.113883.6.96": CodeSystem.SNOMED,
+    "urn:oid:2.16.840.1.113883.6.3": CodeSystem.ICD10,
+    "urn:oid:2.16.840.1.113883.6.90": CodeSystem.ICD10,
+    "urn:oid:2.16.840.1.113883.6.88": CodeSystem.RXNORM,
+}
+_BY_URI = {system.value: system for system in CodeSystem if system.value} | _ALIASES
+
+
+@dataclass(frozen=True, slots=True)
+class Coding:
+    """One code of one system, with the words that came with it."""
+
+    system: CodeSystem
+    code: str
+    display: str = ""
+    uri: str = ""
+
+    def __str__(self) -> str:
+        name = self.system.name if self.system is not CodeSystem.LOCAL else self.uri or "local"
+        return f"{name} {self.code}"
+
+
+def find_system(uri: str | None) -> CodeSystem:
+    """The coding system that a URI names; `LOCAL` for one that the knowledge does not use."""
+    return _BY_URI.get((uri or "").split("|")[0], CodeSystem.LOCAL)
+
+
+def parse_code(text: str) -> Coding:
+    """Read `loinc 777-3` or `snomed 59282003`, as written in `rules/`."""
+    name, _, code = text.partition(" ")
+    if name.upper() not in CodeSystem.__members__ or not code:
+        raise ValueError(f"not a code: {text!r}; write it like 'loinc 777-3'")
+    return Coding(CodeSystem[name.upper()], code.strip())
+
+
+# -- ICD-10 categories -------------------------------------------------------------------------
+
+_CATEGORY = re.compile(r"[A-Z][0-9][0-9A-Z]")
+
+
+def is_in_icd10(code: str, category: str) -> bool:
+    """Whether an ICD-10 code lies in a category (`I26`), a subcategory (`I82.4`) or a range (`C00-C97`)."""
+    code = code.upper().strip()
+    first, _, last = category.partition("-")
+    if not last:
+        return _starts(code, first)
+    width = len(first)
+    return bool(_CATEGORY.match(code)) and first <= code[:width] <= last
+
+
+def _starts(code: str, category: str) -> bool:
+    bare, wanted = code.replace(".", ""), category.replace(".", "")
+    return bare.startswith(wanted)

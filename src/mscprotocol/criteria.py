@@ -1,0 +1,134 @@
+"""Conclusions -> one judgement a criterion: status, reason, evidence, and when it could change by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from mscprotocol.case import MET, NOT_APPLICABLE, NOT_MET, REVIEWABLE, UNKNOWN, Judgement, Request
+from mscprotocol.deterioration import SignalResult
+from mscprotocol.findings import Findings
+from mscprotocol.inference import Conclusions
+from mscprotocol.knowledge import Criterion, Trend
+from mscprotocol.needs import is_bedside
+from mscprotocol.presence import latest_attestation
+from mscprotocol.reasons import Reason, in_precedence
+from mscprotocol.rulebook import Rulebook
+from mscprotocol.selection import Evidence
+from mscprotocol.truth import Truth
+
+
+def judge_criteria(
+    book: Rulebook,
+    conclusions: Conclusions,
+    findings: Findings,
+    signals: Sequence[SignalResult],
+    request: Request,
+) -> list[Judgement]:
+    """Every computable criterion of the protocol, in the protocol's order."""
+    judge = _Judge(book, conclusions, findings, signals, request)
+    return [judge.judge(name, criterion) for name, criterion in book.criteria if criterion.when is not None]
+
+
+class _Judge:
+    def __init__(
+        self,
+        book: Rulebook,
+        conclusions: Conclusions,
+        findings: Findings,
+        signals: Sequence[SignalResult],
+        request: Request,
+    ) -> None:
+        self.book, self.conclusions, self.findings = book, conclusions, findings
+        self.signals, self.request = signals, request
+        self.has_begun = any(
+            one.time is not None and not one.time.is_after(request.at) for one in findings.series.record.infusions
+        )
+
+    def judge(self, name: str, criterion: Criterion) -> Judgement:
+        if not self.request.asks_for(criterion) or (criterion.baseline_only and self._is_past_baseline()):
+            return Judgement(
+                name, criterion, NOT_APPLICABLE, (), (), (), (), is_closable_at_bedside=False, expires=None
+            )
+        deciding = tuple(self.conclusions.deciding_leaves(name))
+        status = self.conclusions.of(name)
+        evidence = self._evidence(deciding)
+        if status != UNKNOWN:
+            return Judgement(
+                name, criterion, status, (), evidence, deciding, (),
+                is_closable_at_bedside=False, expires=self._expiry(name, deciding),
+            )  # fmt: skip
+        reasons = self._reasons(name, deciding)
+        closed = self._close_by_attestation(name, criterion, reasons)
+        if closed is not None:
+            status, attested, expires = closed
+            return Judgement(
+                name, criterion, status, (), (*evidence, attested), deciding, (),
+                is_closable_at_bedside=False, expires=expires, attested=True,
+            )  # fmt: skip
+        open_leaves = tuple(self.conclusions.open_leaves(name))
+        closable = self._is_closable(criterion, reasons, open_leaves)
+        return Judgement(
+            name, criterion, status, reasons, evidence, deciding, open_leaves,
+            is_closable_at_bedside=closable, expires=None,
+        )  # fmt: skip
+
+    def _is_past_baseline(self) -> bool:
+        return self.request.stage == "infusion" and self.has_begun
+
+    def _evidence(self, leaves: Iterable[str]) -> tuple[Evidence, ...]:
+        found = (one for leaf in leaves for one in self.conclusions.findings[leaf].evidence)
+        return tuple(dict.fromkeys(found))
+
+    def _reading(self, name: str) -> str | None:
+        """The class, tier or trend that a criterion reads, if it reads one."""
+        reading = self.book.readings.get(name)
+        return None if reading is None else self.conclusions.of(reading.conclusion)
+
+    def _reasons(self, name: str, deciding: Sequence[str]) -> tuple[Reason, ...]:
+        reading = self.book.readings.get(name)
+        if reading is not None and reading.conclusion == self.book.protocol.trend:
+            conflicting = self._reading(name) in reading.review
+            return (Reason.CONFLICTING_SIGNALS if conflicting else Reason.INSUFFICIENT_POINTS,)
+        if reading is not None and self._reading(name) in reading.review:
+            return (Reason.NEEDS_REVIEW,)
+        found = in_precedence(reason for leaf in deciding for reason in self.conclusions.findings[leaf].reasons)
+        return found or (Reason.NEEDS_REVIEW,)
+
+    def _close_by_attestation(
+        self, name: str, criterion: Criterion, reasons: Sequence[Reason]
+    ) -> tuple[str, Evidence, datetime | None] | None:
+        """A named person's answer closes a review, and a criterion that nothing in the record speaks about."""
+        if not criterion.attestable or reasons[0] not in (*REVIEWABLE, Reason.MISSING, Reason.CODE_UNMAPPED):
+            return None
+        if self.book.readings.get(name) is not None and reasons[0] not in REVIEWABLE:
+            return None
+        attested = latest_attestation(self.findings.series, name, criterion.attested_for, self.request.at)
+        if attested is None or attested[0] is Truth.UNKNOWN:
+            return None
+        answer, evidence, expires = attested
+        return (MET if answer is Truth.MET else NOT_MET), evidence, expires
+
+    def _is_closable(self, criterion: Criterion, reasons: Sequence[Reason], open_leaves: Sequence[str]) -> bool:
+        if criterion.attestable and reasons[0] in REVIEWABLE:
+            return True
+        return bool(open_leaves) and all(
+            is_bedside(self.book, self.conclusions, self.findings, leaf) for leaf in open_leaves
+        )
+
+    def _expiry(self, name: str, deciding: Sequence[str]) -> datetime | None:
+        ends = [self.conclusions.findings[leaf].expires for leaf in deciding]
+        reading = self.book.readings.get(name)
+        if reading is not None and reading.conclusion == self.book.protocol.trend:
+            ends += [self._trend_expiry()]
+        return min((end for end in ends if end is not None and end >= self.request.at), default=None)
+
+    def _trend_expiry(self) -> datetime | None:
+        """The first instant at which a signal would lose a point that it rests on."""
+        trend = next(one for one in self.book.knowledge.definitions.values() if isinstance(one, Trend))
+        ends = []
+        for signal in self.signals:
+            if signal.state != "insufficient" and signal.points:
+                ends.append(trend.signals[signal.name].latest_within.expiry(signal.points[-1].at))
+                ends.append(trend.look_back.expiry(signal.points[0].at))
+        return min((end for end in ends if end >= self.request.at), default=None)

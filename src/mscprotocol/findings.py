@@ -1,0 +1,274 @@
+"""record + knowledge + instant -> three-valued findings: the only place where `unknown` is born."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from mscprotocol.derived import DERIVATIONS
+from mscprotocol.interval import Interval
+from mscprotocol.knowledge import FindingDefinition, KnowledgeBase, Stage
+from mscprotocol.knowledge import Measurement as Datum
+from mscprotocol.knowledge_forms import (
+    ChangeLeaf,
+    ConditionLeaf,
+    Expression,
+    FindingLeaf,
+    Group,
+    Leaf,
+    MeasurementLeaf,
+    UnknownIf,
+)
+from mscprotocol.oxygen import is_level, support_at
+from mscprotocol.presence import find_presence
+from mscprotocol.reasons import Reason, in_precedence
+from mscprotocol.record import Measurement, PatientRecord
+from mscprotocol.selection import Evidence, Selection, find_latest, within_window
+from mscprotocol.series import Series
+from mscprotocol.timespan import Window
+from mscprotocol.truth import Truth, all_of, any_of, known
+from mscprotocol.units import to_canonical
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One answered, or open, question about the patient, with the evidence that was looked at."""
+
+    truth: Truth
+    reasons: tuple[Reason, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+    expires: datetime | None = None
+
+
+MISSING = Finding(Truth.UNKNOWN, (Reason.MISSING,))
+
+
+class Findings:
+    """Answers leaves for one record at one instant and stage; each distinct leaf is answered once."""
+
+    def __init__(self, record: PatientRecord, knowledge: KnowledgeBase, at: datetime, stage: Stage) -> None:
+        self.knowledge, self.at, self.stage = knowledge, at, stage
+        self.series = Series(record, knowledge, at, DERIVATIONS)
+        self._found: dict[int, Finding] = {}
+
+    def find(self, leaf: Leaf) -> Finding:
+        """The finding of a measured leaf (measurement, condition or change)."""
+        # Leaves belong to the rule base, which outlives every assessment, so their identity is a safe key.
+        found = self._found.get(id(leaf))
+        if found is None:
+            found = self._found[id(leaf)] = self._measure(leaf)
+        return found
+
+    def truth_of(self, expression: Expression) -> Truth:
+        """The truth of an expression over measured leaves, groups and findings, by Kleene logic."""
+        match expression:
+            case Group():
+                members = [self.truth_of(member) for member in expression.members]
+                if expression.all_of:
+                    return all_of(members)
+                return ~any_of(members) if expression.none_of else any_of(members)
+            case FindingLeaf(finding=name):
+                return self.truth_of(self._definition(name).when)
+            case UnknownIf(unknown_if=name):
+                found = self.truth_of(self._definition(name).when)
+                return found if found is Truth.NOT_MET else Truth.UNKNOWN
+            case _:
+                return self.find(expression).truth
+
+    def event(self, name: str) -> Truth:
+        """Whether an event, as listed among the conditions, was seen."""
+        return find_presence(self.series, self.knowledge, ConditionLeaf(condition=name), self.at).truth
+
+    def shelf_life(self, name: str) -> Window | None:
+        """How old a measurement may be at this stage."""
+        ages = self.knowledge.measurements[name].max_age
+        return ages.infusion if self.stage == "infusion" else ages.screening
+
+    def select(self, name: str, window: Window | None = None) -> Selection:
+        """The newest usable value of a measurement; look-alike codes and later values explain an empty one."""
+        found = find_latest(self.series.points(name), window or self.shelf_life(name), self.at)
+        if found.chosen is None and found.reason is Reason.MISSING:
+            return self._explain_missing(name, found)
+        confounder = self.knowledge.measurements[name].confounded_by
+        if found.chosen is not None and confounder is not None and self.series.is_running(confounder):
+            evidence = tuple(Evidence(item.entry, used=False, why_not=Reason.CONFOUNDED) for item in found.evidence)
+            return Selection(None, Reason.CONFOUNDED, evidence)
+        return found
+
+    def _definition(self, name: str) -> FindingDefinition:
+        definition = self.knowledge.definitions[name]
+        assert isinstance(definition, FindingDefinition)
+        return definition
+
+    def _explain_missing(self, name: str, found: Selection) -> Selection:
+        if any(name in unmapped.relevant for unmapped in self.series.record.unmapped):
+            return replace(found, reason=Reason.CODE_UNMAPPED)
+        later = self.series.later(name)
+        if later:
+            evidence = tuple(Evidence(entry, used=False, why_not=Reason.AFTER_EVALUATION) for entry in later)
+            return Selection(None, Reason.AFTER_EVALUATION, evidence)
+        return found
+
+    def _measure(self, leaf: Leaf) -> Finding:
+        match leaf:
+            case MeasurementLeaf():
+                return self._measurement(leaf)
+            case ConditionLeaf():
+                return self._presence(leaf)
+            case ChangeLeaf():
+                return self._change(leaf)
+            case _:
+                raise TypeError(f"not a measured leaf: {type(leaf).__name__}")
+
+    # -- measurements --
+
+    def _measurement(self, leaf: MeasurementLeaf) -> Finding:
+        definition = self.knowledge.measurements[leaf.measurement]
+        if leaf.worst or definition.select == "any":
+            return self._any_in_window(leaf, definition)
+        selection = self.select(leaf.measurement, leaf.within)
+        if selection.chosen is None:
+            return _open(selection.reason or Reason.MISSING, selection.evidence)
+        truth, reason = self._answer(leaf, definition, selection.chosen)
+        if truth is Truth.UNKNOWN:
+            return _open(reason, selection.evidence)
+        return Finding(truth, (), selection.evidence, selection.expires)
+
+    def _any_in_window(self, leaf: MeasurementLeaf, definition: Datum) -> Finding:
+        """Any value of the window that meets the leaf settles it; none, only if every value is usable."""
+        window = leaf.within or self.shelf_life(leaf.measurement)
+        points = self.series.points(leaf.measurement)
+        inside = [
+            point
+            for point in points
+            if point.time is not None
+            and within_window(point.time, window, self.at) is not Truth.NOT_MET
+            and point.problem is not Reason.MISSING
+        ]
+        if not inside:
+            selection = self.select(leaf.measurement, window)
+            return _open(selection.reason or Reason.MISSING, selection.evidence)
+        judged = [(point, *self._judge(leaf, definition, point, window)) for point in inside]
+        truth = any_of(truth for _, truth, _ in judged)
+        evidence = tuple(
+            Evidence(point, used=reason is None and found is not Truth.UNKNOWN, why_not=reason)
+            for point, found, reason in judged
+        )
+        if truth is Truth.UNKNOWN:
+            return Finding(truth, in_precedence([r for _, found, r in judged if found is truth and r]), evidence)
+        deciding = [p for p, found, _ in judged if found is truth and p.time is not None]
+        ends = [window.expiry(p.time.earliest) for p in deciding if window is not None and p.time is not None]
+        return Finding(truth, (), evidence, max(ends, default=None))
+
+    def _judge(
+        self, leaf: MeasurementLeaf, definition: Datum, point: Measurement, window: Window | None
+    ) -> tuple[Truth, Reason | None]:
+        if point.problem is not None:
+            return Truth.UNKNOWN, point.problem
+        if definition.confounded_by is not None and self.series.is_running(definition.confounded_by):
+            return Truth.UNKNOWN, Reason.CONFOUNDED
+        truth, reason = self._answer(leaf, definition, point)
+        if point.time is not None and within_window(point.time, window, self.at) is Truth.UNKNOWN:
+            return (truth, None) if truth is Truth.NOT_MET else (Truth.UNKNOWN, Reason.PARTIAL_DATE)
+        return truth, reason if truth is Truth.UNKNOWN else None
+
+    def _answer(self, leaf: MeasurementLeaf, definition: Datum, point: Measurement) -> tuple[Truth, Reason]:
+        """What one usable value says about a leaf, and the reason should it say nothing."""
+        if leaf.unless is not None and self.truth_of(self._definition(leaf.unless).when) is Truth.MET:
+            return Truth.UNKNOWN, Reason.CONFOUNDED
+        if leaf.known:
+            return Truth.MET, Reason.MISSING
+        if leaf.comparison is None:
+            return self._named_answer(leaf, definition, point), Reason.NEEDS_REVIEW
+        if point.value is None:
+            return Truth.UNKNOWN, Reason.MISSING
+        if leaf.received_in and point.native_unit not in leaf.received_in:
+            return Truth.NOT_MET, Reason.MISSING
+        truth = compare(definition, leaf, point.value)
+        if truth is Truth.NOT_MET and leaf.not_met_needs is not None and not self._has_qualifier(leaf, point):
+            return Truth.UNKNOWN, Reason.QUALIFIER_MISSING
+        return truth, Reason.COMPARATOR
+
+    def _named_answer(self, leaf: MeasurementLeaf, definition: Datum, point: Measurement) -> Truth:
+        wanted = leaf.answer or ()
+        if definition.kind == "ordinal":
+            return is_level(self.series, point, wanted)
+        if point.answer in wanted:
+            return Truth.MET
+        excluded = leaf.not_answer or tuple(definition.answers)
+        return known(False) if point.answer in excluded else Truth.UNKNOWN
+
+    def _has_qualifier(self, leaf: MeasurementLeaf, point: Measurement) -> bool:
+        """Whether the state that a negative answer needs was charted at the time of the value."""
+        needed = self._definition(leaf.not_met_needs or "").when
+        if not isinstance(needed, MeasurementLeaf) or needed.answer is None or point.time is None:
+            return self.truth_of(needed) is Truth.MET
+        return support_at(self.series, point.time, needed.answer) is Truth.MET
+
+    # -- conditions and changes --
+
+    def _presence(self, leaf: ConditionLeaf) -> Finding:
+        found = find_presence(self.series, self.knowledge, leaf, self.at)
+        return Finding(found.truth, found.reasons, found.evidence, found.expires)
+
+    def _change(self, leaf: ChangeLeaf) -> Finding:
+        selection = self.select(leaf.change)
+        latest = selection.chosen
+        if latest is None or latest.time is None or latest.value is None:
+            return _open(selection.reason or Reason.MISSING, selection.evidence)
+        earlier = [
+            point
+            for point in self.series.points(leaf.change)
+            if point is not latest
+            and point.time is not None
+            and point.time.latest < latest.time.earliest
+            and within_window(point.time, leaf.over, latest.time.latest) is Truth.MET
+            and point.value is not None
+            and point.problem is None
+            and point.assay == latest.assay
+        ]
+        truths = [_changed(leaf, point.value, latest.value) for point in earlier if point.value is not None]
+        evidence = (*selection.evidence, *(Evidence(point, used=True) for point in earlier))
+        truth = any_of(truths) if truths else Truth.UNKNOWN
+        if truth is Truth.NOT_MET and not _is_far_enough(leaf, latest, earlier):
+            truth = Truth.UNKNOWN
+        if truth is Truth.UNKNOWN:
+            return _open(
+                Reason.COMPARATOR if truths and Truth.UNKNOWN in truths else Reason.INSUFFICIENT_POINTS,
+                evidence,
+            )
+        return Finding(truth, (), evidence, selection.expires)
+
+
+def compare(definition: Datum, leaf: MeasurementLeaf, value: Interval) -> Truth:
+    """A value in canonical unit against the threshold of a leaf."""
+    comparison = leaf.comparison
+    assert comparison is not None
+    operator, threshold = comparison
+    answer: Truth = getattr(value, operator)(to_canonical(definition, threshold.value, threshold.unit))
+    return answer
+
+
+def _changed(leaf: ChangeLeaf, earlier: Interval, latest: Interval) -> Truth:
+    ratio = latest.over(earlier)
+    if leaf.rises_to is not None:
+        return ratio.gte(leaf.rises_to.value)
+    assert leaf.falls_by is not None
+    return ratio.lte(1 - leaf.falls_by.value / 100)
+
+
+def _is_far_enough(leaf: ChangeLeaf, latest: Measurement, earlier: Sequence[Measurement]) -> bool:
+    """Whether some earlier value lies far enough back to say that nothing changed."""
+    if leaf.at_least_apart is None or latest.time is None:
+        return bool(earlier)
+    limit = leaf.at_least_apart.start(latest.time.earliest)
+    return any(point.time is not None and point.time.latest <= limit for point in earlier)
+
+
+def _open(reason: Reason, evidence: Sequence[Evidence]) -> Finding:
+    return Finding(
+        Truth.UNKNOWN,
+        (reason,),
+        tuple(replace(item, used=False, why_not=item.why_not or reason) for item in evidence),
+    )

@@ -1,0 +1,333 @@
+"""Reads `rules/` into a KnowledgeBase: every error names its file and line, every name resolves."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from functools import lru_cache, partial
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from mscprotocol.errors import KnowledgeError
+from mscprotocol.knowledge import (
+    AnyDefinition,
+    Checklist,
+    Condition,
+    Criterion,
+    Decision,
+    FindingDefinition,
+    KnowledgeBase,
+    Ladder,
+    Measurement,
+    Protocol,
+    Score,
+    Source,
+    Trend,
+)
+from mscprotocol.knowledge_forms import (
+    ChangeLeaf,
+    ConclusionLeaf,
+    ConditionLeaf,
+    Expression,
+    FindingLeaf,
+    Leaf,
+    MeasurementLeaf,
+    ScoreLeaf,
+    SourceRef,
+    UnknownIf,
+    walk_leaves,
+)
+from mscprotocol.places import find_folder
+from mscprotocol.units import UnitError, to_canonical
+
+VERSION = "1.0.0"
+T = TypeVar("T")
+_KINDS: dict[str, type[AnyDefinition]] = {
+    "finding": FindingDefinition,
+    "ladder": Ladder,
+    "score": Score,
+    "decision": Decision,
+    "trend": Trend,
+}
+
+
+@lru_cache(maxsize=4)
+def load_knowledge(folder: Path | None = None) -> KnowledgeBase:
+    """The rule base of a folder (default: the one that ships). Raises KnowledgeError with file and line."""
+    home = folder or find_folder("rules")
+    reader = _Reader(home)
+    knowledge = KnowledgeBase(
+        version=VERSION,
+        sha256=hash_rules(home),
+        sources=reader.mapping("sources.yaml", Source),
+        measurements=reader.mapping("measurements.yaml", Measurement),
+        conditions=reader.mapping("conditions.yaml", Condition),
+        definitions=reader.definitions(),
+        criteria=reader.mappings("criteria", Criterion),
+        protocols=reader.files("protocols", Protocol),
+        checklists=reader.mapping("checklists.yaml", Checklist),
+        unit_aliases=reader.mapping("units.yaml", str),
+        lines=reader.lines,
+    )
+    _check_names(knowledge)
+    return knowledge
+
+
+def hash_rules(home: Path) -> str:
+    """SHA-256 over the relative names and bytes of all rule files, in order of name."""
+    digest = hashlib.sha256()
+    for path in sorted(home.rglob("*.yaml")):
+        digest.update(path.relative_to(home).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+class _Reader:
+    """Reads YAML 1.2 files of one folder and remembers where each entry stands."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.lines: dict[str, tuple[str, int]] = {}
+
+    def mapping(self, name: str, model: type[T]) -> dict[str, T]:
+        """A file that maps names to entries of one model."""
+        path = self.home / name
+        tree = self._read(path)
+        return {key: self._entry(path, tree, key, model) for key in tree}
+
+    def mappings(self, folder: str, model: type[T]) -> dict[str, T]:
+        """A folder of such files; a name may stand in only one of them."""
+        found: dict[str, T] = {}
+        for path in sorted((self.home / folder).glob("*.yaml")):
+            entries = self.mapping(f"{folder}/{path.name}", model)
+            for key in entries.keys() & found.keys():
+                raise KnowledgeError(f"{key} is defined twice", *self.lines[key])
+            found |= entries
+        return found
+
+    def files(self, folder: str, model: type[T]) -> dict[str, T]:
+        """A folder with one entry a file, named like its id."""
+        found: dict[str, T] = {}
+        for path in sorted((self.home / folder).glob("*.yaml")):
+            tree = self._read(path)
+            self.lines[path.stem] = (self._name(path), 1)
+            found[path.stem] = self._validated(path, tree, (), model)
+            if getattr(found[path.stem], "id", None) != path.stem:
+                raise KnowledgeError("the id must be the file's name", self._name(path), 1)
+        return found
+
+    def definitions(self) -> dict[str, AnyDefinition]:
+        found: dict[str, AnyDefinition] = {}
+        for path in sorted((self.home / "definitions").glob("*.yaml")):
+            tree = self._read(path)
+            for key in tree:
+                entry = tree[key]
+                kind = _KINDS.get(entry.get("kind", "")) if isinstance(entry, dict) else None
+                if kind is None:
+                    raise KnowledgeError(
+                        f"{key}: kind must be one of {', '.join(_KINDS)}",
+                        self._name(path),
+                        _line(tree, (key,)),
+                    )
+                if key in found:
+                    raise KnowledgeError(f"{key} is defined twice", *self.lines[key])
+                entry.setdefault("id", key)
+                found[key] = self._entry(path, tree, key, kind)
+        return found
+
+    def _name(self, path: Path) -> str:
+        return path.relative_to(self.home.parent).as_posix()
+
+    def _read(self, path: Path) -> Any:
+        yaml = YAML(typ="rt", pure=True)
+        yaml.version = "1.2"
+        try:
+            tree = yaml.load(path.read_text(encoding="utf-8"))
+        except MarkedYAMLError as error:
+            line = error.problem_mark.line + 1 if error.problem_mark else None
+            raise KnowledgeError(str(error.problem or error), self._name(path), line) from error
+        except (YAMLError, OSError, UnicodeDecodeError) as error:
+            raise KnowledgeError(f"cannot be read: {error}", self._name(path)) from error
+        if not isinstance(tree, dict):
+            raise KnowledgeError("must be a mapping", self._name(path), 1)
+        return tree
+
+    def _entry(self, path: Path, tree: Any, key: str, model: type[T]) -> T:
+        self.lines[key] = (self._name(path), _line(tree, (key,)))
+        return self._validated(path, tree, (key,), model)
+
+    def _validated(self, path: Path, tree: Any, place: tuple[Any, ...], model: type[T]) -> T:
+        node = tree
+        for step in place:
+            node = node[step]
+        try:
+            return TypeAdapter(model).validate_python(_plain(node))
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(step) for step in (*place, *first["loc"]))
+            line = _line(tree, (*place, *first["loc"]))
+            raise KnowledgeError(f"{where}: {first['msg']}", self._name(path), line) from error
+
+
+def _plain(node: Any) -> Any:
+    """Plain Python values; numbers stay as written, since models read them as exact decimals."""
+    if isinstance(node, dict):
+        return {str(key): _plain(value) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_plain(value) for value in node]
+    if isinstance(node, bool) or node is None:
+        return node
+    if isinstance(node, int):
+        return int(node)
+    if isinstance(node, float):
+        raw = getattr(node, "_yaml_raw", None)
+        return raw if raw is not None else repr(float(node))
+    return str(node)
+
+
+def _line(tree: Any, place: tuple[Any, ...]) -> int:
+    """The line of the deepest step of a place that the file really has."""
+    line = 1
+    node: Any = tree
+    for step in place:
+        try:
+            marks = node.lc
+            line = (marks.key(step) if isinstance(node, dict) else marks.item(step))[0] + 1
+            node = node[step]
+        except (KeyError, IndexError, TypeError, AttributeError):
+            continue  # pydantic's place also names forms, which are not in the file
+    return line
+
+
+# -- names ----------------------------------------------------------------------------------------
+
+
+def _check_names(knowledge: KnowledgeBase) -> None:
+    for owner, expression in expressions(knowledge):
+        for leaf in walk_leaves(expression):
+            _check(knowledge, owner, partial(_check_leaf, knowledge, leaf))
+    for owner, sources in _sources(knowledge):
+        for source in sources:
+            if source.id not in knowledge.sources:
+                raise KnowledgeError(f"{owner}: no source named {source.id!r}", *_place(knowledge, owner))
+    for protocol in knowledge.protocols.values():
+        _check_protocol(knowledge, protocol)
+    for name, condition in knowledge.conditions.items():
+        for part in condition.parts:
+            _need(knowledge, name, part, knowledge.conditions, "condition")
+    for name, measurement in knowledge.measurements.items():
+        if measurement.confounded_by is not None:
+            _need(knowledge, name, measurement.confounded_by, knowledge.conditions, "condition")
+    try:
+        TopologicalSorter(dependencies(knowledge)).prepare()
+    except CycleError as error:
+        raise KnowledgeError(f"definitions depend on each other: {' -> '.join(error.args[1])}") from error
+
+
+def expressions(knowledge: KnowledgeBase) -> Iterator[tuple[str, Expression]]:
+    """Every expression of the rule base with the id of its owner."""
+    for name, criterion in knowledge.criteria.items():
+        if criterion.when is not None:
+            yield name, criterion.when
+    for name, definition in knowledge.definitions.items():
+        match definition:
+            case FindingDefinition():
+                yield name, definition.when
+            case Ladder():
+                yield from ((name, rung.when) for rung in definition.rungs)
+            case Score():
+                yield from ((name, row.when) for item in definition.items.values() for row in item.rows)
+
+
+def dependencies(knowledge: KnowledgeBase) -> dict[str, set[str]]:
+    """Each definition with the definitions that its expressions name."""
+    graph: dict[str, set[str]] = {name: set() for name in knowledge.definitions}
+    for owner, expression in expressions(knowledge):
+        if owner in graph:
+            graph[owner] |= {named for leaf in walk_leaves(expression) for named in named_definitions(leaf)}
+    return graph
+
+
+def named_definitions(leaf: Leaf) -> Iterator[str]:
+    """The definitions that a leaf refers to."""
+    match leaf:
+        case FindingLeaf(finding=name) | UnknownIf(unknown_if=name):
+            yield name
+        case ConclusionLeaf(conclusion=name) | ScoreLeaf(score=name):
+            yield name
+        case MeasurementLeaf():
+            yield from (name for name in (leaf.unless, leaf.not_met_needs) if name is not None)
+
+
+def _check_leaf(knowledge: KnowledgeBase, leaf: Leaf) -> None:
+    match leaf:
+        case MeasurementLeaf(measurement=name):
+            _check_measurement_leaf(knowledge.measurements[name], leaf)
+        case ChangeLeaf(change=name):
+            _ = knowledge.measurements[name]
+        case ConditionLeaf(condition=name):
+            _ = knowledge.conditions[name]
+        case ScoreLeaf(score=name):
+            score = knowledge.definitions[name]
+            if not isinstance(score, Score):
+                raise ValueError(f"{name} is no score")
+            _ = [score.items[item] for item in leaf.items or ()]
+        case ConclusionLeaf(conclusion=name):
+            _check_classes(knowledge.definitions[name], {*leaf.met, *leaf.not_met, *leaf.review})
+        case _:
+            _ = [knowledge.definitions[name] for name in named_definitions(leaf)]
+
+
+def _check_measurement_leaf(measurement: Measurement, leaf: MeasurementLeaf) -> None:
+    if leaf.comparison is not None:
+        to_canonical(measurement, leaf.comparison[1].value, leaf.comparison[1].unit)
+    named = {*(leaf.answer or ()), *(leaf.not_answer or ())}
+    if unknown := named - {*measurement.answers, *measurement.levels}:
+        raise ValueError(f"{measurement.text} has no answer {', '.join(sorted(unknown))}")
+
+
+def _check_classes(definition: AnyDefinition, named: set[str]) -> None:
+    classes: tuple[str, ...] = getattr(definition, "classes", ()) or getattr(definition, "conclusions", ())
+    if unknown := named - set(classes):
+        raise ValueError(f"{definition.id} never concludes {', '.join(sorted(unknown))}")
+
+
+def _check_protocol(knowledge: KnowledgeBase, protocol: Protocol) -> None:
+    for criterion in (*protocol.criteria, *protocol.statements):
+        _need(knowledge, protocol.id, criterion, knowledge.criteria, "criterion")
+    for name in (protocol.severity, protocol.tier, protocol.trend):
+        _need(knowledge, protocol.id, name, knowledge.definitions, "definition")
+    _need(knowledge, protocol.id, protocol.checklist, knowledge.checklists, "checklist")
+
+
+def _sources(knowledge: KnowledgeBase) -> Iterator[tuple[str, tuple[SourceRef, ...]]]:
+    for name, entry in (
+        *knowledge.criteria.items(),
+        *knowledge.definitions.items(),
+        *knowledge.protocols.items(),
+    ):
+        yield name, entry.sources
+    for owner, expression in expressions(knowledge):
+        yield owner, tuple(leaf.source for leaf in walk_leaves(expression) if leaf.source is not None)
+
+
+def _check(knowledge: KnowledgeBase, owner: str, question: Callable[[], None]) -> None:
+    try:
+        question()
+    except KeyError as error:
+        raise KnowledgeError(f"{owner}: no entry named {error.args[0]!r}", *_place(knowledge, owner)) from error
+    except (UnitError, ValueError) as error:
+        raise KnowledgeError(f"{owner}: {error}", *_place(knowledge, owner)) from error
+
+
+def _need(knowledge: KnowledgeBase, owner: str, name: str, among: dict[str, Any], what: str) -> None:
+    if name not in among:
+        raise KnowledgeError(f"{owner}: no {what} named {name!r}", *_place(knowledge, owner))
+
+
+def _place(knowledge: KnowledgeBase, owner: str) -> tuple[str, int | None]:
+    return knowledge.lines.get(owner, ("rules", None))

@@ -1,0 +1,177 @@
+"""What would settle what is open: each missing datum once, with how to obtain it and which way it could turn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from mscprotocol.answer import NeededItem
+from mscprotocol.case import MET, NOT_MET, TRIGGERS, Case, Judgement
+from mscprotocol.engine import Engine
+from mscprotocol.findings import Findings
+from mscprotocol.inference import Conclusions, reconsider
+from mscprotocol.knowledge import KnowledgeBase, Score
+from mscprotocol.knowledge_forms import (
+    ChangeLeaf,
+    ConditionLeaf,
+    Leaf,
+    MeasurementLeaf,
+    ScoreLeaf,
+    walk_leaves,
+)
+from mscprotocol.reasons import Reason, in_precedence
+from mscprotocol.rulebook import Rulebook
+from mscprotocol.wording import describe_leaf
+
+
+@dataclass(frozen=True)
+class Datum:
+    """A datum that a person can obtain: how it is called, how it is ordered, and whether the bedside can tell."""
+
+    id: str
+    text: str
+    codes: tuple[str, ...]
+    is_bedside: bool
+
+
+@dataclass
+class _Need:
+    datum: Datum
+    reasons: set[Reason] = field(default_factory=set)
+    settles: dict[str, None] = field(default_factory=dict)
+    could: set[str] = field(default_factory=set)
+
+
+def find_needs(case: Case, engine: Engine) -> list[NeededItem]:
+    """The data that are open, those first which could exclude, then those which settle most."""
+    needs: dict[str, _Need] = {}
+    for judgement in case.judgements:
+        if judgement.is_mandatory and judgement.is_open:
+            _collect(case, engine, judgement, needs)
+    by = valid_until(case.judgements)
+    order = {one.id: place for place, one in enumerate(case.judgements)}
+    ranked = sorted(
+        needs.values(),
+        key=lambda need: ("exclude" not in need.could, -len(need.settles), order[next(iter(need.settles))]),
+    )
+    return [
+        NeededItem(
+            id=need.datum.id,
+            datum=need.datum.text,
+            codes=list(need.datum.codes),
+            reason=in_precedence(need.reasons)[0].value,
+            settles=list(need.settles),
+            could=sorted(need.could, reverse=True),
+            bedside=need.datum.is_bedside,
+            by=None if by is None else by[0].isoformat(),
+        )
+        for need in ranked
+    ]
+
+
+def valid_until(judgements: list[Judgement]) -> tuple[datetime, str] | None:
+    """The first instant at which a decided mandatory criterion could change without new data, and which one."""
+    ends = [(one.expires, one.id) for one in judgements if one.is_mandatory and one.expires is not None]
+    return min(ends, default=None)
+
+
+def is_bedside(book: Rulebook, conclusions: Conclusions, findings: Findings, leaf_key: str) -> bool:
+    """Whether everything that a leaf lacks can be answered at the bedside."""
+    data = list(data_behind(book.knowledge, book.leaves[leaf_key], findings))
+    return bool(data) and all(datum.is_bedside for datum in data)
+
+
+def data_behind(knowledge: KnowledgeBase, leaf: Leaf, findings: Findings) -> Iterator[Datum]:
+    """The data that a person would obtain to answer a leaf."""
+    match leaf:
+        case MeasurementLeaf(measurement=name):
+            yield from _measured(knowledge, name)
+        case ConditionLeaf(condition=name):
+            condition = knowledge.conditions[name]
+            codes = tuple(str(coded.code) for coded in condition.codes[:3])
+            yield Datum(name, condition.text, codes, condition.attestable)
+        case ChangeLeaf(change=name):
+            (datum,) = tuple(_measured(knowledge, name))[:1] or (None,)
+            if datum is not None:
+                yield Datum(f"{name}_change", describe_leaf(knowledge, leaf), datum.codes, is_bedside=False)
+        case ScoreLeaf(score=name):
+            score = knowledge.definitions[name]
+            assert isinstance(score, Score)
+            for item in leaf.items or score.items:
+                for row in score.items[item].rows:
+                    yield from _open_in_row(knowledge, row.when, findings)
+
+
+def _open_in_row(knowledge: KnowledgeBase, expression: object, findings: Findings) -> Iterator[Datum]:
+    for leaf in walk_leaves(expression):  # type: ignore[arg-type]
+        if isinstance(leaf, ScoreLeaf) or (
+            isinstance(leaf, MeasurementLeaf | ConditionLeaf) and findings.find(leaf).reasons
+        ):
+            yield from data_behind(knowledge, leaf, findings)
+
+
+def _measured(knowledge: KnowledgeBase, name: str) -> Iterator[Datum]:
+    measurement = knowledge.measurements[name]
+    if measurement.made_of:
+        for part in measurement.made_of:
+            yield from _measured(knowledge, part)
+        return
+    code = measurement.order or (measurement.codes[0].code if measurement.codes else None)
+    text = measurement.text + (" with its upper limit of normal" if measurement.upper_limit else "")
+    yield Datum(name, text, () if code is None else (str(code),), measurement.bedside)
+
+
+def _collect(case: Case, engine: Engine, judgement: Judgement, needs: dict[str, _Need]) -> None:
+    reading = case.book.readings.get(judgement.id)
+    if reading is not None and reading.conclusion == case.book.protocol.trend:
+        for datum in _trend_data(case):
+            _add(needs, datum, judgement, judgement.reasons, {"exclude", "allow"})
+        return
+    for key in judgement.open_leaves:
+        could = _could(case, engine, judgement, key)
+        for datum in data_behind(case.book.knowledge, case.book.leaves[key], case.findings):
+            _add(needs, datum, judgement, case.conclusions.findings[key].reasons, could)
+    if not judgement.open_leaves:
+        text = f"A named clinician's review of {judgement.id}"
+        _add(
+            needs,
+            Datum(judgement.id, text, (), is_bedside=True),
+            judgement,
+            judgement.reasons,
+            {"exclude", "allow"},
+        )
+
+
+def _trend_data(case: Case) -> Iterator[Datum]:
+    for signal in case.signals:
+        if signal.state == "insufficient" and signal.domain == "respiratory":
+            measurement = (
+                case.book.knowledge.measurements[signal.name]
+                if signal.name in case.book.knowledge.measurements
+                else None
+            )
+            code = None if measurement is None else measurement.order
+            yield Datum(
+                f"trend:{signal.name}",
+                f"Trend: {signal.needs}",
+                () if code is None else (str(code),),
+                is_bedside=False,
+            )
+
+
+def _add(
+    needs: dict[str, _Need], datum: Datum, judgement: Judgement, reasons: tuple[Reason, ...], could: set[str]
+) -> None:
+    need = needs.setdefault(datum.id, _Need(datum))
+    need.reasons.update(reasons or (Reason.MISSING,))
+    need.settles.setdefault(judgement.id)
+    need.could |= could
+
+
+def _could(case: Case, engine: Engine, judgement: Judgement, leaf: str) -> set[str]:
+    """Which way an answer to one leaf could turn its criterion, all other leaves as they are."""
+    root = case.book.roots[judgement.id]
+    against = MET if judgement.criterion.role in TRIGGERS else NOT_MET
+    outcomes = {reconsider(case.conclusions, engine, root, {leaf: token}) for token in (MET, NOT_MET)}
+    return {"allow"} | ({"exclude"} if against in outcomes else set())

@@ -1,0 +1,139 @@
+"""The oxygen support of a patient as an ordered state, from whatever was charted about it.
+
+A flow, an inspired fraction or a running procedure each leaves a range of levels open; charted within the pairing
+window of each other, they are combined, and contradict each other if they share no level.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from mscprotocol.interval import Interval, between
+from mscprotocol.knowledge import Inference
+from mscprotocol.reasons import Reason
+from mscprotocol.record import Measurement, Presence
+from mscprotocol.series import Series
+from mscprotocol.timespan import TimeSpan, instant
+from mscprotocol.truth import Truth
+
+_NAME = "oxygen_support"
+
+
+def derive_support(series: Series) -> Iterator[Measurement]:
+    """Every charted state of the oxygen support, those of about the same time combined."""
+    observed = [*series.charted(_NAME), *_inferred(series)]
+    timed = [entry for entry in observed if entry.time is not None]
+    yield from (entry for entry in observed if entry.time is None)
+    for entry in timed:
+        yield _combined(entry, [other for other in timed if _is_beside(series, entry, other)])
+
+
+def support_at(series: Series, time: TimeSpan, wanted: Sequence[str]) -> Truth:
+    """Whether the support at a time was one of the wanted levels, as charted within the pairing window."""
+    near = [
+        entry
+        for entry in series.points(_NAME)
+        if entry.time is not None and _is_within_pairing(series, time, entry.time)
+    ]
+    if not near:
+        return Truth.UNKNOWN
+    closest = min(near, key=lambda entry: (abs(_instant(entry) - time.latest), entry.reference))
+    return is_level(series, closest, wanted)
+
+
+def is_level(series: Series, entry: Measurement, wanted: Sequence[str]) -> Truth:
+    """Whether an entry's support is one of the wanted levels."""
+    levels = series.knowledge.measurements[_NAME].levels
+    value = entry.value
+    if value is None or value.low is None or value.high is None:
+        return Truth.UNKNOWN
+    left_open = set(levels[int(value.low) : int(value.high) + 1])
+    if left_open <= set(wanted):
+        return Truth.MET
+    return Truth.UNKNOWN if left_open & set(wanted) else Truth.NOT_MET
+
+
+def _inferred(series: Series) -> Iterator[Measurement]:
+    for inference in series.knowledge.measurements[_NAME].inferred:
+        if inference.measurement is not None:
+            yield from (
+                _state(series, entry, inference)
+                for entry in series.charted(inference.measurement)
+                if _applies(inference, entry)
+            )
+        elif inference.condition is not None:
+            for presence in series.presences(inference.condition):
+                yield from _running(series, presence, inference)
+
+
+def _applies(inference: Inference, entry: Measurement) -> bool:
+    if entry.value is None or entry.problem is not None:
+        return False
+    above = inference.above is None or entry.value.gt(inference.above.value) is Truth.MET
+    return above and (inference.up_to is None or entry.value.lte(inference.up_to.value) is Truth.MET)
+
+
+def _running(series: Series, presence: Presence, inference: Inference) -> Iterator[Measurement]:
+    """A procedure holds its level when it starts, at its end, and now if it has none."""
+    if presence.present is not Truth.MET or presence.time is None:
+        return
+    times = [presence.time]
+    if presence.ended is not None:
+        times.append(presence.ended)
+    elif presence.active is Truth.MET:
+        times.append(instant(series.at))
+    for time in dict.fromkeys(times):
+        yield _state(series, presence, inference, time)
+
+
+def _state(
+    series: Series, entry: Measurement | Presence, inference: Inference, time: TimeSpan | None = None
+) -> Measurement:
+    return Measurement(
+        name=_NAME,
+        reference=entry.reference,
+        time=time or entry.time,
+        as_received=entry.as_received,
+        code=entry.code,
+        value=_range(series, inference),
+        attested_by=entry.attested_by,
+    )
+
+
+def _range(series: Series, inference: Inference) -> Interval:
+    levels = series.knowledge.measurements[_NAME].levels
+    return between(levels.index(inference.lowest), levels.index(inference.highest))
+
+
+def _combined(entry: Measurement, beside: Sequence[Measurement]) -> Measurement:
+    """An entry narrowed by those beside it; a contradiction at the same instant is a conflict, later a change."""
+    value = entry.value
+    for other in beside:
+        if value is None or other.value is None:
+            continue
+        shared = value.intersection(other.value)
+        if shared is None and other.time == entry.time:
+            return replace(entry, value=None, problem=Reason.CONFLICT)
+        value = shared or value
+    return replace(entry, value=value)
+
+
+def _is_beside(series: Series, entry: Measurement, other: Measurement) -> bool:
+    if other is entry or entry.time is None or other.time is None:
+        return False
+    return _is_within_pairing(series, entry.time, other.time)
+
+
+def _is_within_pairing(series: Series, time: TimeSpan, other: TimeSpan) -> bool:
+    if not (time.is_instant and other.is_instant):
+        return False
+    pairing = series.knowledge.measurements[_NAME].pairing
+    first, second = sorted((time.latest, other.latest))
+    return first >= (second if pairing is None else pairing.start(second))
+
+
+def _instant(entry: Measurement) -> datetime:
+    assert entry.time is not None
+    return entry.time.latest

@@ -1,0 +1,199 @@
+"""Trend plots and the schedule timeline as inline SVG: ink only, every state also in words.
+
+Pixels are the only floats of the project: labels are the decimal text of the answer, never a rounded position.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from html import escape
+
+_WIDTH, _HEIGHT = 236, 122
+_LEFT, _RIGHT, _TOP, _BOTTOM = 50, 12, 30, 34
+_BAR_LEFT, _BAR_WIDTH, _BAR_STEP, _BAR_TOP = 128, 540, 27, 22
+_MARGIN_HOURS = 9.0
+_DAY = 24
+
+
+@dataclass(frozen=True, slots=True)
+class PlotPoint:
+    """One value of a signal; `text` is the value as it is printed."""
+
+    hours_before: float
+    value: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TrendPlot:
+    """One signal with its points, oldest first."""
+
+    title: str
+    state: str
+    unit: str
+    points: tuple[PlotPoint, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineBar:
+    """One infusion; hours are counted from the start of the first."""
+
+    label: str
+    earliest: float
+    planned: float
+    latest: float
+    status: str
+
+
+def draw_trend(plot: TrendPlot) -> str:
+    """A small plot: line with points over the hours before the evaluation, lowest and highest value labelled."""
+    span = _span_hours(plot)
+    low, high = _ends(plot)
+    spots = [(_trend_x(point, span), _trend_y(point, low.value, high.value)) for point in plot.points]
+    unit = f" {plot.unit}" if plot.unit else ""
+    told = "; ".join(f"{_hours(point)} h before: {point.text}{unit}" for point in plot.points)
+    parts = [
+        _text(0, 11, plot.title, weight="bold"),
+        _text(_WIDTH, 11, plot.state, anchor="end"),
+        *_frame(plot, low, high, unit),
+        *_hour_ticks(span),
+        _polyline(spots),
+        *(_dot(x, y, is_last=(x, y) == spots[-1]) for x, y in spots),
+    ]
+    return _svg(_WIDTH, _HEIGHT, f"{plot.title}: {plot.state}", told, parts)
+
+
+def draw_timeline(bars: Sequence[TimelineBar]) -> str:
+    """The course: one bar an infusion from earliest to latest, a diamond where it is planned."""
+    height = _BAR_TOP + _BAR_STEP * len(bars) + 22
+    end = max(bar.latest for bar in bars) + _MARGIN_HOURS
+    told = "; ".join(
+        f"{bar.label}: from {bar.earliest:g} h to {bar.latest:g} h, planned at {bar.planned:g} h, {bar.status}"
+        for bar in bars
+    )
+    parts = [*_day_lines(end, height)]
+    for place, bar in enumerate(bars):
+        parts.extend(_bar(bar, _BAR_TOP + _BAR_STEP * place, end))
+    width = _BAR_LEFT + _BAR_WIDTH
+    return _svg(width, height, "Course of infusions, in days from the start of the first", told, parts)
+
+
+# -- trend -----------------------------------------------------------------------------------------
+
+
+def _ends(plot: TrendPlot) -> tuple[PlotPoint, PlotPoint]:
+    by_value = sorted(plot.points, key=lambda point: point.value)
+    return by_value[0], by_value[-1]
+
+
+def _span_hours(plot: TrendPlot) -> int:
+    """Whole days that hold every point, at least one."""
+    oldest = max(point.hours_before for point in plot.points)
+    return max(_DAY, -int(-oldest // _DAY) * _DAY)
+
+
+def _trend_x(point: PlotPoint, span: int) -> float:
+    return _LEFT + (1 - point.hours_before / span) * (_WIDTH - _LEFT - _RIGHT)
+
+
+def _trend_y(point: PlotPoint, low: float, high: float) -> float:
+    share = 0.5 if high == low else (point.value - low) / (high - low)
+    return _HEIGHT - _BOTTOM - 5 - share * (_HEIGHT - _TOP - _BOTTOM - 10)
+
+
+def _frame(plot: TrendPlot, low: PlotPoint, high: PlotPoint, unit: str) -> Iterator[str]:
+    base = _HEIGHT - _BOTTOM
+    yield _line(_LEFT, _TOP - 4, _LEFT, base)
+    yield _line(_LEFT, base, _WIDTH - _RIGHT, base)
+    yield _text(0, 23, unit.strip() or "no unit", size=7.5)
+    ends = (high,) if low.value == high.value else (high, low)
+    for point in ends:
+        y = _trend_y(point, low.value, high.value)
+        yield _line(_LEFT - 3, y, _LEFT, y)
+        yield _text(_LEFT - 5, y + 3, point.text, size=8, anchor="end")
+    yield _text(
+        _LEFT + (_WIDTH - _LEFT - _RIGHT) / 2, _HEIGHT - 4, "hours before evaluation", size=7.5, anchor="middle"
+    )
+
+
+def _hour_ticks(span: int) -> Iterator[str]:
+    step = _DAY if span > _DAY else 6
+    for hours in range(0, span + 1, step):
+        x = _LEFT + (1 - hours / span) * (_WIDTH - _LEFT - _RIGHT)
+        yield _line(x, _HEIGHT - _BOTTOM, x, _HEIGHT - _BOTTOM + 3)
+        yield _text(x, _HEIGHT - _BOTTOM + 12, str(hours), size=8, anchor="middle")
+
+
+def _polyline(spots: Sequence[tuple[float, float]]) -> str:
+    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in spots)
+    return f'<polyline points="{path}" fill="none" stroke="currentColor" stroke-width="1.1"/>'
+
+
+def _dot(x: float, y: float, *, is_last: bool) -> str:
+    """A ring; the latest value is a larger filled spot, so that it is found without colour."""
+    if is_last:
+        return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.4" fill="currentColor"/>'
+    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="1.9" fill="currentColor"/>'
+
+
+def _hours(point: PlotPoint) -> str:
+    return f"{point.hours_before:.1f}".removesuffix(".0")
+
+
+# -- timeline --------------------------------------------------------------------------------------
+
+
+def _bar_x(hours: float, end: float) -> float:
+    return _BAR_LEFT + (hours + _MARGIN_HOURS) / (end + _MARGIN_HOURS) * (_BAR_WIDTH - 6)
+
+
+def _day_lines(end: float, height: float) -> Iterator[str]:
+    for day in range(int(end // _DAY) + 1):
+        x = _bar_x(day * _DAY, end)
+        yield _line(x, _BAR_TOP - 8, x, height - 20, dash="1 3")
+        yield _text(x, 10, f"D{day}", size=8, anchor="middle")
+        yield _text(x, height - 8, f"D{day + 1}", size=8, anchor="middle")
+    yield _text(0, 10, "counted from day 0", size=8)
+    yield _text(0, height - 8, "counted from day 1", size=8)
+
+
+def _bar(bar: TimelineBar, top: float, end: float) -> Iterator[str]:
+    first, planned, last = (_bar_x(hours, end) for hours in (bar.earliest, bar.planned, bar.latest))
+    middle = top + 9
+    yield _text(0, middle + 3, f"{bar.label}: {bar.status}", size=9)
+    if last > first:
+        yield (
+            f'<rect x="{first:.1f}" y="{top + 4:.1f}" width="{last - first:.1f}" height="10" fill="currentColor" '
+            'fill-opacity="0.14" stroke="currentColor" stroke-width="0.9"/>'
+        )
+    corners = (
+        f"{planned:.1f},{middle - 7} {planned + 6:.1f},{middle} {planned:.1f},{middle + 7} {planned - 6:.1f},{middle}"
+    )
+    yield f'<polygon points="{corners}" fill="currentColor"/>'
+
+
+# -- ink -------------------------------------------------------------------------------------------
+
+
+def _svg(width: float, height: float, title: str, told: str, parts: Sequence[str]) -> str:
+    return (
+        f'<svg role="img" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
+        'font-family="DejaVu Sans, Arial, sans-serif" color="currentColor">'
+        f"<title>{escape(title)}</title><desc>{escape(told)}</desc>{''.join(parts)}</svg>"
+    )
+
+
+def _line(x1: float, y1: float, x2: float, y2: float, dash: str = "") -> str:
+    dashed = f' stroke-dasharray="{dash}"' if dash else ""
+    return (
+        f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="currentColor" '
+        f'stroke-width="0.8"{dashed}/>'
+    )
+
+
+def _text(x: float, y: float, words: str, size: float = 9.5, anchor: str = "start", weight: str = "normal") -> str:
+    return (
+        f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" text-anchor="{anchor}" font-weight="{weight}" '
+        f'fill="currentColor">{escape(words)}</text>'
+    )

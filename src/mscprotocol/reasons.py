@@ -1,0 +1,41 @@
+"""Why something is unknown, in order of precedence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import Enum
+
+
+class Reason(Enum):
+    """Why a finding is unknown. Members stand in order of precedence: of several, the first is given.
+
+    What a person must look at comes first, then data that came but cannot be used, then data that is too
+    old, and plain absence last: a coordinator acts on the most specific reason.
+    """
+
+    CONFLICT = "conflict"
+    NEEDS_REVIEW = "needs_review"
+    IMPLAUSIBLE = "implausible"
+    UNIT_AMBIGUOUS = "unit_ambiguous"
+    UNIT_UNKNOWN = "unit_unknown"
+    SPECIMEN_MISMATCH = "specimen_mismatch"
+    STATUS_EXCLUDED = "status_excluded"
+    CODE_UNMAPPED = "code_unmapped"
+    CONFOUNDED = "confounded"
+    CONFLICTING_SIGNALS = "conflicting_signals"
+    QUALIFIER_MISSING = "qualifier_missing"
+    UNPAIRED = "unpaired"
+    PARTIAL_DATE = "partial_date"
+    COMPARATOR = "comparator"
+    INSUFFICIENT_POINTS = "insufficient_points"
+    STALE = "stale"
+    AFTER_EVALUATION = "after_evaluation"
+    MISSING = "missing"
+
+
+_PRECEDENCE = {reason: place for place, reason in enumerate(Reason)}
+
+
+def in_precedence(reasons: Iterable[Reason]) -> tuple[Reason, ...]:
+    """The distinct reasons, the one to give first."""
+    return tuple(sorted(set(reasons), key=_PRECEDENCE.__getitem__))

@@ -1,0 +1,118 @@
+"""One patient's record as the engine sees it: every entry keeps its source, its time and what was received."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date
+
+from mscprotocol.codes import Coding
+from mscprotocol.interval import Interval
+from mscprotocol.reasons import Reason
+from mscprotocol.timespan import TimeSpan
+from mscprotocol.truth import Truth
+
+
+@dataclass(frozen=True, slots=True)
+class Identifier:
+    """A patient identifier: the value means nothing without its system."""
+
+    system: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Patient:
+    """Who the record is about. Birth and death are kept as intervals of dates and instants."""
+
+    id: str
+    identifiers: tuple[Identifier, ...] = ()
+    name: str = ""
+    born: tuple[date, date] | None = None
+    sex: str | None = None
+    deceased: bool = False
+    died: TimeSpan | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What every entry of a record carries: where it came from, when it held, and how it was written."""
+
+    name: str
+    reference: str
+    time: TimeSpan | None
+    as_received: str
+    code: Coding | None = None
+    problem: Reason | None = None
+    attested_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement(Entry):
+    """A quantity in its canonical unit, or one of the answers that the dictionary lists."""
+
+    value: Interval | None = None
+    answer: str | None = None
+    unit: str = ""
+    native_unit: str = ""
+    upper_limit: Interval | None = None
+    upper_limit_source: str = ""
+    assay: str | None = None
+    flags: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Presence(Entry):
+    """Something that is present or absent: a disease, a procedure, a medication, an event, a consent.
+
+    `time` is its onset and `ended` its end; `active` says whether it holds now as far as the source tells.
+    """
+
+    present: Truth = Truth.UNKNOWN
+    active: Truth = Truth.UNKNOWN
+    ended: TimeSpan | None = None
+    recorded: TimeSpan | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Attestation(Entry):
+    """A named person's answer about a finding or a criterion."""
+
+    answer: Truth = Truth.UNKNOWN
+
+
+@dataclass(frozen=True, slots=True)
+class Infusion(Entry):
+    """An infusion of the product that was started (`completed` or `stopped`)."""
+
+    status: str = "completed"
+
+
+@dataclass(frozen=True, slots=True)
+class Unmapped:
+    """A code that looks relevant to a finding but is not in the dictionary; `relevant` names the findings."""
+
+    reference: str
+    code: Coding
+    relevant: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class QualityNote:
+    """Something about the input that a person should know; never patient data beyond a reference."""
+
+    reference: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class PatientRecord:
+    """All that is known of one patient. Order carries no meaning: the builder sorts."""
+
+    patient: Patient
+    measurements: dict[str, tuple[Measurement, ...]] = field(default_factory=dict)
+    presences: dict[str, tuple[Presence, ...]] = field(default_factory=dict)
+    attestations: dict[str, tuple[Attestation, ...]] = field(default_factory=dict)
+    infusions: tuple[Infusion, ...] = ()
+    unmapped: tuple[Unmapped, ...] = ()
+    notes: tuple[QualityNote, ...] = ()
+    source_digests: tuple[str, ...] = ()

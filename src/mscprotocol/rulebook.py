@@ -1,0 +1,152 @@
+"""The rules of one protocol, compiled: which leaves to measure, and which rulesets conclude in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from mscprotocol.answer import SourceItem
+from mscprotocol.knowledge import Criterion, Decision, FindingDefinition, KnowledgeBase, Ladder, Protocol
+from mscprotocol.knowledge_forms import (
+    ConclusionLeaf,
+    Expression,
+    FindingLeaf,
+    Group,
+    Leaf,
+    MeasurementLeaf,
+    ScoreLeaf,
+    UnknownIf,
+)
+from mscprotocol.rulesets import (
+    Ruleset,
+    build_decision,
+    build_group,
+    build_guard,
+    build_ladder,
+    build_reading,
+)
+from mscprotocol.wording import describe, describe_leaf
+
+VERDICT, OUTLOOK, DOSE_STATUS, GATE = "verdict", "outlook", "dose_status", "gate"
+# Computed and shown for every patient, whether or not the protocol's criteria need them.
+ALWAYS_CONCLUDED = (
+    "severity_nhc", "severity_nih", "severity_who", "ards", "sepsis", "septic_shock", "coagulopathy",
+    "dic_overt", "sic_total", "sic_as_published",
+)  # fmt: skip
+
+
+@dataclass
+class Rulebook:
+    """The compiled rules of a protocol. `steps` are in order: each uses leaves and earlier conclusions only."""
+
+    knowledge: KnowledgeBase
+    protocol: Protocol
+    leaves: dict[str, Leaf] = field(default_factory=dict)
+    steps: dict[str, Ruleset] = field(default_factory=dict)
+    roots: dict[str, str] = field(default_factory=dict)
+    readings: dict[str, ConclusionLeaf] = field(default_factory=dict)
+    texts: dict[str, str] = field(default_factory=dict)
+    source_items: dict[str, list[SourceItem]] = field(default_factory=dict)
+
+    @property
+    def criteria(self) -> Iterator[tuple[str, Criterion]]:
+        """The computable criteria of the protocol, in its order."""
+        for name in self.protocol.criteria:
+            yield name, self.knowledge.criteria[name]
+
+    def leaves_behind(self, name: str) -> list[str]:
+        """The leaves that a token or conclusion rests on."""
+        if name in self.leaves:
+            return [name]
+        found = (leaf for key in self.steps[name].inputs for leaf in self.leaves_behind(key) if key in self)
+        return list(dict.fromkeys(found))
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.leaves or name in self.steps
+
+
+@lru_cache(maxsize=64)
+def compile_rulebook(knowledge: KnowledgeBase, protocol_id: str) -> Rulebook:
+    """The rulebook of a protocol, compiled once for each rule base."""
+    return _Compiler(knowledge, knowledge.protocols[protocol_id]).compile()
+
+
+class _Compiler:
+    def __init__(self, knowledge: KnowledgeBase, protocol: Protocol) -> None:
+        self.knowledge = knowledge
+        self.book = Rulebook(knowledge, protocol)
+
+    def compile(self) -> Rulebook:
+        for name in (*ALWAYS_CONCLUDED, self.book.protocol.severity, self.book.protocol.tier):
+            self._definition(name)
+        self._decision(self.book.protocol.trend)
+        for name, criterion in self.book.criteria:
+            if criterion.when is None:
+                continue
+            self.book.roots[name] = self._compile(name, criterion.when)
+            self.book.texts[name] = describe(self.knowledge, criterion.when)
+            self.book.source_items[name] = _source_items(criterion)
+        for name in (VERDICT, OUTLOOK, DOSE_STATUS, GATE):
+            self._decision(name)
+        return self.book
+
+    def _compile(self, owner: str, expression: Expression) -> str:
+        """The name of the token that carries an expression's truth."""
+        match expression:
+            case Group():
+                members = [
+                    self._compile(f"{owner}.{number}", member) for number, member in enumerate(expression.members, 1)
+                ]
+                return self._add(owner, build_group(owner, expression, members))
+            case FindingLeaf(finding=name):
+                return self._definition(name)
+            case UnknownIf(unknown_if=name):
+                return self._add(f"{name}?", build_guard(f"{name}?", self._definition(name)))
+            case ConclusionLeaf(conclusion=name):
+                self.book.readings[owner] = expression
+                return self._add(owner, build_reading(owner, expression, self.book.steps[self._definition(name)]))
+            case _:
+                return self._leaf(expression)
+
+    def _leaf(self, leaf: MeasurementLeaf | ScoreLeaf | Leaf) -> str:
+        key = describe_leaf(self.knowledge, leaf)
+        self.book.leaves.setdefault(key, leaf)
+        return key
+
+    def _definition(self, name: str) -> str:
+        """Compile a definition, if it is not yet, and name the token that carries its conclusion."""
+        if name in self.book.steps or name in self.book.roots:
+            return self.book.roots.get(name, name)
+        definition = self.knowledge.definitions[name]
+        match definition:
+            case FindingDefinition():
+                self.book.roots[name] = self._compile(name, definition.when)
+            case Ladder():
+                rungs = [self._compile(f"{name}.{rung.name}", rung.when) for rung in definition.rungs]
+                self.book.roots[name] = self._add(name, build_ladder(name, definition, _distinct(rungs)))
+            case _:
+                self._decision(name)
+        return self.book.roots.get(name, name)
+
+    def _decision(self, name: str) -> None:
+        definition = self.knowledge.definitions[name]
+        assert isinstance(definition, Decision)
+        self.book.steps.setdefault(name, build_decision(name, definition))
+
+    def _add(self, name: str, ruleset: Ruleset) -> str:
+        self.book.steps.setdefault(name, ruleset)
+        return name
+
+
+def _distinct(rungs: list[str]) -> list[str]:
+    if len(set(rungs)) != len(rungs):
+        raise ValueError("two classes of a ladder rest on the same condition")
+    return rungs
+
+
+def _source_items(criterion: Criterion) -> list[SourceItem]:
+    """Where a criterion comes from, with the sources of its single numbers."""
+    leaves = [leaf.source for leaf in criterion.leaves if leaf.source is not None]
+    distinct = {(one.id, one.mark, one.section): one for one in (*criterion.sources, *leaves)}
+    return [SourceItem(one.id, one.mark, one.section, one.quote) for one in distinct.values()]

@@ -1,0 +1,75 @@
+"""What the record shows at one instant: entries in order of time, derived quantities among them.
+
+A derived quantity (P/F, the D-dimer ratio, the oxygen support) is a series like any other: each of its points keeps
+the entries that it was made of, so selection, shelf life and trends need no second way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from mscprotocol.knowledge import KnowledgeBase
+from mscprotocol.record import Measurement, PatientRecord, Presence
+from mscprotocol.truth import Truth
+
+Points = tuple[Measurement, ...]
+Derivation = Callable[["Series"], Iterable[Measurement]]
+_NO_TIME = datetime.min.replace(tzinfo=UTC)
+
+
+class Series:
+    """The measurements and presences of a record that are not later than `at`, with what derives from them."""
+
+    def __init__(
+        self,
+        record: PatientRecord,
+        knowledge: KnowledgeBase,
+        at: datetime,
+        derivations: Mapping[str, Derivation],
+    ) -> None:
+        self.record, self.knowledge, self.at = record, knowledge, at
+        self._derivations = derivations
+        self._points: dict[str, Points] = {}
+
+    def points(self, name: str) -> Points:
+        """The entries of a measurement up to `at`, the newest first; entries without a time come last."""
+        found = self._points.get(name)
+        if found is None:
+            derive = self._derivations.get(name)
+            entries = self.charted(name) if derive is None else derive(self)
+            found = tuple(sorted(entries, key=_time_key, reverse=True))
+            self._points[name] = found
+        return found
+
+    def charted(self, name: str) -> Points:
+        """The entries of a measurement as charted, up to `at`."""
+        entries = self.record.measurements.get(name, ())
+        return tuple([entry for entry in entries if entry.time is None or not entry.time.is_after(self.at)])
+
+    def later(self, name: str) -> Points:
+        """The entries of a measurement that are later than `at`, which no answer may use."""
+        entries = self.record.measurements.get(name, ())
+        return tuple([entry for entry in entries if entry.time is not None and entry.time.is_after(self.at)])
+
+    def presences(self, name: str) -> tuple[Presence, ...]:
+        """The entries of a condition as they stood at `at`: what began later is left out, a later end is open."""
+        found = []
+        for entry in self.record.presences.get(name, ()):
+            begun = entry.time or entry.recorded
+            if begun is not None and begun.is_after(self.at):
+                continue
+            ends_later = entry.ended is not None and entry.ended.is_after(self.at)
+            found.append(replace(entry, ended=None, active=Truth.MET) if ends_later else entry)
+        return tuple(found)
+
+    def is_running(self, name: str) -> bool:
+        """Whether a condition, medication or procedure is known to hold at `at`."""
+        return any(e.present is Truth.MET and e.active is Truth.MET for e in self.presences(name))
+
+
+def _time_key(entry: Measurement) -> tuple[datetime, datetime, str]:
+    if entry.time is None:
+        return _NO_TIME, _NO_TIME, entry.reference
+    return entry.time.latest, entry.time.earliest, entry.reference

@@ -1,0 +1,1 @@
+"""The core: from times, units and codes to findings, trend, dose and schedule."""
