@@ -34,7 +34,7 @@ venv: .venv/.installed ## make or renew .venv from the hash locks
 
 .PHONY: demo
 demo: venv ## show what it does
-	$(BIN)/python scripts/demo.py
+	$(BIN)/mscprotocol demo
 
 .PHONY: test
 test: venv ## run the tests

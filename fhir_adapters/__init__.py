@@ -1,1 +1,1 @@
-"""FHIR adapters."""
+"""Outside formats to our records and back: the only place that knows a wire format."""

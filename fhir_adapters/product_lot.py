@@ -8,9 +8,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
 from mscprotocol.errors import DataError
 from mscprotocol.interval import Interval, exactly
 from mscprotocol.knowledge import KnowledgeBase
@@ -20,6 +17,7 @@ from mscprotocol.reasons import Reason
 from mscprotocol.record import Measurement, PatientRecord, QualityNote
 from mscprotocol.timespan import TimeSpan, instant
 from mscprotocol.units import convert, find_unit, is_plausible, is_readable
+from mscprotocol.yaml_files import YamlError, read_yaml
 
 
 @dataclass(frozen=True)
@@ -51,10 +49,10 @@ def read_product_lot(content: bytes, name: str, knowledge: KnowledgeBase) -> Pro
     record with its reason.
     """
     try:
-        raw = YAML(typ="rt", pure=True).load(content.decode("utf-8"))
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise DataError("unreadable", f"{name}: not a YAML or JSON file") from error
-    if not isinstance(raw, dict) or "lot" not in raw:
+        raw = read_yaml(content.decode("utf-8"))
+    except (YamlError, UnicodeDecodeError) as error:
+        raise DataError("unreadable", f"{name}: not a YAML or JSON mapping") from error
+    if "lot" not in raw:
         raise DataError("unreadable", f"{name}: a product lot is a mapping that names its lot")
     lot = str(raw["lot"])
     time = _time(raw.get("at"), name)

@@ -24,9 +24,12 @@ DENIED = (
 class PatientBundle:
     """Builds one patient's bundle around a time of evaluation; times are hours before it."""
 
-    def __init__(self, patient_id: str, at: str, *, sex: str = "male", born: str = "1962-03-14", name: str = "") -> None:
+    def __init__(
+        self, patient_id: str, at: str, *, sex: str = "male", born: str = "1962-03-14", name: str = ""
+    ) -> None:
         self.at = datetime.fromisoformat(at)
         self.patient_id = patient_id
+        self.added = 0
         self.resources: list[dict[str, Any]] = [
             {
                 "resourceType": "Patient",
@@ -43,8 +46,8 @@ class PatientBundle:
 
     def add(self, resource: dict[str, Any]) -> dict[str, Any]:
         kind = resource["resourceType"].lower()
-        number = sum(one["resourceType"] == resource["resourceType"] for one in self.resources) + 1
-        resource.setdefault("id", f"{self.patient_id}-{kind}-{number}")
+        self.added += 1
+        resource.setdefault("id", f"{self.patient_id}-{kind}-{self.added}")
         resource.setdefault("subject", {"reference": f"Patient/{self.patient_id}"})
         self.resources.append(resource)
         return resource
@@ -182,7 +185,11 @@ def _answer(value: Any) -> dict[str, Any]:
 
 # -- the people ------------------------------------------------------------------------------------
 
-NASAL, MASK, VENT = ("371907003", "Oxygen by nasal cannula"), ("371908008", "Oxygen by mask"), ("40617009", "Ventilation")
+NASAL, MASK, VENT = (
+    ("371907003", "Oxygen by nasal cannula"),
+    ("371908008", "Oxygen by mask"),
+    ("40617009", "Ventilation"),
+)
 WORSENING = ((48, "104"), (36, "99.2"), (24, "90"), (12, "82"), (1, "76"))
 STABLE = ((48, "96"), (36, "100.8"), (24, "94"), (12, "98.8"), (1, "95.2"))
 IMPROVING = ((48, "76"), (36, "82"), (24, "90"), (12, "99.2"), (1, "104"))

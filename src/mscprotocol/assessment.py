@@ -61,7 +61,7 @@ def assess(record: PatientRecord, book: Rulebook, request: Request, engine: Engi
         dose=plan.dose,
         schedule=plan.schedule,
         gate=case.gate,
-        needed=find_needs(case, engine or shared_engine()),
+        needed=find_needs(case),
         warnings=reporting.report_warnings(case),
         data_quality=reporting.report_quality(case),
         trace=reporting.report_trace(case),

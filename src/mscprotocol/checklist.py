@@ -22,7 +22,8 @@ from mscprotocol.answer import (
     SourceItem,
 )
 from mscprotocol.case import TRIGGERS
-from mscprotocol.knowledge import Checklist, ChecklistItem, KnowledgeBase, Protocol, Score, Sourced
+from mscprotocol.knowledge import STAGES, Checklist, ChecklistItem, KnowledgeBase, Protocol, Score, Sourced
+from mscprotocol.knowledge_forms import ConclusionLeaf
 from mscprotocol.plots import PlotPoint, TimelineBar, TrendPlot
 
 BANNER = "EVD-01"
@@ -63,11 +64,14 @@ OUTLOOKS = {
     "no_indication": "no indication: the record holds no evidence of the disease",
     None: "settled at this stage",
 }
-PANEL = ("d_dimer", "d_dimer_ratio", "platelets", "pt", "inr", "fibrinogen")
+PANEL = ("d_dimer", "d_dimer_ratio", "platelets", "pt", "pt_prolongation", "inr", "fibrinogen")
 _SCALES = {"severity_nhc": "nhc", "severity_nih": "nih", "severity_who": "who"}
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_ABBREVIATIONS = {"ards": "ARDS", "sofa": "SOFA", "inr": "INR"}
 _LONGEST_NAME = 90
 _MOST_UNUSED = 3
+_MOST_KNOWN = 4
 
 Entry = Literal["", "boxes", "value", "sign"]
 Tone = Literal["", "open", "against"]
@@ -165,6 +169,7 @@ class PrintedChecklist:
     warnings: tuple[Line, ...]
     conflicts: tuple[Line, ...]
     criteria: Table
+    later: Table
     tier: tuple[Fact, ...]
     panel: Table
     scores: Table
@@ -208,6 +213,7 @@ def build_checklist(answer: Assessment, knowledge: KnowledgeBase) -> PrintedChec
         ),
         conflicts=tuple(_conflicts(answer)),
         criteria=_criteria(answer),
+        later=_later(answer),
         tier=_tier(answer),
         panel=_panel(answer, knowledge),
         scores=_scores(answer, knowledge),
@@ -226,7 +232,7 @@ def build_checklist(answer: Assessment, knowledge: KnowledgeBase) -> PrintedChec
         schedule=_schedule(answer),
         schedule_notes=tuple(_schedule_notes(answer, protocol)),
         timeline=_timeline(answer.schedule),
-        infusions=tuple(_infusions(answer, knowledge.checklists[protocol.checklist])),
+        infusions=tuple(_infusions(answer, knowledge.checklists[protocol.checklist], knowledge)),
         no_infusions=_why_no_infusions(answer),
         marks=tuple(Fact(mark, words) for mark, words in MARKS.items()),
         statements=tuple(_statements(protocol, knowledge)),
@@ -252,15 +258,25 @@ def _print_one_instant(text: str) -> str:
     except ValueError:
         return text
     offset = moment.isoformat()[-6:] if moment.utcoffset() is not None else "unknown zone"
-    return f"{_DAYS[moment.weekday()]} {moment:%Y-%m-%d %H:%M} {offset}"
+    return f"{_date(moment)} {moment:%H:%M} {offset}"
+
+
+def _date(moment: datetime) -> str:
+    """A date that no reader can take for another: the weekday, and the month as a word, never by locale."""
+    return f"{_DAYS[moment.weekday()]} {moment.day} {_MONTHS[moment.month - 1]} {moment.year}"
+
+
+def _in_zone_of(at: str, text: str) -> str:
+    return datetime.fromisoformat(text).astimezone(datetime.fromisoformat(at).tzinfo).isoformat()
 
 
 def _utc(text: str) -> Line:
-    return Line(f"UTC {datetime.fromisoformat(text).astimezone(UTC):%Y-%m-%d %H:%M}")
+    moment = datetime.fromisoformat(text).astimezone(UTC)
+    return Line(f"{_date(moment)} {moment:%H:%M} UTC")
 
 
 def _words(token: str) -> str:
-    return token.replace("_", " ")
+    return _ABBREVIATIONS.get(token, token.replace("_", " "))
 
 
 def _reasons(criterion: CriterionResult) -> str:
@@ -344,7 +360,7 @@ def _on_scale(result: ClassResult) -> str:
 
 def _urgency(answer: Assessment) -> Iterator[Line]:
     if answer.timing.time_critical:
-        yield Line(f"time-critical: it took a marked turn {_or_unknown(answer.timing.hours_since_signal)} h before")
+        yield Line(f"time-critical: marked worsening {_or_unknown(answer.timing.hours_since_signal)} h ago")
 
 
 def _gate(answer: Assessment) -> Fact:
@@ -356,10 +372,10 @@ def _gate(answer: Assessment) -> Fact:
 
 def _open_items(answer: Assessment) -> Table:
     head = ("Open item, code to order", "Why it is open", "Settles, and could turn", "By", "Answer", "Initials, time")
-    return Table(head, tuple(_open_row(one) for one in answer.needed), "Nothing is open at this stage.")
+    return Table(head, tuple(_open_row(one, answer.at) for one in answer.needed), "Nothing is open at this stage.")
 
 
-def _open_row(item: NeededItem) -> Row:
+def _open_row(item: NeededItem, at: str) -> Row:
     how = "can be answered at the bedside" if item.bedside else "needs a measurement or an order"
     codes = (Line(", ".join(item.codes)),) if item.codes else ()
     could = " or ".join(f"could {_words(one)}" for one in item.could) or "direction unknown (depends on the value)"
@@ -368,7 +384,9 @@ def _open_row(item: NeededItem) -> Row:
             Cell(item.datum, (*codes, Line(how))),
             Cell(f"unknown ({REASONS.get(item.reason, _words(item.reason))})"),
             Cell(", ".join(item.settles), (Line(could),)),
-            Cell("no limit: nothing decided lapses first" if item.by is None else print_instant(item.by)),
+            Cell(
+                "no limit: nothing decided lapses first" if item.by is None else print_instant(_in_zone_of(at, item.by))
+            ),
             Cell(entry="boxes"),
             Cell(entry="sign"),
         ),
@@ -400,18 +418,34 @@ def _conflicts(answer: Assessment) -> Iterator[Line]:
 
 def _criteria(answer: Assessment) -> Table:
     head = ("Id", "Criterion and source", "Status", "Why", "Values, time, age, reference", "Initials")
-    return Table(head, tuple(_criterion_row(one) for one in answer.criteria))
+    return Table(head, tuple(_criterion_row(one) for one in answer.criteria if not _is_later(one, answer)))
+
+
+def _is_later(one: CriterionResult, answer: Assessment) -> bool:
+    return STAGES.index(one.stage) > STAGES.index(answer.stage)
+
+
+def _later(answer: Assessment) -> Table:
+    rows = tuple(
+        Row((Cell(one.id), Cell(one.text, _cites(one)), Cell(f"at {one.stage}")))
+        for one in answer.criteria
+        if _is_later(one, answer)
+    )
+    return Table(("Id", "Criterion and source", "Asked"), rows, "Every criterion of the protocol was asked.")
+
+
+def _cites(one: CriterionResult) -> tuple[Line, ...]:
+    return tuple(Line(_cite(source), source.mark) for source in one.sources)
 
 
 def _criterion_row(one: CriterionResult) -> Row:
     tone: Tone = "against" if _is_against(one) else "open" if one.status == "unknown" else ""
-    sources = tuple(Line(_cite(source), source.mark) for source in one.sources)
     return Row(
         (
             Cell(one.id, (Line(one.role), Line(one.stage))),
-            Cell(one.text, sources),
+            Cell(one.text, _cites(one)),
             Cell(_status(one)),
-            Cell(_why(one), tuple(Line(_words(text)) for text in one.because)),
+            _why(one),
             _evidence(one),
             Cell(entry="sign"),
         ),
@@ -427,17 +461,17 @@ def _status(one: CriterionResult) -> str:
     return words[one.status] + (": excludes" if _is_against(one) else "")
 
 
-def _why(one: CriterionResult) -> str:
+def _why(one: CriterionResult) -> Cell:
+    because = tuple(Line(_words(text)) for text in one.because)
     if one.status == "unknown":
-        return f"unknown ({_reasons(one)})"
+        return Cell(f"unknown ({_reasons(one)})", because)
     if one.status == "not_applicable":
-        return "not asked for this infusion"
-    return one.explanation or "decided by the values beside"
+        return Cell("not asked for this infusion")
+    return Cell("" if because else one.explanation or "decided by the values beside", because)
 
 
 def _cite(source: SourceItem) -> str:
-    quote = f": “{source.quote}”" if source.quote else ""
-    return f"{source.id}{', ' + source.section if source.section else ''}{quote}"
+    return f"{source.id}, {source.section}" if source.section else source.id
 
 
 def _first_mark(sources: Sequence[SourceItem]) -> str:
@@ -458,7 +492,7 @@ def _evidence(one: CriterionResult) -> Cell:
 
 
 def _no_entry(one: CriterionResult) -> str:
-    return _reasons(one) if one.status == "unknown" else "decided without one"
+    return _reasons(one) if one.status == "unknown" else "concluded in sections 3 and 4"
 
 
 def _value_line(item: EvidenceItem) -> str:
@@ -557,7 +591,7 @@ def _plot(signal: SignalItem, at: str, knowledge: KnowledgeBase) -> TrendPlot:
         PlotPoint((now - datetime.fromisoformat(moment)).total_seconds() / 3600, float(value), _level(value, levels))
         for moment, value in signal.points
     )
-    return TrendPlot(signal.text, _words(signal.state), signal.unit, points)
+    return TrendPlot(signal.text, _words(signal.state), "level" if levels else signal.unit, points)
 
 
 def _level(value: str, levels: Sequence[str]) -> str:
@@ -565,24 +599,24 @@ def _level(value: str, levels: Sequence[str]) -> str:
 
 
 def _signals(answer: Assessment, knowledge: KnowledgeBase) -> Table:
-    rules = knowledge.definitions["deterioration"].sources[0]
+    mark = knowledge.definitions["deterioration"].sources[0].mark
     return Table(
-        ("Signal", "State", "Points", "Projected change", "Agreement", "Would need"),
-        tuple(_signal_row(signal, rules.id, rules.mark) for signal in answer.timing.signals),
+        ("Signal", "State", "Points", "Projected change, agreement", "Would need"),
+        tuple(_signal_row(signal, mark) for signal in answer.timing.signals),
     )
 
 
-def _signal_row(signal: SignalItem, source: str, mark: str) -> Row:
+def _signal_row(signal: SignalItem, mark: str) -> Row:
     is_open = signal.state == "insufficient"
-    absent = "unknown (insufficient)" if is_open else "not by slope"
-    change = absent if signal.projected_change is None else f"{signal.projected_change} {signal.unit}".strip()
+    change = "unknown (insufficient)" if is_open else "not by slope"
+    if signal.projected_change is not None:
+        change = f"{signal.projected_change} {signal.unit}".strip() + f", {_or_unknown(signal.agreement)}"
     return Row(
         (
-            Cell(signal.text, (Line(f"limits: {source}", mark),)),
+            Cell(signal.text, mark=mark),
             Cell("unknown (insufficient)" if is_open else _words(signal.state)),
             Cell(str(len(signal.points))),
             Cell(change),
-            Cell(signal.agreement or absent),
             Cell(signal.needs or "nothing more"),
         ),
         "open" if is_open else "",
@@ -697,12 +731,15 @@ def _timeline(rows: Sequence[ScheduleRow]) -> tuple[TimelineBar, ...]:
 # -- 7 infusions -----------------------------------------------------------------------------------
 
 
-def _infusions(answer: Assessment, checklist: Checklist) -> Iterator[InfusionSheet]:
-    blocks = "An answer that is Unknown or left out holds the infusion."
+def _infusions(answer: Assessment, checklist: Checklist, knowledge: KnowledgeBase) -> Iterator[InfusionSheet]:
+    blocks = (
+        "An answer that is Unknown or left out holds the infusion. Known so far, in italics: (bedside) no record is "
+        f"asked, only a person there can say; (not asked yet) belongs to a stage after {answer.stage}."
+    )
     later = "To be observed: the record says nothing yet. An answer left out holds the next infusion."
     for row in answer.schedule:
         groups = [
-            QuestionGroup("Before", blocks, tuple(_question(item, answer, row) for item in checklist.before)),
+            QuestionGroup("Before", blocks, tuple(_question(item, answer, knowledge) for item in checklist.before)),
             QuestionGroup("During", later, tuple(_later_question(item) for item in checklist.during)),
             QuestionGroup("After", later, tuple(_later_question(item) for item in checklist.after)),
         ]
@@ -723,24 +760,27 @@ def _sheet_lines(row: ScheduleRow) -> Iterator[Line]:
         yield Line(f"{_words(row.status).capitalize()}: hold. No infusion follows from this sheet as it stands.")
 
 
-def _question(item: ChecklistItem, answer: Assessment, row: ScheduleRow) -> Question:
-    return Question(item.text, item.mark, item.criterion or "", item.entry, _known(item, answer, row))
+def _question(item: ChecklistItem, answer: Assessment, knowledge: KnowledgeBase) -> Question:
+    return Question(item.text, item.mark, item.criterion or "", item.entry, _known(item, answer, knowledge))
 
 
 def _later_question(item: ChecklistItem) -> Question:
     return Question(item.text, item.mark, item.criterion or "", item.entry, "")
 
 
-def _known(item: ChecklistItem, answer: Assessment, row: ScheduleRow) -> str:
+def _known(item: ChecklistItem, answer: Assessment, knowledge: KnowledgeBase) -> str:
     """What the record says of a question, or why it is unknown."""
     if item.criterion is None:
-        return "unknown (asked at the bedside)"
+        return "unknown (bedside)"
     found = next((one for one in answer.criteria if one.id == item.criterion), None)
     if found is None:
-        return f"unknown (not assessed at the {answer.stage} stage)"
-    values = "; ".join(
-        f"{one.datum} {one.value}, {print_instant(one.at)}" for one in found.evidence if one.used and one.value
-    )
+        return "unknown (bedside)"
+    if _is_later(found, answer):
+        return "unknown (not asked yet)"
+    used = [one for one in found.evidence if one.used and one.value]
+    values = "; ".join(f"{one.datum} {one.value}, {print_instant(one.at)}" for one in used[:_MOST_KNOWN])
+    values = "; ".join(part for part in (_concluded(found.id, answer, knowledge), values) if part)
+    values += f"; and {len(used) - _MOST_KNOWN} more in section 2" if len(used) > _MOST_KNOWN else ""
     if found.status == "unknown":
         return f"unknown ({_reasons(found)})" + (f"; record says: {values}" if values else "")
     if item.entry != "yes_no":
@@ -748,6 +788,21 @@ def _known(item: ChecklistItem, answer: Assessment, row: ScheduleRow) -> str:
             f"record says: {values}" if values else f"unknown (value not in the answer); record says: {_status(found)}"
         )
     return f"record says: {_answer_word(found)}" + (f" ({values})" if values else "")
+
+
+def _concluded(name: str, answer: Assessment, knowledge: KnowledgeBase) -> str:
+    """The class, tier or trend that a criterion reads, where it reads one."""
+    leaf, protocol = knowledge.criteria[name].when, knowledge.protocols[answer.protocol.id]
+    if not isinstance(leaf, ConclusionLeaf):
+        return ""
+    if leaf.conclusion == protocol.severity:
+        return _severity(answer, protocol).value
+    tier = answer.coagulopathy
+    concluded = {
+        protocol.tier: f"tier {_graded(tier.tier, tier.at_least)}",
+        protocol.trend: _words(answer.timing.trend),
+    }
+    return concluded.get(leaf.conclusion, "")
 
 
 def _answer_word(found: CriterionResult) -> str:

@@ -182,6 +182,19 @@ def _known_stage(stage: str) -> Stage:
     raise ValueError(f"no stage named {stage!r}; it is one of {', '.join(STAGES)}")
 
 
+@app.command("demo")
+def demo_command(
+    out: Annotated[Path, typer.Option(help="Folder for the checklists.")] = Path("demo-checklists"),
+) -> None:
+    """Assess the sample patients that ship, and write their checklists."""
+    from rich.console import Console  # noqa: PLC0415 - slow to import
+
+    from mscprotocol.demo import run_demo  # noqa: PLC0415
+
+    width = None if sys.stdout.isatty() else 150
+    run_demo(_load(), out, Console(width=width, highlight=False))
+
+
 # -- rules -------------------------------------------------------------------------------------------
 
 

@@ -69,14 +69,8 @@ _CATEGORY = re.compile(r"[A-Z][0-9][0-9A-Z]")
 
 def is_in_icd10(code: str, category: str) -> bool:
     """Whether an ICD-10 code lies in a category (`I26`), a subcategory (`I82.4`) or a range (`C00-C97`)."""
-    code = code.upper().strip()
-    first, _, last = category.partition("-")
+    bare = code.upper().strip().replace(".", "")
+    first, _, last = category.replace(".", "").partition("-")
     if not last:
-        return _starts(code, first)
-    width = len(first)
-    return bool(_CATEGORY.match(code)) and first <= code[:width] <= last
-
-
-def _starts(code: str, category: str) -> bool:
-    bare, wanted = code.replace(".", ""), category.replace(".", "")
-    return bare.startswith(wanted)
+        return bare.startswith(first)
+    return bool(_CATEGORY.match(bare)) and first <= bare and bare[: len(last)] <= last

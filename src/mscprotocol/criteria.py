@@ -50,7 +50,7 @@ class _Judge:
             return Judgement(
                 name, criterion, NOT_APPLICABLE, (), (), (), (), is_closable_at_bedside=False, expires=None
             )
-        deciding = tuple(self.conclusions.deciding_leaves(name))
+        deciding = self.conclusions.deciding_leaves(name)
         status = self.conclusions.of(name)
         evidence = self._evidence(deciding)
         if status != UNKNOWN:
@@ -66,7 +66,7 @@ class _Judge:
                 name, criterion, status, (), (*evidence, attested), deciding, (),
                 is_closable_at_bedside=False, expires=expires, attested=True,
             )  # fmt: skip
-        open_leaves = tuple(self.conclusions.open_leaves(name))
+        open_leaves = self.conclusions.open_leaves(name)
         closable = self._is_closable(criterion, reasons, open_leaves)
         return Judgement(
             name, criterion, status, reasons, evidence, deciding, open_leaves,
@@ -78,7 +78,7 @@ class _Judge:
 
     def _evidence(self, leaves: Iterable[str]) -> tuple[Evidence, ...]:
         found = (one for leaf in leaves for one in self.conclusions.findings[leaf].evidence)
-        return tuple(dict.fromkeys(found))
+        return tuple({(id(one.entry), one.used): one for one in found}.values())
 
     def _reading(self, name: str) -> str | None:
         """The class, tier or trend that a criterion reads, if it reads one."""
@@ -112,9 +112,7 @@ class _Judge:
     def _is_closable(self, criterion: Criterion, reasons: Sequence[Reason], open_leaves: Sequence[str]) -> bool:
         if criterion.attestable and reasons[0] in REVIEWABLE:
             return True
-        return bool(open_leaves) and all(
-            is_bedside(self.book, self.conclusions, self.findings, leaf) for leaf in open_leaves
-        )
+        return bool(open_leaves) and all(is_bedside(self.book, self.findings, leaf) for leaf in open_leaves)
 
     def _expiry(self, name: str, deciding: Sequence[str]) -> datetime | None:
         ends = [self.conclusions.findings[leaf].expires for leaf in deciding]

@@ -192,6 +192,7 @@ def _usable_points(signal: Signal, trend: Trend, findings: Findings) -> tuple[Po
         and entry.problem is None
         and entry.value is not None
         and entry.value.exact is not None
+        and (signal.beside is None or _is_beside(signal.beside, entry, findings))
     ]
     if entries:
         latest = entries[-1]
@@ -203,6 +204,21 @@ def _usable_points(signal: Signal, trend: Trend, findings: Findings) -> tuple[Po
     distinct = {(point.at, point.value): point for point in points}
     ordered = sorted(distinct.values(), key=lambda point: (point.at, point.value))
     return tuple(_hourly_medians(ordered) if signal.hourly else _one_a_time(ordered))
+
+
+def _is_beside(name: str, entry: Measurement, findings: Findings) -> bool:
+    """Whether another measurement was charted within its pairing window: oxygen given says little without SpO2."""
+    pairing = findings.knowledge.measurements["sf_ratio"].pairing
+    if entry.time is None or pairing is None:
+        return False
+    time = entry.time.earliest
+    return any(
+        other.time is not None
+        and other.value is not None
+        and pairing.start(time) <= other.time.earliest
+        and pairing.start(other.time.earliest) <= time
+        for other in findings.series.charted(name)
+    )
 
 
 def _latest_segment(
@@ -367,7 +383,10 @@ def _hours(length: timedelta) -> Decimal:
 def summarise(signals: Sequence[SignalResult]) -> dict[str, str]:
     """Signals -> the tokens from which the trend is concluded."""
     step = next((s for s in signals if s.name == "oxygen_step"), None)
-    respiratory: set[str] = {s.state for s in signals if s.domain == "respiratory"}
+    # That the support did not change says nothing of the lung: it alone does not make a course stable.
+    respiratory: set[str] = {
+        s.state for s in signals if s.domain == "respiratory" and (s is not step or s.state != "stable")
+    }
     others = {s.domain for s in signals if s.domain != "respiratory" and s.state == "worse"}
     return {
         "oxygen_step": "worse" if step is not None and step.state == "worse" else "other",

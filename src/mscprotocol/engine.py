@@ -8,9 +8,9 @@ read after each run. A disjunction fires once for each branch that matches, so a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from threading import Lock
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from durable import engine as durable
 
@@ -18,6 +18,7 @@ from mscprotocol.errors import EngineError
 from mscprotocol.rulesets import UNKNOWN, Ruleset, to_durable, to_fact
 
 _SID = "one"
+T = TypeVar("T")
 
 
 class Conclusion(NamedTuple):
@@ -51,6 +52,7 @@ class Engine:
         self._lock = Lock()
         self._names: dict[int, tuple[str, Ruleset]] = {}
         self._memo: dict[tuple[int, tuple[str, ...]], Conclusion] = {}
+        self._derived: dict[Hashable, Any] = {}
         self.hits = 0
         self.misses = 0
 
@@ -68,6 +70,13 @@ class Engine:
         concluded = _explain(ruleset, row, pattern)
         self._memo[key] = concluded
         return concluded
+
+    def remember(self, key: Hashable, compute: Callable[[], T]) -> T:
+        """What follows from conclusions alone, computed once for each pattern of tokens."""
+        found: T | None = self._derived.get(key)
+        if found is None:
+            found = self._derived[key] = compute()
+        return found
 
     def _run(self, ruleset: Ruleset, pattern: Sequence[str]) -> int:
         name = self._register(ruleset)

@@ -19,6 +19,7 @@ class Conclusions:
     """What was found and concluded, by name; evidence stays with the findings."""
 
     book: Rulebook
+    engine: Engine
     findings: dict[str, Finding]
     tokens: dict[str, str] = field(default_factory=dict)
     made: dict[str, Conclusion] = field(default_factory=dict)
@@ -27,16 +28,19 @@ class Conclusions:
         """The token of a definition or criterion."""
         return self.tokens[self.book.roots.get(name, name)]
 
-    def deciding_leaves(self, name: str) -> list[str]:
+    def deciding_leaves(self, name: str) -> tuple[str, ...]:
         """The leaves on which a token rests, followed through what decided each conclusion."""
-        found: dict[str, None] = {}
-        for leaf in self._follow(self.book.roots.get(name, name)):
-            found.setdefault(leaf)
-        return list(found)
+        root = self.book.roots.get(name, name)
+        return self.engine.remember(("deciding", self.pattern(root)), lambda: tuple(dict.fromkeys(self._follow(root))))
 
-    def open_leaves(self, name: str) -> list[str]:
+    def open_leaves(self, name: str) -> tuple[str, ...]:
         """The unknown leaves among those that decided."""
-        return [leaf for leaf in self.deciding_leaves(name) if self.tokens[leaf] == UNKNOWN]
+        return tuple([leaf for leaf in self.deciding_leaves(name) if self.tokens[leaf] == UNKNOWN])
+
+    def pattern(self, root: str) -> tuple[object, ...]:
+        """All that a conclusion of this rulebook depends on."""
+        tokens = self.tokens
+        return (id(self.book), root, *[tokens[key] for key in self.book.tokens_behind(root)])
 
     def _follow(self, name: str) -> Iterator[str]:
         if name in self.findings:
@@ -54,7 +58,7 @@ def conclude(
         key: scores.find(leaf) if isinstance(leaf, ScoreLeaf) else findings.find(leaf)
         for key, leaf in book.leaves.items()
     }
-    result = Conclusions(book, found, {key: finding.truth.value for key, finding in found.items()})
+    result = Conclusions(book, engine, found, {key: finding.truth.value for key, finding in found.items()})
     for name, ruleset in book.steps.items():
         if isinstance(book.knowledge.definitions.get(name), Decision):
             if name in given:
@@ -72,19 +76,15 @@ def decide(result: Conclusions, engine: Engine, name: str, tokens: Mapping[str, 
     return made.token
 
 
-def reconsider(result: Conclusions, engine: Engine, root: str, changed: Mapping[str, str]) -> str:
-    """What a root would conclude if some leaves had other tokens; nothing is stored."""
-    tokens: dict[str, str] = {}
+def reconsider(result: Conclusions, root: str, leaf: str, token: str) -> str:
+    """What a root would conclude if one leaf had another token."""
+    key = ("reconsidered", leaf, token, result.pattern(root))
+    return result.engine.remember(key, lambda: _reconsider(result, root, leaf, token))
 
-    def token(name: str) -> str:
-        if name not in tokens:
-            tokens[name] = changed.get(name) or _again(name)
-        return tokens[name]
 
-    def _again(name: str) -> str:
-        steps = result.book.steps
-        if name not in steps or isinstance(result.book.knowledge.definitions.get(name), Decision):
-            return result.tokens[name]
-        return engine.conclude(steps[name], {key: token(key) for key in steps[name].inputs}).token
-
-    return token(root)
+def _reconsider(result: Conclusions, root: str, leaf: str, token: str) -> str:
+    tokens = {key: result.tokens[key] for key in result.book.tokens_behind(root)} | {leaf: token}
+    for name, ruleset in result.book.steps.items():
+        if name not in tokens and all(key in tokens for key in ruleset.inputs):
+            tokens[name] = result.engine.conclude(ruleset, tokens).token
+    return tokens[root]

@@ -275,6 +275,7 @@ class Signal(Strict):
     latest_within: Lookback
     hourly: bool = False
     not_after: str | None = None
+    beside: str | None = None
     worse: Names = ()
     better: Names = ()
     stable: Names = ()

@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from mscprotocol.errors import KnowledgeError
 from mscprotocol.knowledge import (
@@ -44,6 +42,7 @@ from mscprotocol.knowledge_forms import (
 )
 from mscprotocol.places import find_folder
 from mscprotocol.units import UnitError, to_canonical
+from mscprotocol.yaml_files import YamlError, YamlMapping, read_yaml
 
 VERSION = "1.0.0"
 T = TypeVar("T")
@@ -142,65 +141,29 @@ class _Reader:
     def _name(self, path: Path) -> str:
         return path.relative_to(self.home.parent).as_posix()
 
-    def _read(self, path: Path) -> Any:
-        yaml = YAML(typ="rt", pure=True)
-        yaml.version = "1.2"
+    def _read(self, path: Path) -> YamlMapping:
         try:
-            tree = yaml.load(path.read_text(encoding="utf-8"))
-        except MarkedYAMLError as error:
-            line = error.problem_mark.line + 1 if error.problem_mark else None
-            raise KnowledgeError(str(error.problem or error), self._name(path), line) from error
-        except (YAMLError, OSError, UnicodeDecodeError) as error:
+            return read_yaml(path.read_text(encoding="utf-8"), is_ours=True)
+        except YamlError as error:
+            raise KnowledgeError(str(error), self._name(path), error.line) from error
+        except (OSError, UnicodeDecodeError) as error:
             raise KnowledgeError(f"cannot be read: {error}", self._name(path)) from error
-        if not isinstance(tree, dict):
-            raise KnowledgeError("must be a mapping", self._name(path), 1)
-        return tree
 
-    def _entry(self, path: Path, tree: Any, key: str, model: type[T]) -> T:
-        self.lines[key] = (self._name(path), _line(tree, (key,)))
+    def _entry(self, path: Path, tree: YamlMapping, key: str, model: type[T]) -> T:
+        self.lines[key] = (self._name(path), tree.line_of((key,)))
         return self._validated(path, tree, (key,), model)
 
-    def _validated(self, path: Path, tree: Any, place: tuple[Any, ...], model: type[T]) -> T:
-        node = tree
+    def _validated(self, path: Path, tree: YamlMapping, place: tuple[str, ...], model: type[T]) -> T:
+        node: Any = tree
         for step in place:
             node = node[step]
         try:
-            return TypeAdapter(model).validate_python(_plain(node))
+            return TypeAdapter(model).validate_python(node)
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(step) for step in (*place, *first["loc"]))
-            line = _line(tree, (*place, *first["loc"]))
+            line = tree.line_of((*place, *first["loc"]))
             raise KnowledgeError(f"{where}: {first['msg']}", self._name(path), line) from error
-
-
-def _plain(node: Any) -> Any:
-    """Plain Python values; numbers stay as written, since models read them as exact decimals."""
-    if isinstance(node, dict):
-        return {str(key): _plain(value) for key, value in node.items()}
-    if isinstance(node, list):
-        return [_plain(value) for value in node]
-    if isinstance(node, bool) or node is None:
-        return node
-    if isinstance(node, int):
-        return int(node)
-    if isinstance(node, float):
-        raw = getattr(node, "_yaml_raw", None)
-        return raw if raw is not None else repr(float(node))
-    return str(node)
-
-
-def _line(tree: Any, place: tuple[Any, ...]) -> int:
-    """The line of the deepest step of a place that the file really has."""
-    line = 1
-    node: Any = tree
-    for step in place:
-        try:
-            marks = node.lc
-            line = (marks.key(step) if isinstance(node, dict) else marks.item(step))[0] + 1
-            node = node[step]
-        except (KeyError, IndexError, TypeError, AttributeError):
-            continue  # pydantic's place also names forms, which are not in the file
-    return line
 
 
 # -- names ----------------------------------------------------------------------------------------

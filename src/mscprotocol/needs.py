@@ -8,9 +8,8 @@ from datetime import datetime
 
 from mscprotocol.answer import NeededItem
 from mscprotocol.case import MET, NOT_MET, TRIGGERS, Case, Judgement
-from mscprotocol.engine import Engine
 from mscprotocol.findings import Findings
-from mscprotocol.inference import Conclusions, reconsider
+from mscprotocol.inference import reconsider
 from mscprotocol.knowledge import KnowledgeBase, Score
 from mscprotocol.knowledge_forms import (
     ChangeLeaf,
@@ -43,12 +42,12 @@ class _Need:
     could: set[str] = field(default_factory=set)
 
 
-def find_needs(case: Case, engine: Engine) -> list[NeededItem]:
+def find_needs(case: Case) -> list[NeededItem]:
     """The data that are open, those first which could exclude, then those which settle most."""
     needs: dict[str, _Need] = {}
     for judgement in case.judgements:
         if judgement.is_mandatory and judgement.is_open:
-            _collect(case, engine, judgement, needs)
+            _collect(case, judgement, needs)
     by = valid_until(case.judgements)
     order = {one.id: place for place, one in enumerate(case.judgements)}
     ranked = sorted(
@@ -76,14 +75,36 @@ def valid_until(judgements: list[Judgement]) -> tuple[datetime, str] | None:
     return min(ends, default=None)
 
 
-def is_bedside(book: Rulebook, conclusions: Conclusions, findings: Findings, leaf_key: str) -> bool:
+def is_bedside(book: Rulebook, findings: Findings, leaf_key: str) -> bool:
     """Whether everything that a leaf lacks can be answered at the bedside."""
-    data = list(data_behind(book.knowledge, book.leaves[leaf_key], findings))
+    data = data_behind(book, book.leaves[leaf_key], findings)
     return bool(data) and all(datum.is_bedside for datum in data)
 
 
-def data_behind(knowledge: KnowledgeBase, leaf: Leaf, findings: Findings) -> Iterator[Datum]:
+def data_behind(book: Rulebook, leaf: Leaf, findings: Findings) -> tuple[Datum, ...]:
     """The data that a person would obtain to answer a leaf."""
+    if not isinstance(leaf, ScoreLeaf):
+        return book.once(("data", id(leaf)), lambda: tuple(_data_of(book.knowledge, leaf)))
+    rows = book.once(("rows", id(leaf)), lambda: _row_leaves(book, leaf))
+    found = (
+        datum
+        for one in rows
+        if isinstance(one, ScoreLeaf) or findings.find(one).reasons
+        for datum in data_behind(book, one, findings)
+    )
+    return tuple(dict.fromkeys(found))
+
+
+def _row_leaves(book: Rulebook, leaf: ScoreLeaf) -> tuple[Leaf, ...]:
+    """The leaves that a score's items rest on."""
+    score = book.knowledge.definitions[leaf.score]
+    assert isinstance(score, Score)
+    rows = [row for item in leaf.items or score.items for row in score.items[item].rows]
+    kinds = (ScoreLeaf, MeasurementLeaf, ConditionLeaf)
+    return tuple(one for row in rows for one in walk_leaves(row.when) if isinstance(one, kinds))
+
+
+def _data_of(knowledge: KnowledgeBase, leaf: Leaf) -> Iterator[Datum]:
     match leaf:
         case MeasurementLeaf(measurement=name):
             yield from _measured(knowledge, name)
@@ -92,23 +113,8 @@ def data_behind(knowledge: KnowledgeBase, leaf: Leaf, findings: Findings) -> Ite
             codes = tuple(str(coded.code) for coded in condition.codes[:3])
             yield Datum(name, condition.text, codes, condition.attestable)
         case ChangeLeaf(change=name):
-            (datum,) = tuple(_measured(knowledge, name))[:1] or (None,)
-            if datum is not None:
-                yield Datum(f"{name}_change", describe_leaf(knowledge, leaf), datum.codes, is_bedside=False)
-        case ScoreLeaf(score=name):
-            score = knowledge.definitions[name]
-            assert isinstance(score, Score)
-            for item in leaf.items or score.items:
-                for row in score.items[item].rows:
-                    yield from _open_in_row(knowledge, row.when, findings)
-
-
-def _open_in_row(knowledge: KnowledgeBase, expression: object, findings: Findings) -> Iterator[Datum]:
-    for leaf in walk_leaves(expression):  # type: ignore[arg-type]
-        if isinstance(leaf, ScoreLeaf) or (
-            isinstance(leaf, MeasurementLeaf | ConditionLeaf) and findings.find(leaf).reasons
-        ):
-            yield from data_behind(knowledge, leaf, findings)
+            datum = next(_measured(knowledge, name))
+            yield Datum(f"{name}_change", describe_leaf(knowledge, leaf), datum.codes, is_bedside=False)
 
 
 def _measured(knowledge: KnowledgeBase, name: str) -> Iterator[Datum]:
@@ -122,15 +128,15 @@ def _measured(knowledge: KnowledgeBase, name: str) -> Iterator[Datum]:
     yield Datum(name, text, () if code is None else (str(code),), measurement.bedside)
 
 
-def _collect(case: Case, engine: Engine, judgement: Judgement, needs: dict[str, _Need]) -> None:
+def _collect(case: Case, judgement: Judgement, needs: dict[str, _Need]) -> None:
     reading = case.book.readings.get(judgement.id)
     if reading is not None and reading.conclusion == case.book.protocol.trend:
         for datum in _trend_data(case):
             _add(needs, datum, judgement, judgement.reasons, {"exclude", "allow"})
         return
     for key in judgement.open_leaves:
-        could = _could(case, engine, judgement, key)
-        for datum in data_behind(case.book.knowledge, case.book.leaves[key], case.findings):
+        could = _could(case, judgement, key)
+        for datum in data_behind(case.book, case.book.leaves[key], case.findings):
             _add(needs, datum, judgement, case.conclusions.findings[key].reasons, could)
     if not judgement.open_leaves:
         text = f"A named clinician's review of {judgement.id}"
@@ -169,9 +175,9 @@ def _add(
     need.could |= could
 
 
-def _could(case: Case, engine: Engine, judgement: Judgement, leaf: str) -> set[str]:
+def _could(case: Case, judgement: Judgement, leaf: str) -> set[str]:
     """Which way an answer to one leaf could turn its criterion, all other leaves as they are."""
     root = case.book.roots[judgement.id]
     against = MET if judgement.criterion.role in TRIGGERS else NOT_MET
-    outcomes = {reconsider(case.conclusions, engine, root, {leaf: token}) for token in (MET, NOT_MET)}
+    outcomes = {reconsider(case.conclusions, root, leaf, token) for token in (MET, NOT_MET)}
     return {"allow"} | ({"exclude"} if against in outcomes else set())

@@ -110,6 +110,7 @@ def _range(series: Series, inference: Inference) -> Interval:
 def _combined(entry: Measurement, beside: Sequence[Measurement]) -> Measurement:
     """An entry narrowed by those beside it; a contradiction at the same instant is a conflict, later a change."""
     value = entry.value
+    entry = replace(entry, answer=None)  # the level stands in the value, however it was told
     for other in beside:
         if value is None or other.value is None:
             continue

@@ -179,7 +179,7 @@ def _bar(bar: TimelineBar, top: float, end: float) -> Iterator[str]:
 def _svg(width: float, height: float, title: str, told: str, parts: Sequence[str]) -> str:
     return (
         f'<svg role="img" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
-        'font-family="DejaVu Sans, Arial, sans-serif" color="currentColor">'
+        'font-family="DejaVu Sans, Arial, sans-serif">'
         f"<title>{escape(title)}</title><desc>{escape(told)}</desc>{''.join(parts)}</svg>"
     )
 
@@ -192,7 +192,7 @@ def _line(x1: float, y1: float, x2: float, y2: float, dash: str = "") -> str:
     )
 
 
-def _text(x: float, y: float, words: str, size: float = 9.5, anchor: str = "start", weight: str = "normal") -> str:
+def _text(x: float, y: float, words: str, *, size: float = 9.5, anchor: str = "start", weight: str = "normal") -> str:
     return (
         f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" text-anchor="{anchor}" font-weight="{weight}" '
         f'fill="currentColor">{escape(words)}</text>'

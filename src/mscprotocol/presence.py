@@ -47,7 +47,7 @@ class _Ballot:
 def find_presence(series: Series, knowledge: KnowledgeBase, leaf: ConditionLeaf, at: datetime) -> Found:
     """The answer to a condition leaf from all entries of its value set, its parts and its tests."""
     definition = knowledge.conditions[leaf.condition]
-    ballot = _collect(series, leaf.condition, definition, leaf.within, at)
+    ballot = _collect(series, leaf, definition, at)
     parts = [_part(series, knowledge, part, leaf, at) for part in definition.parts]
     found = _decide(ballot)
     if definition.parts:
@@ -57,10 +57,10 @@ def find_presence(series: Series, knowledge: KnowledgeBase, leaf: ConditionLeaf,
     return found
 
 
-def _collect(series: Series, name: str, definition: Condition, window: Window | None, at: datetime) -> _Ballot:
+def _collect(series: Series, leaf: ConditionLeaf, definition: Condition, at: datetime) -> _Ballot:
     ballot = _Ballot([], [], [], [], yes_until=[], no_until=[])
-    for entry in series.presences(name):
-        _cast(ballot, entry, definition, window, at)
+    for entry in series.presences(leaf.condition):
+        _cast(ballot, entry, definition, leaf, at)
     for test in definition.tests:
         shelf = series.knowledge.measurements[test.measurement].max_age.screening
         selection = find_latest(series.points(test.measurement), shelf, at)
@@ -72,17 +72,17 @@ def _collect(series: Series, name: str, definition: Condition, window: Window | 
         elif selection.chosen.answer in test.negative:
             ballot.no.append(evidence)
             _note(ballot.no_until, selection.expires)
-    _cast_attestation(ballot, series, name, definition, at)
+    _cast_attestation(ballot, series, leaf.condition, definition, at)
     return ballot
 
 
-def _cast(ballot: _Ballot, entry: Presence, definition: Condition, window: Window | None, at: datetime) -> None:
+def _cast(ballot: _Ballot, entry: Presence, definition: Condition, leaf: ConditionLeaf, at: datetime) -> None:
     if entry.present is Truth.UNKNOWN:
         ballot.perhaps.append(Evidence(entry, used=False, why_not=entry.problem or Reason.NEEDS_REVIEW))
     elif entry.present is Truth.NOT_MET:
-        _cast_refutation(ballot, entry, window or definition.attested_for, at)
+        _cast_refutation(ballot, entry, leaf.within or definition.attested_for, at)
     else:
-        _cast_presence(ballot, entry, window, at)
+        _cast_presence(ballot, entry, leaf, at)
 
 
 def _cast_refutation(ballot: _Ballot, entry: Presence, window: Window | None, at: datetime) -> None:
@@ -100,11 +100,16 @@ def _cast_refutation(ballot: _Ballot, entry: Presence, window: Window | None, at
         ballot.perhaps.append(Evidence(entry, used=False, why_not=why))
 
 
-def _cast_presence(ballot: _Ballot, entry: Presence, window: Window | None, at: datetime) -> None:
-    held = _held_now(entry) if window is None else _held_since(entry, window, at)
+def _cast_presence(ballot: _Ballot, entry: Presence, leaf: ConditionLeaf, at: datetime) -> None:
+    window = leaf.within
+    held = entry.active if window is None else _held_since(entry, window, at)
+    if window is not None and leaf.by_onset:
+        begun = entry.time or entry.recorded
+        held = Truth.UNKNOWN if begun is None else within_window(begun, window, at)
     if held is Truth.MET:
         ballot.yes.append(Evidence(entry, used=True))
-        last = entry.ended or (entry.time if entry.active is Truth.NOT_MET else None)
+        is_over = leaf.by_onset or entry.active is Truth.NOT_MET
+        last = entry.time if leaf.by_onset else entry.ended or (entry.time if is_over else None)
         if window is not None and last is not None:
             _note(ballot.yes_until, window.expiry(last.earliest))
     elif held is Truth.UNKNOWN:
@@ -112,10 +117,6 @@ def _cast_presence(ballot: _Ballot, entry: Presence, window: Window | None, at: 
         ballot.perhaps.append(Evidence(entry, used=False, why_not=why))
     else:
         ballot.outside.append(Evidence(entry, used=False, why_not=Reason.STALE))
-
-
-def _held_now(entry: Presence) -> Truth:
-    return entry.active
 
 
 def _held_since(entry: Presence, window: Window, at: datetime) -> Truth:

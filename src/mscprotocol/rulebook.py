@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Any, TypeVar
 
 from mscprotocol.answer import SourceItem
 from mscprotocol.knowledge import Criterion, Decision, FindingDefinition, KnowledgeBase, Ladder, Protocol
@@ -28,6 +29,7 @@ from mscprotocol.rulesets import (
 )
 from mscprotocol.wording import describe, describe_leaf
 
+T = TypeVar("T")
 VERDICT, OUTLOOK, DOSE_STATUS, GATE = "verdict", "outlook", "dose_status", "gate"
 # Computed and shown for every patient, whether or not the protocol's criteria need them.
 ALWAYS_CONCLUDED = (
@@ -48,6 +50,8 @@ class Rulebook:
     readings: dict[str, ConclusionLeaf] = field(default_factory=dict)
     texts: dict[str, str] = field(default_factory=dict)
     source_items: dict[str, list[SourceItem]] = field(default_factory=dict)
+    _behind: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    _once: dict[Hashable, Any] = field(default_factory=dict)
 
     @property
     def criteria(self) -> Iterator[tuple[str, Criterion]]:
@@ -55,15 +59,24 @@ class Rulebook:
         for name in self.protocol.criteria:
             yield name, self.knowledge.criteria[name]
 
-    def leaves_behind(self, name: str) -> list[str]:
-        """The leaves that a token or conclusion rests on."""
-        if name in self.leaves:
-            return [name]
-        found = (leaf for key in self.steps[name].inputs for leaf in self.leaves_behind(key) if key in self)
-        return list(dict.fromkeys(found))
+    def once(self, key: Hashable, compute: Callable[[], T]) -> T:
+        """What follows from the rules alone, computed once."""
+        found: T | None = self._once.get(key)
+        if found is None:
+            found = self._once[key] = compute()
+        return found
 
-    def __contains__(self, name: str) -> bool:
-        return name in self.leaves or name in self.steps
+    def tokens_behind(self, name: str) -> tuple[str, ...]:
+        """The tokens from which a conclusion follows: leaves, and decisions whose inputs are given."""
+        found = self._behind.get(name)
+        if found is None:
+            steps = self.steps.get(name)
+            if steps is None or isinstance(self.knowledge.definitions.get(name), Decision):
+                found = (name,)
+            else:
+                found = tuple(dict.fromkeys(leaf for key in steps.inputs for leaf in self.tokens_behind(key)))
+            self._behind[name] = found
+        return found
 
 
 @lru_cache(maxsize=64)

@@ -51,8 +51,12 @@ def build_ruleset(
     inputs: Mapping[str, Sequence[str]],
     rows: Iterable[tuple[Test, str]],
     otherwise: str,
+    also_because: Mapping[str, frozenset[tuple[str, str]]] | None = None,
 ) -> Ruleset:
-    """A ruleset from ordered rows (first match wins) and the conclusion when none matches."""
+    """A ruleset from ordered rows (first match wins) and the conclusion when none matches.
+
+    A conclusion rests on the inputs that its row names; `also_because` adds those that leave it open.
+    """
     vocabulary = {key: tuple(tokens) for key, tokens in inputs.items()}
     compiled: list[Row] = []
     rest: Test = ALWAYS
@@ -60,7 +64,8 @@ def build_ruleset(
         wanted = _and(rest, test)
         rest = _and(rest, _not(test, vocabulary))
         if wanted:
-            compiled.append(Row(wanted, conclusion, _mentioned(test)))
+            more = (also_because or {}).get(conclusion, frozenset())
+            compiled.append(Row(wanted, conclusion, _mentioned(test) | more))
     if rest:
         compiled.append(Row(rest, otherwise, frozenset((key, UNKNOWN) for key in vocabulary)))
     return Ruleset(name, vocabulary, tuple(compiled))
@@ -81,13 +86,16 @@ def build_group(name: str, group: Group, members: Sequence[str]) -> Ruleset:
 def build_ladder(name: str, ladder: Ladder, rungs: Sequence[str]) -> Ruleset:
     """The gravest proven class; exact only when every graver class is excluded, else `at_least:` it."""
     rows: list[tuple[Test, str]] = []
+    open_graver: dict[str, frozenset[tuple[str, str]]] = {}
     for place, rung in enumerate(rungs):
         proven = {rung: frozenset({MET})}
         graver_excluded = {graver: frozenset({NOT_MET}) for graver in rungs[:place]}
         rows += [(({**graver_excluded, **proven},), ladder.rungs[place].name)]
-        rows += [((proven,), AT_LEAST + ladder.rungs[place].name)]
+        at_least = AT_LEAST + ladder.rungs[place].name
+        rows += [((proven,), at_least)]
+        open_graver[at_least] = frozenset((graver, UNKNOWN) for graver in rungs[:place])
     rows.append((all_are(rungs, NOT_MET), ladder.otherwise))
-    return build_ruleset(name, dict.fromkeys(rungs, TRUTHS), rows, UNKNOWN)
+    return build_ruleset(name, dict.fromkeys(rungs, TRUTHS), rows, UNKNOWN, open_graver)
 
 
 def build_reading(name: str, leaf: ConclusionLeaf, source: Ruleset) -> Ruleset:

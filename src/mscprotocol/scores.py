@@ -77,7 +77,7 @@ class Scores:
         assert comparison is not None
         truth: Truth = getattr(result.sum_of(names), comparison[0])(comparison[1].value)
         items = [result.items[name] for name in names]
-        evidence = tuple(dict.fromkeys(one for item in items for one in item.evidence))
+        evidence = _distinct(items)
         if truth is Truth.UNKNOWN:
             return Finding(truth, in_precedence(r for item in items for r in item.reasons), evidence)
         ends = [item.expires for item in items if item.expires is not None]
@@ -97,7 +97,7 @@ class Scores:
             possible.append(item.otherwise)
         points = exactly(possible[0]) if len(possible) == 1 else between(min(possible), max(possible))
         found = [finding for row in item.rows for finding in self._leaves(row.when)]
-        evidence = tuple(dict.fromkeys(one for finding in found for one in finding.evidence))
+        evidence = _distinct(found)
         open_reasons = in_precedence(reason for finding in found for reason in finding.reasons)
         ends = [finding.expires for finding in found if finding.expires is not None]
         return ItemResult(points, evidence, () if points.exact is not None else open_reasons, min(ends, default=None))
@@ -126,3 +126,8 @@ class Scores:
                 return []
             case _:
                 return [self.findings.find(expression)]
+
+
+def _distinct(found: Sequence[Finding] | Sequence[ItemResult]) -> tuple[Evidence, ...]:
+    """The evidence of several findings, each entry once. Entries are compared by identity: hashing them is slow."""
+    return tuple({(id(one.entry), one.used): one for finding in found for one in finding.evidence}.values())

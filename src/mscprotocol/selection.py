@@ -34,6 +34,9 @@ class Selection:
     expires: datetime | None = None
 
 
+NOTHING = Selection(None, Reason.MISSING, ())
+
+
 def within_window(time: TimeSpan, window: Window | None, at: datetime) -> Truth:
     """Whether an instant known in part lies in the window that ends at `at`."""
     if window is None:
@@ -50,6 +53,8 @@ def find_latest(points: Sequence[Measurement], window: Window | None, at: dateti
     `points` come newest first. Values that were absent by their own word are passed over. Values whose
     times overlap cannot be ordered, so all of them stay possible.
     """
+    if not points:
+        return NOTHING
     present = [point for point in points if point.problem is not Reason.MISSING]
     timed = [point for point in present if point.time is not None]
     if not timed:

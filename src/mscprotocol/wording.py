@@ -69,7 +69,8 @@ def _measurement(knowledge: KnowledgeBase, leaf: MeasurementLeaf) -> str:
 def _condition(knowledge: KnowledgeBase, leaf: ConditionLeaf) -> str:
     text = knowledge.conditions[leaf.condition].text
     if leaf.within is not None:
-        text += " ever" if leaf.within.text == "120 a" else f" within {leaf.within.text}"
+        since = "begun " if leaf.by_onset else ""
+        text += " ever" if leaf.within.text == "120 a" else f" {since}within {leaf.within.text}"
     return text + (" (absent without a record)" if leaf.no_record else "")
 
 

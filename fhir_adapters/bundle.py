@@ -1,0 +1,150 @@
+"""A FHIR bundle of one patient: whole, of nobody else, each resource once and typed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from fhir_adapters.decoding import decode_tolerantly
+from fhir_adapters.resources import CLINICAL, LINKED, Clinical, Linked, Observation, Patient, Resource
+from fhir_adapters.subjects import Owner, without_version
+from fhir_adapters.unpacking import Unit, unpack
+from fhir_adapters.versions import Current, Version, current_versions
+from mscprotocol.errors import DataError
+from mscprotocol.record import QualityNote
+
+R = TypeVar("R", bound=Resource)
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A clinical resource with its reference.
+
+    Conflicting: another version says otherwise and none is known to be the newer. Damaged: paths that did not fit.
+    """
+
+    reference: str
+    resource: Clinical
+    is_conflicting: bool = False
+    damaged: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PatientBundle:
+    """All that came of one patient. `linked` are medications, specimens and devices by reference."""
+
+    reference: str
+    patient: Patient
+    items: tuple[Item, ...] = ()
+    linked: Mapping[str, Linked] = field(default_factory=dict)
+    digests: tuple[str, ...] = ()
+    notes: tuple[QualityNote, ...] = ()
+
+
+def read_bundle(content: bytes | list[bytes]) -> PatientBundle:
+    """The one patient of a bundle, or of several bundles that belong together.
+
+    Raises DataError and nothing else, whatever the bytes: `unreadable`, `too_large`, `not_a_bundle`,
+    `incomplete_page`, `no_patient`, `mixed_patients`, `foreign_subject`.
+    """
+    unpacked = unpack([content] if isinstance(content, bytes) else content)
+    return assemble(unpacked.units, unpacked.notes)
+
+
+def assemble(units: Iterable[Unit], notes: Iterable[QualityNote] = ()) -> PatientBundle:
+    """The resources of one patient, however they were packed. Raises DataError as `read_bundle` does."""
+    units = list({(unit.digest, unit.full_url): unit for unit in units}.values())
+    found = list(notes)
+    patients = _decode([unit for unit in units if unit.type == "Patient"], {"Patient": Patient}, found)
+    reference, patient = _one_patient(patients)
+    owner = Owner((version.resource, version.unit.full_url) for version in patients)
+    clinical = _decode(units, CLINICAL, found)
+    _refuse_foreign(owner, reference, clinical)
+    linked = _decode(units, LINKED, found)
+    current = _noted(current_versions(clinical), found)
+    return PatientBundle(
+        reference=reference,
+        patient=patient,
+        items=tuple(item for one in current for item in _items(owner, one, found)),
+        linked=_by_name(_noted(current_versions(linked), found)),
+        digests=tuple(sorted({unit.digest for unit in units})),
+        notes=tuple(found),
+    )
+
+
+def _decode(units: Iterable[Unit], kinds: Mapping[str, type[R]], notes: list[QualityNote]) -> list[Version[R]]:
+    """The units of some kinds as typed resources; what cannot be read is noted."""
+    found = []
+    for unit in units:
+        kind = kinds.get(unit.type)
+        if kind is None:
+            continue
+        read = decode_tolerantly(kind, unit.content)
+        if read is None:
+            notes.append(QualityNote(unit.reference, "the resource cannot be read and was left out"))
+            continue
+        resource, damaged = read
+        if damaged:
+            notes.append(QualityNote(unit.reference, f"the resource is malformed at {', '.join(damaged)}"))
+        found.append(Version(unit, resource, damaged))
+    return found
+
+
+def _one_patient(patients: list[Version[Patient]]) -> tuple[str, Patient]:
+    current = current_versions(patients)
+    if not current:
+        raise DataError("no_patient", "the bundle holds no Patient that can be read")
+    if len(current) > 1:
+        names = f"{current[0].reference} and {current[1].reference}"
+        raise DataError("mixed_patients", f"the bundle holds more than one patient: {names}")
+    versions = current[0].versions
+    if len({_identity(version.resource) for version in versions}) > 1:
+        text = f"{current[0].reference} came in versions that contradict each other and cannot be ordered"
+        raise DataError("mixed_patients", text)
+    return current[0].reference, versions[0].resource
+
+
+def _identity(patient: Patient) -> tuple[object, ...]:
+    return patient.birth_date, patient.gender, patient.deceased_boolean, patient.deceased_date_time, patient.extension
+
+
+def _refuse_foreign(owner: Owner, patient: str, versions: Iterable[Version[Clinical]]) -> None:
+    foreign = [
+        version.unit.reference
+        for version in versions
+        if not owner.owns(version.resource.subject, version.resource.contained, version.unit.full_url)
+    ]
+    if foreign:
+        raise DataError("foreign_subject", f"{min(foreign)} does not say that it is about {patient}")
+
+
+def _noted(current: list[Current[R]], notes: list[QualityNote]) -> list[Current[R]]:
+    for one in current:
+        if one.dropped:
+            notes.append(QualityNote(one.reference, "a version that is no longer current was left out"))
+        if one.is_conflicting:
+            notes.append(QualityNote(one.reference, "versions contradict each other and cannot be ordered"))
+    return current
+
+
+def _items(owner: Owner, current: Current[Clinical], notes: list[QualityNote]) -> Iterable[Item]:
+    for version in current.versions:
+        focus = version.resource.focus if isinstance(version.resource, Observation) else ()
+        if not all(owner.owns(one, version.resource.contained, version.unit.full_url) for one in focus):
+            notes.append(QualityNote(current.reference, "it is about something else than the patient: left out"))
+            continue
+        yield Item(current.reference, version.resource, current.is_conflicting, version.damaged)
+
+
+def _by_name(current: list[Current[Linked]]) -> dict[str, Linked]:
+    """What others refer to, by each name that they may use; contradicting versions mean nothing."""
+    found: dict[str, Linked] = {}
+    for one in current:
+        if one.is_conflicting:
+            continue
+        version = one.versions[0]
+        for name in (one.reference, without_version(version.unit.full_url or "")):
+            if name:
+                found[name] = version.resource
+    return found

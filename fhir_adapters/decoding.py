@@ -1,0 +1,83 @@
+"""JSON bytes to typed resources: a field that does not fit is dropped and named, never guessed and never a crash."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Hashable
+from functools import lru_cache
+from typing import Any, TypeVar, cast
+
+import msgspec
+from msgspec import Raw
+
+from fhir_adapters.datatypes import exact_number, parse_decimal
+
+T = TypeVar("T")
+# Everything that a decoder raises for bytes that it cannot take: MsgspecError and UnicodeError are ValueErrors.
+UNREADABLE = (ValueError, ArithmeticError, RecursionError, MemoryError)
+_TOP_FIELD = re.compile(r"at `\$\.([A-Za-z]+)")
+_PATH = re.compile(r"at `([^`]*)`")
+_generic = msgspec.json.Decoder()
+# A number that no float can hold keeps its digits as text.
+_lenient = msgspec.json.Decoder(float_hook=lambda text: f"number {text}")
+_canonical = msgspec.json.Encoder(order="sorted")
+
+
+@lru_cache(maxsize=64)
+def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(kind, dec_hook=exact_number, float_hook=parse_decimal)
+
+
+def decode(kind: type[T], content: bytes | Raw) -> T:
+    """Content as one struct. Raises one of `UNREADABLE`, whose text may name a path but is never shown."""
+    decoded: T = _decoder(cast(Hashable, kind)).decode(content)
+    return decoded
+
+
+def decode_tolerantly(kind: type[T], content: bytes | Raw) -> tuple[T, tuple[str, ...]] | None:
+    """Content as one struct without the fields that do not fit, and the paths of those; None if nothing fits."""
+    try:
+        return decode(kind, content), ()
+    except UNREADABLE as error:
+        return _without_misfits(kind, content, error)
+
+
+def _without_misfits(kind: type[T], content: bytes | Raw, error: BaseException) -> tuple[T, tuple[str, ...]] | None:
+    fields = _split(content)
+    paths: list[str] = []
+    while fields is not None and (found := _TOP_FIELD.search(str(error))) and found[1] in fields:
+        del fields[found[1]]
+        paths.append(_path(error))
+        try:
+            return decode(kind, msgspec.json.encode(fields)), tuple(sorted(paths))
+        except UNREADABLE as another:
+            error = another
+    return None
+
+
+def _split(content: bytes | Raw) -> dict[str, Raw] | None:
+    try:
+        return msgspec.json.decode(content, type=dict[str, Raw])
+    except UNREADABLE:
+        return None
+
+
+def _path(error: BaseException) -> str:
+    found = _PATH.search(str(error))
+    return found[1] if found else "$"
+
+
+def digest(content: bytes | Raw) -> str:
+    """SHA-256 of the canonical JSON: neither the order of keys nor white space matters."""
+    return hashlib.sha256(_canonical_bytes(content)).hexdigest()
+
+
+def _canonical_bytes(content: bytes | Raw) -> bytes:
+    for decoder in (_generic, _lenient):
+        try:
+            tree: Any = decoder.decode(content)
+            return _canonical.encode(tree)
+        except UNREADABLE:
+            continue
+    return bytes(content)

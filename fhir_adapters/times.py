@@ -1,0 +1,82 @@
+"""FHIR dates and times as time spans; what cannot be read is no time, never an error."""
+
+from __future__ import annotations
+
+import re
+from calendar import monthrange
+from datetime import date, datetime
+
+from fhir_adapters.datatypes import Period
+from mscprotocol.timespan import TimeSpan, instant, unzoned, whole_days
+
+_DATE = re.compile(r"([0-9]{4})(?:-([0-9]{2})(?:-([0-9]{2}))?)?")
+_TIME = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})T([0-9]{2}:[0-9]{2}(?::[0-9]{2})?)(?:\.([0-9]+))?(Z|[+-](?:0[0-9]|1[0-4]):[0-5][0-9])?"
+)
+
+
+def parse_time(text: str | None) -> TimeSpan | None:
+    """The span of a FHIR date, dateTime or instant.
+
+    A partial date spans its days wherever they were written, a time without zone every zone; a leap second, 24:00
+    or anything else that is no time gives None.
+    """
+    if not text:
+        return None
+    try:
+        return _parse_instant(text) if "T" in text else _parse_days(text)
+    except (ValueError, OverflowError):
+        return None
+
+
+def parse_birth(text: str | None) -> tuple[date, date] | None:
+    """The first and last date that a birth date, perhaps partial, may mean."""
+    try:
+        return _days(text or "")
+    except ValueError:
+        return None
+
+
+def period_time(period: Period | None) -> TimeSpan | None:
+    """When a period was last known to hold: its end, else its start."""
+    if period is None:
+        return None
+    return parse_time(period.end if period.end else period.start)
+
+
+def period_hull(period: Period | None) -> TimeSpan | None:
+    """Some instant within a period whose ends are both given; else the end that is."""
+    if period is None:
+        return None
+    start, end = parse_time(period.start), parse_time(period.end)
+    if start is None or end is None:
+        return start or end
+    return TimeSpan(min(start.earliest, end.earliest), max(start.latest, end.latest))
+
+
+def _parse_instant(text: str) -> TimeSpan | None:
+    match = _TIME.fullmatch(text)
+    if match is None:
+        return None
+    day, clock, fraction, zone = match.groups()
+    moment = datetime.fromisoformat(f"{day}T{clock}{zone or 'Z'}")
+    if fraction:
+        moment = moment.replace(microsecond=int(fraction[:6].ljust(6, "0")))
+    return unzoned(moment, moment) if zone is None else instant(moment)
+
+
+def _parse_days(text: str) -> TimeSpan | None:
+    days = _days(text)
+    return None if days is None else whole_days(*days)
+
+
+def _days(text: str) -> tuple[date, date] | None:
+    match = _DATE.fullmatch(text)
+    if match is None:
+        return None
+    year, month, day = (None if part is None else int(part) for part in match.groups())
+    if year is None or month is None:
+        return (date(int(match[1]), 1, 1), date(int(match[1]), 12, 31))
+    if day is None:
+        return date(year, month, 1), date(year, month, monthrange(year, month)[1])
+    return date(year, month, day), date(year, month, day)
