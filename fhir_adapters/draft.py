@@ -113,14 +113,14 @@ def _by_text(entries: list[E]) -> list[E]:
 
 
 def _content(entry: Entry) -> object:
-    """What an entry says, whatever resource said it and in whatever words."""
+    """What an entry says, whatever resource said it; in whose words only where they are all that is left of it."""
     code = None if entry.code is None else (entry.code.system, entry.code.code, entry.code.uri)
-    said: tuple[object, ...] = (type(entry), entry.name, entry.time, code, entry.problem, entry.attested_by)
+    words = None if entry.problem is None else entry.as_received
+    said: tuple[object, ...] = (type(entry), entry.name, entry.time, code, entry.problem, words, entry.attested_by)
     match entry:
         case Measurement():
-            return (
-                *said, entry.value, entry.answer, entry.native_unit, entry.upper_limit, entry.assay, entry.flags
-            )  # fmt: skip
+            number = (entry.value, entry.answer, entry.native_unit)
+            return (*said, *number, entry.upper_limit, entry.assay, entry.flags)
         case Presence():
             return (*said, entry.present, entry.active, entry.ended, entry.recorded)
         case Attestation():

@@ -7,8 +7,9 @@ from datetime import datetime
 from functools import lru_cache
 
 from mscprotocol import reporting
-from mscprotocol.answer import Assessment, GateResult
-from mscprotocol.case import Case, Judgement, Request
+from mscprotocol.answer import Assessment
+from mscprotocol.case import Case, Judgement, Request, exact_tier, tally
+from mscprotocol.course import conclude_gate
 from mscprotocol.criteria import judge_criteria
 from mscprotocol.deterioration import find_signals, summarise
 from mscprotocol.engine import Engine
@@ -19,14 +20,10 @@ from mscprotocol.inference import Conclusions, conclude, decide
 from mscprotocol.knowledge import KnowledgeBase, Stage, Trend
 from mscprotocol.needs import find_needs
 from mscprotocol.record import PatientRecord
-from mscprotocol.rulebook import DOSE_STATUS, GATE, OUTLOOK, VERDICT, Rulebook
+from mscprotocol.rulebook import DOSE_STATUS, OUTLOOK, VERDICT, Rulebook
 from mscprotocol.rulesets import UNKNOWN
-from mscprotocol.schedule import course_state
 from mscprotocol.scores import Scores
 from mscprotocol.treatment import plan_treatment
-from mscprotocol.truth import Truth
-
-_TALLY = ("none", "one", "many")
 
 
 @lru_cache(maxsize=1)
@@ -44,7 +41,7 @@ def assess(record: PatientRecord, book: Rulebook, request: Request, engine: Engi
     refuse_deceased(record, request.at)
     case = _conclude_case(record, book, request, engine or shared_engine())
     plan = plan_treatment(case)
-    answer = Assessment(
+    return Assessment(
         verdict=case.verdict,
         stage=request.stage,
         outlook=case.outlook,
@@ -69,7 +66,6 @@ def assess(record: PatientRecord, book: Rulebook, request: Request, engine: Engi
         input_sha256=hash_input(record),
         trace_sha256=hash_trace(case),
     )
-    return answer
 
 
 def refuse_deceased(record: PatientRecord, at: datetime) -> None:
@@ -102,9 +98,9 @@ def _conclude_case(record: PatientRecord, book: Rulebook, request: Request, engi
         conclusions,
         engine,
         DOSE_STATUS,
-        {"verdict": verdict, "tier": _tier(conclusions, book), "weight": _weight(findings, book)},
+        {"verdict": verdict, "tier": exact_tier(conclusions), "weight": _weight(findings, book)},
     )
-    gate = _conclude_gate(conclusions, engine, book, judgements, findings, request)
+    gate = None if request.stage != "infusion" else conclude_gate(conclusions, judgements, findings)
     return Case(
         record,
         book,
@@ -130,13 +126,7 @@ def _scores_at(record: PatientRecord, knowledge: KnowledgeBase, at: datetime, st
 
 
 def _tally(judgements: Sequence[Judgement], kind: str) -> str:
-    count = sum(getattr(one, f"is_{kind}") for one in judgements if one.is_mandatory)
-    return _TALLY[min(count, 2)]
-
-
-def _tier(conclusions: Conclusions, book: Rulebook) -> str:
-    token = conclusions.of(book.protocol.tier)
-    return UNKNOWN if token.startswith("at_least:") or token == "unclassified" else token
+    return tally(sum(getattr(one, f"is_{kind}") for one in judgements if one.is_mandatory))
 
 
 def _weight(findings: Findings, book: Rulebook) -> str:
@@ -159,49 +149,7 @@ def _conclude_outlook(
         {
             "verdict": verdict,
             "indication": "evidence" if has_evidence else "none",
-            "open_not_attestable": _TALLY[min(stuck, 2)],
+            "open_not_attestable": tally(stuck),
         },
     )
     return None if outlook == "settled" else outlook
-
-
-def _conclude_gate(
-    conclusions: Conclusions,
-    engine: Engine,
-    book: Rulebook,
-    judgements: Sequence[Judgement],
-    findings: Findings,
-    request: Request,
-) -> GateResult | None:
-    if request.stage != "infusion":
-        return None
-    given = [
-        one.time.earliest for one in findings.series.record.infusions if one.time and not one.time.is_after(request.at)
-    ]
-    exclusions = [one for one in judgements if one.criterion.role == "exclusion"]
-    others = [one for one in judgements if one.criterion.role != "exclusion"]
-    course = course_state(book.protocol.schedule, given, request.at)
-    tokens = {
-        "excluded": _TALLY[min(sum(one.is_violated for one in exclusions), 2)],
-        "tier": _tier(conclusions, book),
-        "violated": _TALLY[min(sum(one.is_violated for one in others), 2)],
-        "open": _TALLY[min(sum(one.is_open for one in judgements), 2)],
-        "course": course,
-        "stop_event": _event(findings, "infusion_reaction", "embolic_event") if given else Truth.NOT_MET.value,
-        "improved": _event(findings, "marked_improvement") if given else Truth.NOT_MET.value,
-    }
-    decision = decide(conclusions, engine, GATE, tokens)
-    because = [f"{one.id}: {one.status}" for one in judgements if one.is_violated or one.is_open]
-    because += [
-        f"{name.replace('_', ' ')}: {tokens[name].replace('_', ' ')}"
-        for name in conclusions.made[GATE].because
-        if name in ("tier", "course", "stop_event", "improved")
-    ]
-    return GateResult(len(given) + 1, decision, because if decision != "go" else [])
-
-
-def _event(findings: Findings, *names: str) -> str:
-    truths = {findings.event(name) for name in names}
-    if Truth.MET in truths:
-        return Truth.MET.value
-    return Truth.UNKNOWN.value if Truth.UNKNOWN in truths else Truth.NOT_MET.value

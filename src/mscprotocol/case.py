@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
-from mscprotocol.answer import GateResult
+from mscprotocol.answer import EvidenceItem, GateResult
 from mscprotocol.deterioration import SignalResult
 from mscprotocol.findings import Findings
 from mscprotocol.inference import Conclusions
@@ -13,6 +13,7 @@ from mscprotocol.knowledge import STAGES, Criterion, Stage
 from mscprotocol.reasons import Reason
 from mscprotocol.record import PatientRecord
 from mscprotocol.rulebook import Rulebook
+from mscprotocol.rulesets import AT_LEAST
 from mscprotocol.scores import Scores
 from mscprotocol.selection import Evidence
 
@@ -72,6 +73,17 @@ class Judgement:
         return self.status == (MET if self.criterion.role in TRIGGERS else NOT_MET)
 
 
+def tally(count: int) -> str:
+    """A number as the saturated token that enters a ruleset."""
+    return ("none", "one", "many")[min(count, 2)]
+
+
+def exact_tier(conclusions: Conclusions) -> str:
+    """The coagulopathy tier where it is exact, else `unknown`."""
+    token = conclusions.of(conclusions.book.protocol.tier)
+    return UNKNOWN if token.startswith(AT_LEAST) or token == "unclassified" else token
+
+
 @dataclass(frozen=True)
 class Case:
     """Everything that was found and concluded for one assessment, before it is put into words."""
@@ -88,3 +100,4 @@ class Case:
     outlook: str | None
     dose_status: str
     gate: GateResult | None
+    evidence_items: dict[tuple[int, bool, Reason | None], EvidenceItem] = field(default_factory=dict)

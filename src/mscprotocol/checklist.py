@@ -309,7 +309,7 @@ def _running(answer: Assessment) -> dict[str, str]:
     return {
         "running_identity": f"{short} · id {patient.id} · born {_or_unknown(patient.born)}",
         "running_protocol": f"{answer.protocol.id} {answer.protocol.version} · rules {answer.rulebase.sha256[:12]}",
-        "running_validity": f"evaluated {print_instant(answer.at)}",
+        "running_validity": f"evaluated {print_instant(answer.at)} · valid until {_valid_until(answer)}",
     }
 
 
@@ -325,23 +325,28 @@ def _identity(answer: Assessment) -> tuple[Fact, ...]:
 
 
 def _summary(answer: Assessment, protocol: Protocol) -> Iterator[Fact]:
-    until = "no end: nothing decided here can lapse"
-    if answer.valid_until is not None:
-        until = print_instant(answer.valid_until)
     first = () if answer.expires_first is None else (Line(f"first to expire: {answer.expires_first}"),)
     yield Fact("Outlook", OUTLOOKS.get(answer.outlook, _words(answer.outlook or "")))
     yield Fact("Stage", answer.stage)
     yield Fact("Evaluated at", print_instant(answer.at))
-    yield Fact("Valid until", until, first)
+    yield Fact("Valid until", _valid_until(answer), first)
     yield _severity(answer, protocol)
     yield Fact("Coagulopathy tier", _graded(answer.coagulopathy.tier, answer.coagulopathy.at_least))
     yield Fact("Trend", _words(answer.timing.trend), tuple(_urgency(answer)))
-    states = ", ".join(f"{_words(name)} {_words(state)}" for name, state in answer.complications.items())
+    states = ", ".join(f"{_words(name)} {_complication(state)}" for name, state in answer.complications.items())
     yield Fact("Complications", states or "unknown (not assessed)")
     dose = answer.dose
     why = (Line(f"{_cells(dose.cells)} {dose.cell_basis or ''} cells an infusion"),) if dose.cells else ()
     yield Fact("Dose", dose.status, (*why, *(Line(text) for text in dose.because)))
     yield _gate(answer)
+
+
+def _valid_until(answer: Assessment) -> str:
+    return "no end (nothing decided lapses)" if answer.valid_until is None else print_instant(answer.valid_until)
+
+
+def _complication(state: str) -> str:
+    return "unknown (data are open)" if state == "unknown" else _words(state)
 
 
 def _severity(answer: Assessment, protocol: Protocol) -> Fact:

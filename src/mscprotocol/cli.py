@@ -55,13 +55,14 @@ def assess_command(
     at: Annotated[str | None, typer.Option(help="Time of evaluation with its zone; now if left out.")] = None,
     start: Annotated[str | None, typer.Option(help="Planned start of the first infusion; default: --at.")] = None,
     zone: Annotated[str, typer.Option(help="IANA zone of the ward, for the schedule.")] = "UTC",
+    site: Annotated[Path | None, typer.Option(help="The site's own upper limits of normal (YAML).")] = None,
     product: Annotated[Path | None, typer.Option(help="Product lot (YAML or JSON: datum -> value).")] = None,
     together: Annotated[bool, typer.Option("--together", help="All files are one patient.")] = False,
     format_: Annotated[str | None, typer.Option("--format", help="text, json, html or pdf.")] = None,
     out: Annotated[Path | None, typer.Option(help="File to write, or a folder for several patients.")] = None,
 ) -> None:
     """Assess patients by a protocol; several files give one JSON a line."""
-    knowledge = _load()
+    knowledge = _load(site)
     book = compile_rulebook(knowledge, _known_protocol(knowledge, protocol))
     form = _known_format(format_, files, together)
     request = _request(at, stage, start, zone)
@@ -90,7 +91,7 @@ def _assess_files(files: Sequence[Path], knowledge: KnowledgeBase, judge: Any, l
 def read_file(path: Path) -> bytes:
     """The bytes of a file, unpacked when its name says that it is packed."""
     if path.suffix == ".gz":
-        import gzip  # noqa: PLC0415 - rarely needed
+        import gzip
 
         try:
             return gzip.decompress(path.read_bytes())
@@ -118,10 +119,10 @@ def _render(answer: Assessment, form: str, knowledge: KnowledgeBase) -> bytes:
     if form == "json":
         return to_json(answer)
     if form == "text":
-        from mscprotocol.summary import render_text  # noqa: PLC0415 - rich is slow to import
+        from mscprotocol.summary import render_text
 
         return render_text(answer, colour=sys.stdout.isatty()).encode()
-    from mscprotocol.rendering import render_html, render_pdf  # noqa: PLC0415 - Jinja2 and WeasyPrint are slow
+    from mscprotocol.rendering import render_html, render_pdf
 
     return render_pdf(answer, knowledge) if form == "pdf" else render_html(answer, knowledge).encode()
 
@@ -145,9 +146,9 @@ def _emit(content: bytes, target: Path | None, *, append: bool = False) -> None:
 # -- arguments ---------------------------------------------------------------------------------------
 
 
-def _load() -> KnowledgeBase:
+def _load(site: Path | None = None) -> KnowledgeBase:
     try:
-        return load_knowledge()
+        return load_knowledge(None, site)
     except KnowledgeError as error:
         _say(f"The rules cannot be used: {error}")
         raise typer.Exit(RULES) from error
@@ -187,9 +188,9 @@ def demo_command(
     out: Annotated[Path, typer.Option(help="Folder for the checklists.")] = Path("demo-checklists"),
 ) -> None:
     """Assess the sample patients that ship, and write their checklists."""
-    from rich.console import Console  # noqa: PLC0415 - slow to import
+    from rich.console import Console
 
-    from mscprotocol.demo import run_demo  # noqa: PLC0415
+    from mscprotocol.demo import run_demo
 
     width = None if sys.stdout.isatty() else 150
     run_demo(_load(), out, Console(width=width, highlight=False))
@@ -218,8 +219,8 @@ def show_rule(name: Annotated[str, typer.Argument(help="Criterion id.")]) -> Non
 
 
 def _rule_lines(knowledge: KnowledgeBase, name: str) -> Iterator[str]:
-    from mscprotocol.rulesets import to_durable  # noqa: PLC0415 - only this command prints rulesets
-    from mscprotocol.wording import describe  # noqa: PLC0415
+    from mscprotocol.rulesets import to_durable
+    from mscprotocol.wording import describe
 
     criterion = knowledge.criteria[name]
     file, line = knowledge.lines[name]

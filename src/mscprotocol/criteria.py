@@ -41,9 +41,7 @@ class _Judge:
     ) -> None:
         self.book, self.conclusions, self.findings = book, conclusions, findings
         self.signals, self.request = signals, request
-        self.has_begun = any(
-            one.time is not None and not one.time.is_after(request.at) for one in findings.series.record.infusions
-        )
+        self.has_begun = bool(findings.series.record.infusion_starts(request.at))
 
     def judge(self, name: str, criterion: Criterion) -> Judgement:
         if not self.request.asks_for(criterion) or (criterion.baseline_only and self._is_past_baseline()):

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
 from mscprotocol.interval import Interval, between, exactly
+from mscprotocol.knowledge import SiteLimit
 from mscprotocol.oxygen import derive_support, support_at
 from mscprotocol.reasons import Reason
 from mscprotocol.record import Measurement
 from mscprotocol.series import Derivation, Series
 from mscprotocol.timespan import instant
 from mscprotocol.truth import Truth
-from mscprotocol.units import is_plausible
+from mscprotocol.units import is_plausible, to_canonical
 
 
 def derive_weight(series: Series) -> Iterator[Measurement]:
@@ -91,14 +92,14 @@ def derive_spo2_room_air(series: Series) -> Iterator[Measurement]:
 
 def derive_d_dimer_ratio(series: Series) -> Iterator[Measurement]:
     """D-dimer over the upper limit of the same report: the one comparison that assay types do not spoil."""
-    for entry in series.points("d_dimer"):
+    for entry in _with_site_limits(series, series.points("d_dimer")):
         ratio = None if entry.value is None or entry.upper_limit is None else entry.value.over(entry.upper_limit)
         yield _computed("d_dimer_ratio", (entry,), ratio, _missing_limit(entry))
 
 
 def derive_pt_prolongation(series: Series) -> Iterator[Measurement]:
     """Seconds of prothrombin time above the upper limit of the same report."""
-    for entry in series.charted("pt"):
+    for entry in _with_site_limits(series, series.charted("pt")):
         above = None if entry.value is None or entry.upper_limit is None else entry.value - entry.upper_limit
         yield _computed("pt_prolongation", (entry,), above, _missing_limit(entry))
 
@@ -196,6 +197,32 @@ def _disagree(series: Series, made: Measurement, charted: Measurement) -> bool:
     return Truth.MET in ((difference - margin).gt(Decimal(0)), (-difference - margin).gt(Decimal(0)))
 
 
+def _with_site_limits(series: Series, entries: Iterable[Measurement]) -> Iterator[Measurement]:
+    """Entries whose report states no upper limit take the one that the site states for their code, unit and date."""
+    for entry in entries:
+        limit = None if entry.upper_limit is not None else _site_limit(series, entry)
+        if limit is None:
+            yield entry
+            continue
+        definition = series.knowledge.measurements[entry.name]
+        upper = exactly(to_canonical(definition, limit.upper.value, limit.upper.unit))
+        yield replace(entry, upper_limit=upper, upper_limit_source=f"site: {limit.laboratory}")
+
+
+def _site_limit(series: Series, entry: Measurement) -> SiteLimit | None:
+    if entry.code is None or entry.time is None:
+        return None
+    day = entry.time.latest.date().isoformat()
+    fitting = [
+        limit
+        for limit in series.knowledge.site_limits
+        if limit.code.code == entry.code.code
+        and limit.upper.unit == entry.native_unit
+        and limit.since <= day <= (limit.until or day)
+    ]
+    return fitting[0] if len(fitting) == 1 else None
+
+
 def _missing_limit(entry: Measurement) -> Reason | None:
     return entry.problem or (Reason.QUALIFIER_MISSING if entry.upper_limit is None else None)
 
@@ -208,12 +235,16 @@ def _computed(name: str, parts: Sequence[Measurement], value: Interval | None, p
         name=name,
         reference=" + ".join(dict.fromkeys(part.reference for part in parts)),
         as_received=" / ".join(part.as_received for part in parts)
-        + (f" (upper limit {first.upper_limit})" if first.upper_limit is not None else ""),
+        + (f" (upper limit {first.upper_limit}{_from(first)})" if first.upper_limit is not None else ""),
         value=None if problem is not None else value,
         problem=problem or (Reason.MISSING if value is None else None),
         unit="",
         flags=frozenset().union(*(part.flags for part in parts)),
     )
+
+
+def _from(entry: Measurement) -> str:
+    return f", {entry.upper_limit_source}" if entry.upper_limit_source.startswith("site") else ""
 
 
 def _whole_years(born: date, at: datetime) -> int:

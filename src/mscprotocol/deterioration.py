@@ -354,7 +354,7 @@ def _score_change(
     """A score now against the same score a span ago, where both are complete."""
     then = signal.span.start(findings.at)
     now = scores_at(findings.at).result(signal.measurement).total.exact
-    before = scores_at(then).result(signal.measurement).total.exact
+    before = None if now is None else scores_at(then).result(signal.measurement).total.exact
     if now is None or before is None:
         return _insufficient(name, signal, (), f"a complete {signal.text} now and {signal.span.text} ago")
     points = (Point(then, before), Point(findings.at, now))

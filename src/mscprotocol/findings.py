@@ -102,7 +102,7 @@ class Findings:
         return definition
 
     def _explain_missing(self, name: str, found: Selection) -> Selection:
-        if any(name in unmapped.relevant for unmapped in self.series.record.unmapped):
+        if self.series.record.unmapped and any(name in unmapped.relevant for unmapped in self.series.record.unmapped):
             return replace(found, reason=Reason.CODE_UNMAPPED)
         later = self.series.later(name)
         if later:

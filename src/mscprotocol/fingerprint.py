@@ -7,7 +7,7 @@ minute, canonical numbers cut to the dictionary's resolution, statuses, reasons 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 
@@ -16,7 +16,7 @@ import msgspec
 from mscprotocol.case import Case
 from mscprotocol.interval import EXACT, Interval, plain
 from mscprotocol.knowledge import KnowledgeBase
-from mscprotocol.record import Measurement, PatientRecord
+from mscprotocol.record import Entry, Measurement, PatientRecord
 
 
 def hash_input(record: PatientRecord) -> str:
@@ -31,25 +31,23 @@ def hash_trace(case: Case) -> str:
         case.book.protocol.version,
         case.request.stage,
         _minute(case.request.at),
-        sorted(
-            [one.id, one.status, [reason.value for reason in one.reasons], sorted(_used(case, one.evidence))]
-            for one in case.judgements
-        ),
+        sorted([one.id, one.status, [reason.value for reason in one.reasons]] for one in case.judgements),
+        sorted({_datum(case.book.knowledge, entry) for entry in _used_entries(case)}),
         sorted(case.conclusions.tokens.items()),
         sorted([signal.name, signal.state] for signal in case.signals),
     ]
     return hashlib.sha256(msgspec.json.encode(content)).hexdigest()
 
 
-def _used(case: Case, evidence: object) -> Iterator[str]:
-    knowledge = case.book.knowledge
-    for one in evidence:  # type: ignore[attr-defined]
-        if not one.used:
-            continue
-        entry = one.entry
-        times = [] if entry.time is None else [_minute(entry.time.earliest), _minute(entry.time.latest)]
-        value = canonical_value(knowledge, entry) if isinstance(entry, Measurement) else entry.__class__.__name__
-        yield "|".join((entry.name, value, *times))
+def _used_entries(case: Case) -> Iterable[Entry]:
+    """The entries that any criterion used, each once."""
+    return {id(one.entry): one.entry for each in case.judgements for one in each.evidence if one.used}.values()
+
+
+def _datum(knowledge: KnowledgeBase, entry: Entry) -> str:
+    times = [] if entry.time is None else [_minute(entry.time.earliest), _minute(entry.time.latest)]
+    value = canonical_value(knowledge, entry) if isinstance(entry, Measurement) else type(entry).__name__
+    return "|".join((entry.name, value, *times))
 
 
 def canonical_value(knowledge: KnowledgeBase, entry: Measurement) -> str:

@@ -61,6 +61,16 @@ class Source(Strict):
 # -- the data dictionary ---------------------------------------------------------------------------
 
 
+class SiteLimit(Strict):
+    """An upper limit of normal that a site states for reports that carry none; dates are inclusive."""
+
+    code: Code
+    upper: WithUnit
+    laboratory: str
+    since: str
+    until: str | None = None
+
+
 class Conversion(Strict):
     """From an accepted unit to the canonical one: (value - offset) x numerator / denominator."""
 
@@ -425,6 +435,7 @@ class KnowledgeBase:
     protocols: dict[str, Protocol]
     checklists: dict[str, Checklist]
     unit_aliases: dict[str, str]
+    site_limits: tuple[SiteLimit, ...] = ()
     lines: dict[str, tuple[str, int]] = field(default_factory=dict)
 
     @cached_property

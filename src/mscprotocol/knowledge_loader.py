@@ -24,6 +24,7 @@ from mscprotocol.knowledge import (
     Measurement,
     Protocol,
     Score,
+    SiteLimit,
     Source,
     Trend,
 )
@@ -55,14 +56,18 @@ _KINDS: dict[str, type[AnyDefinition]] = {
 }
 
 
-@lru_cache(maxsize=4)
-def load_knowledge(folder: Path | None = None) -> KnowledgeBase:
-    """The rule base of a folder (default: the one that ships). Raises KnowledgeError with file and line."""
+@lru_cache(maxsize=16)
+def load_knowledge(folder: Path | None = None, site: Path | None = None) -> KnowledgeBase:
+    """The rule base of a folder (default: the one that ships), with a site's own upper limits of normal.
+
+    Raises KnowledgeError with file and line.
+    """
     home = folder or find_folder("rules")
     reader = _Reader(home)
+    limits = () if site is None else tuple(_Reader(site.parent).mapping(site.name, SiteLimit).values())
     knowledge = KnowledgeBase(
         version=VERSION,
-        sha256=hash_rules(home),
+        sha256=hash_rules(home, site),
         sources=reader.mapping("sources.yaml", Source),
         measurements=reader.mapping("measurements.yaml", Measurement),
         conditions=reader.mapping("conditions.yaml", Condition),
@@ -71,15 +76,16 @@ def load_knowledge(folder: Path | None = None) -> KnowledgeBase:
         protocols=reader.files("protocols", Protocol),
         checklists=reader.mapping("checklists.yaml", Checklist),
         unit_aliases=reader.mapping("units.yaml", str),
+        site_limits=limits,
         lines=reader.lines,
     )
     _check_names(knowledge)
     return knowledge
 
 
-def hash_rules(home: Path) -> str:
-    """SHA-256 over the relative names and bytes of all rule files, in order of name."""
-    digest = hashlib.sha256()
+def hash_rules(home: Path, site: Path | None = None) -> str:
+    """SHA-256 over the relative names and bytes of all rule files, in order of name, and of a site's file."""
+    digest = hashlib.sha256(b"" if site is None else site.read_bytes() + b"\0")
     for path in sorted(home.rglob("*.yaml")):
         digest.update(path.relative_to(home).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()
@@ -130,7 +136,7 @@ class _Reader:
                     raise KnowledgeError(
                         f"{key}: kind must be one of {', '.join(_KINDS)}",
                         self._name(path),
-                        _line(tree, (key,)),
+                        tree.line_of((key,)),
                     )
                 if key in found:
                     raise KnowledgeError(f"{key} is defined twice", *self.lines[key])

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from mscprotocol.answer import NeededItem
-from mscprotocol.case import MET, NOT_MET, TRIGGERS, Case, Judgement
+from mscprotocol.case import GATING, MET, NOT_MET, TRIGGERS, Case, Judgement
 from mscprotocol.findings import Findings
 from mscprotocol.inference import reconsider
 from mscprotocol.knowledge import KnowledgeBase, Score
@@ -46,7 +46,7 @@ def find_needs(case: Case) -> list[NeededItem]:
     """The data that are open, those first which could exclude, then those which settle most."""
     needs: dict[str, _Need] = {}
     for judgement in case.judgements:
-        if judgement.is_mandatory and judgement.is_open:
+        if judgement.is_open and (judgement.is_mandatory or judgement.criterion.role in GATING):
             _collect(case, judgement, needs)
     by = valid_until(case.judgements)
     order = {one.id: place for place, one in enumerate(case.judgements)}
@@ -151,19 +151,12 @@ def _collect(case: Case, judgement: Judgement, needs: dict[str, _Need]) -> None:
 
 def _trend_data(case: Case) -> Iterator[Datum]:
     for signal in case.signals:
-        if signal.state == "insufficient" and signal.domain == "respiratory":
-            measurement = (
-                case.book.knowledge.measurements[signal.name]
-                if signal.name in case.book.knowledge.measurements
-                else None
-            )
-            code = None if measurement is None else measurement.order
-            yield Datum(
-                f"trend:{signal.name}",
-                f"Trend: {signal.needs}",
-                () if code is None else (str(code),),
-                is_bedside=False,
-            )
+        if signal.state != "insufficient" or signal.domain != "respiratory":
+            continue
+        definition = case.book.knowledge.measurements.get(signal.measurement)
+        code = None if definition is None else definition.order
+        codes = () if code is None else (str(code),)
+        yield Datum(f"trend:{signal.name}", f"Trend: {signal.needs}", codes, is_bedside=False)
 
 
 def _add(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 
 from mscprotocol.codes import Coding
 from mscprotocol.interval import Interval
@@ -116,3 +116,8 @@ class PatientRecord:
     unmapped: tuple[Unmapped, ...] = ()
     notes: tuple[QualityNote, ...] = ()
     source_digests: tuple[str, ...] = ()
+
+    def infusion_starts(self, at: datetime) -> list[datetime]:
+        """When infusions were started, up to `at`, the first one first."""
+        times = [one.time for one in self.infusions if one.time is not None and not one.time.is_after(at)]
+        return sorted(time.earliest for time in times)

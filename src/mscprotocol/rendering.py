@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Literal
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -35,39 +35,52 @@ def render_pdf(answer: Assessment, knowledge: KnowledgeBase, paper: Paper = "A4"
     """The checklist as PDF. Needs the extra `pdf`."""
     try:
         from weasyprint import CSS, HTML
-        from weasyprint.urls import URLFetcher
+        from weasyprint.urls import FatalURLFetchingError, URLFetcher
     except (ImportError, OSError) as error:  # OSError: Pango or another system library is absent
         raise RenderingError(f"PDF needs WeasyPrint ({error}): pip install mscprotocol[pdf]") from error
 
-    class NothingFetched(URLFetcher):  # type: ignore[misc]  # weasyprint carries no types
-        """Refuses every address: a sheet that asks for one holds something that is not ours."""
-
-        def fetch(self, url: str, headers: Any = None) -> Any:
-            raise ValueError(f"the checklist loads nothing, yet something asked for {url[:40]!r}")
-
-    page = HTML(string=render_html(answer, knowledge), url_fetcher=NothingFetched(fail_on_errors=True))
-    pdf: bytes = page.write_pdf(stylesheets=[CSS(string=f"@page {{ size: {paper} }}")])
+    # No protocol is allowed, and a refusal is fatal: a sheet that asks for an address holds something not ours.
+    nothing = URLFetcher(allowed_protocols=(), fail_on_errors=True)
+    page = HTML(string=render_html(answer, knowledge), url_fetcher=nothing)
+    try:
+        pdf: bytes = page.write_pdf(stylesheets=[CSS(string=f"@page {{ size: {paper} }}")])
+    except FatalURLFetchingError as error:  # a BaseException, which no door would turn into its own language
+        raise RenderingError("the checklist loads nothing, yet something in it asked for an address") from error
     return pdf
 
 
-def escape_css_string(text: str) -> Markup:
-    """Text as the inside of a CSS string in a `<style>` element: all but letters and digits becomes an escape.
+def show_controls(text: str) -> str:
+    """Text without characters that act unseen: one that reorders text could turn a number or a time around.
 
-    Control characters become spaces, and those that reorder text are dropped: a name must not be able to turn
-    the header around. What is left cannot end the string, the rule or the element.
+    Such a character is shown as a replacement character, so that a reader sees that something stood there.
     """
-    return Markup("".join(_escape_css_character(character) for character in text))  # noqa: S704 - escaped here
+    return "".join(_show_character(character) for character in text)
+
+
+def escape_css_string(text: str) -> Markup:
+    """Text as the inside of a CSS string in a `<style>` element: all ASCII but letters and digits is escaped.
+
+    What is left cannot end the string, the rule or the element.
+    """
+    return Markup("".join(_escape_css_character(one) for one in show_controls(text)))  # noqa: S704 - escaped here
+
+
+def _show_character(character: str) -> str:
+    category = unicodedata.category(character)
+    if character.isspace() or category in ("Zl", "Zp"):
+        return " "
+    acts_unseen = category in ("Cc", "Cs") or (category == "Cf" and character not in _JOINERS)
+    return "\N{REPLACEMENT CHARACTER}" if acts_unseen else character
 
 
 def _escape_css_character(character: str) -> str:
-    if character.isascii() and character.isalnum():
+    if not character.isascii() or character.isalnum():
         return character
-    category = unicodedata.category(character)
-    if category == "Cf" and character not in _JOINERS:
-        return ""
-    if category in ("Cc", "Cs", "Zl", "Zp"):
-        character = " "
-    return character if not character.isascii() and category != "Cf" else f"\\{ord(character):x} "
+    return f"\\{ord(character):x} "
+
+
+def _finalize(value: object) -> object:
+    return show_controls(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 @lru_cache(maxsize=1)
@@ -76,6 +89,7 @@ def _environment() -> Environment:
         loader=FileSystemLoader(find_folder("templates")),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_finalize,
         trim_blocks=True,
         lstrip_blocks=True,
     )

@@ -39,6 +39,7 @@ _HOUR = timedelta(hours=1)
 
 
 def report_patient(record: PatientRecord) -> PatientItem:
+    """Who was assessed."""
     patient = record.patient
     born = None
     if patient.born is not None:
@@ -54,10 +55,12 @@ def report_patient(record: PatientRecord) -> PatientItem:
 
 
 def report_protocol(protocol: Protocol) -> ProtocolItem:
+    """By which protocol."""
     return ProtocolItem(id=protocol.id, version=protocol.version, title=protocol.title)
 
 
 def report_rulebase(knowledge: KnowledgeBase) -> RulebaseItem:
+    """By which rules."""
     return RulebaseItem(version=knowledge.version, sha256=knowledge.sha256)
 
 
@@ -100,7 +103,15 @@ def _report_criterion(case: Case, judgement: Judgement) -> CriterionResult:
 
 
 def report_evidence(case: Case, evidence: Evidence) -> EvidenceItem:
-    """An entry as a person would look it up."""
+    """An entry as a person would look it up; made once, however many criteria looked at it."""
+    key = (id(evidence.entry), evidence.used, evidence.why_not)
+    found = case.evidence_items.get(key)
+    if found is None:
+        found = case.evidence_items[key] = _report_entry(case, evidence)
+    return found
+
+
+def _report_entry(case: Case, evidence: Evidence) -> EvidenceItem:
     entry = evidence.entry
     time = entry.time or (entry.recorded if isinstance(entry, Presence) else None)
     return EvidenceItem(

@@ -117,10 +117,12 @@ def build_decision(name: str, decision: Decision) -> Ruleset:
 
 
 def any_is(inputs: Iterable[str], token: str) -> Test:
+    """Holds when at least one input carries the token."""
     return tuple({key: frozenset({token})} for key in inputs)
 
 
 def all_are(inputs: Iterable[str], token: str) -> Test:
+    """Holds when every input carries the token."""
     return ({key: frozenset({token}) for key in inputs},)
 
 

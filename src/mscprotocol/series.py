@@ -32,6 +32,7 @@ class Series:
         self.record, self.knowledge, self.at = record, knowledge, at
         self._derivations = derivations
         self._points: dict[str, Points] = {}
+        self._charted: dict[str, Points] = {}
 
     def points(self, name: str) -> Points:
         """The entries of a measurement up to `at`, the newest first; entries without a time come last."""
@@ -45,8 +46,12 @@ class Series:
 
     def charted(self, name: str) -> Points:
         """The entries of a measurement as charted, up to `at`."""
-        entries = self.record.measurements.get(name, ())
-        return tuple([entry for entry in entries if entry.time is None or not entry.time.is_after(self.at)])
+        found = self._charted.get(name)
+        if found is None:
+            entries = self.record.measurements.get(name, ())
+            found = tuple([entry for entry in entries if entry.time is None or not entry.time.is_after(self.at)])
+            self._charted[name] = found
+        return found
 
     def later(self, name: str) -> Points:
         """The entries of a measurement that are later than `at`, which no answer may use."""

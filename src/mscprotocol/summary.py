@@ -107,5 +107,6 @@ def _treatment(console: Console, answer: Assessment) -> None:
         console.print(dose.reduced_proposal)
     for row in answer.schedule:
         console.print(
-            f"  infusion {row.infusion}  {row.planned}  day {row.day_from_0} (day {row.day_from_1} from 1)  {row.status}"
+            f"  infusion {row.infusion}  {row.planned}  day {row.day_from_0}"
+            f" (day {row.day_from_1} from 1)  {row.status}"
         )

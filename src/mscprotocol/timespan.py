@@ -6,11 +6,13 @@ import re
 from calendar import monthrange
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 
 # A date without a zone may have been written anywhere: from UTC+14 to UTC-12.
 EASTERNMOST, WESTERNMOST = timedelta(hours=14), timedelta(hours=12)
 # A clock may run ahead by this much before a datum counts as later than the evaluation (decision 5).
 CLOCK_TOLERANCE = timedelta(minutes=5)
+_FIRST, _LAST = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, tzinfo=UTC)
 _UNITS = {"min": "minutes", "h": "hours", "d": "days", "wk": "weeks"}
 _WINDOW = re.compile(r"(\d+) (min|h|d|wk|mo|a)")
 
@@ -34,7 +36,7 @@ class TimeSpan:
 
     def is_after(self, at: datetime) -> bool:
         """Whether it surely lies after `at`, beyond what a clock may run ahead."""
-        return self.earliest > at + CLOCK_TOLERANCE
+        return self.earliest > _shifted(at, CLOCK_TOLERANCE)
 
     def oldest_age(self, at: datetime) -> timedelta:
         return at - self.earliest
@@ -52,11 +54,16 @@ class Window:
 
     def start(self, at: datetime) -> datetime:
         """The instant from which the window that ends at `at` looks back."""
-        return min(_back(at, amount, unit) for amount, unit in self.parts)
+        return _start(self.parts, at)
 
     def expiry(self, since: datetime) -> datetime:
         """The last instant at which something that happened at `since` still lies in the window."""
-        return max(_forward(since, amount, unit) for amount, unit in self.parts)
+        return max([_forward(since, amount, unit) for amount, unit in self.parts])
+
+
+@lru_cache(maxsize=65536)
+def _start(parts: tuple[tuple[int, str], ...], at: datetime) -> datetime:
+    return min([_back(at, amount, unit) for amount, unit in parts])
 
 
 def parse_window(text: str) -> Window:
@@ -78,42 +85,44 @@ def instant(moment: datetime) -> TimeSpan:
 
 def unzoned(earliest: datetime, latest: datetime) -> TimeSpan:
     """The span of local times whose zone is not known."""
-    return TimeSpan(earliest.replace(tzinfo=UTC) - EASTERNMOST, latest.replace(tzinfo=UTC) + WESTERNMOST)
+    return TimeSpan(
+        _shifted(earliest.replace(tzinfo=UTC), -EASTERNMOST), _shifted(latest.replace(tzinfo=UTC), WESTERNMOST)
+    )
 
 
 def whole_days(first: date, last: date) -> TimeSpan:
     """The span from the start of one date to the end of another, wherever they were written."""
     midnight = time(tzinfo=UTC)
-    after_last = datetime.combine(last, midnight)
-    # The year 9999 has no day after its last one; a microsecond less keeps it in range.
-    end = after_last + min(timedelta(days=1), datetime.max.replace(tzinfo=UTC) - after_last)
-    start = datetime.combine(first, midnight)
-    floor, ceiling = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
-    return TimeSpan(
-        start - min(EASTERNMOST, start - floor),
-        end + min(WESTERNMOST, ceiling - end),
-    )
+    end = _shifted(datetime.combine(last, midnight), timedelta(days=1))
+    return TimeSpan(_shifted(datetime.combine(first, midnight), -EASTERNMOST), _shifted(end, WESTERNMOST))
 
 
 def add_months(day: datetime, months: int) -> datetime:
     """The same day and time some calendar months later (or earlier), at the month's last day if shorter."""
     index = day.year * 12 + day.month - 1 + months
     year, month = divmod(index, 12)
-    if not datetime.min.year <= year <= datetime.max.year:
-        limit = datetime.max if months > 0 else datetime.min
-        return limit.replace(tzinfo=UTC)
+    if not _FIRST.year <= year <= _LAST.year:
+        return _LAST if months > 0 else _FIRST
     return day.replace(year=year, month=month + 1, day=min(day.day, monthrange(year, month + 1)[1]))
+
+
+def _shifted(moment: datetime, by: timedelta) -> datetime:
+    """A moment earlier or later, held at the ends of the calendar."""
+    try:
+        return moment + by
+    except OverflowError:
+        return _LAST if by > timedelta(0) else _FIRST
 
 
 def _back(at: datetime, amount: int, unit: str) -> datetime:
     at = at.astimezone(UTC)
     if unit in _UNITS:
-        return at - timedelta(**{_UNITS[unit]: amount})
+        return _shifted(at, -timedelta(**{_UNITS[unit]: amount}))
     return add_months(at, -amount * (12 if unit == "a" else 1))
 
 
 def _forward(at: datetime, amount: int, unit: str) -> datetime:
     at = at.astimezone(UTC)
     if unit in _UNITS:
-        return at + timedelta(**{_UNITS[unit]: amount})
+        return _shifted(at, timedelta(**{_UNITS[unit]: amount}))
     return add_months(at, amount * (12 if unit == "a" else 1))

@@ -132,7 +132,7 @@ def _answer(case: Case, name: str) -> str | None:
 
 
 def _schedule(case: Case) -> list[ScheduleRow]:
-    given = [one.time.earliest for one in case.record.infusions if one.time and not one.time.is_after(case.request.at)]
+    given = case.record.infusion_starts(case.request.at)
     if case.verdict == "ineligible" and not given:
         return []
     status = {"planned": "proposed", "conditional": "conditional"}.get(case.dose_status, "withheld")

@@ -33,6 +33,7 @@ def convert(measurement: Measurement, value: Interval, unit: str) -> Interval:
 
 
 def is_accepted(measurement: Measurement, unit: str) -> bool:
+    """Whether the dictionary lists a unit for a datum."""
     return unit in measurement.units or unit == measurement.unit
 
 

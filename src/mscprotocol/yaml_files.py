@@ -81,6 +81,7 @@ def _build(node: yaml.Node) -> Any:
         items = YamlList(_build(item) for item in node.value)
         items.lines = [item.start_mark.line + 1 for item in node.value]
         return items
+    assert isinstance(node, yaml.ScalarNode)
     return _build_scalar(node)
 
 
@@ -99,7 +100,7 @@ def _build_mapping(node: yaml.MappingNode) -> YamlMapping:
     return mapping
 
 
-def _build_scalar(node: yaml.Node) -> Any:
+def _build_scalar(node: yaml.ScalarNode) -> Any:
     text: str = node.value
     if node.style:
         return text

@@ -2,12 +2,12 @@ import json
 import random
 
 import pytest
-from fhir_made import SUBJECT, as_bytes, bundle, condition, observation, patient, record_of
 
 from fhir_adapters import unpacking
 from fhir_adapters.bundle import PatientBundle, read_bundle
 from mscprotocol.errors import DataError
 from mscprotocol.reasons import Reason
+from tests.adapters.fhir_made import SUBJECT, as_bytes, bundle, condition, observation, patient, record_of
 
 
 def code_of(content: object) -> str:
@@ -25,9 +25,21 @@ def references(read: PatientBundle) -> list[str]:
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"{", b"[]", b"null", b"3", b'"x"', b"\xff\xfe", b"\x00", b'{"resourceType": NaN}']
-    + [b'{"resourceType":"Bundle","type":"collection","entry":[{"resource":{"a":NaN}}]}']
-    + [b'{"resourceType":"Bundle","type":"collection"} trailing', b'{"a":' * 100_000, b"[" * 100_000],
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b"3",
+        b'"x"',
+        b"\xff\xfe",
+        b"\x00",
+        b'{"resourceType": NaN}',
+        b'{"resourceType":"Bundle","type":"collection","entry":[{"resource":{"a":NaN}}]}',
+        b'{"resourceType":"Bundle","type":"collection"} trailing',
+        b'{"a":' * 100000,
+        b"[" * 100000,
+    ],
 )
 def test_what_is_no_json_object_is_unreadable(content: bytes) -> None:
     assert code_of(content) == "unreadable"

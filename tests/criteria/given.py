@@ -15,6 +15,7 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from typing import TypeVar
 
 from mscprotocol.codes import Coding, CodeSystem
 from mscprotocol.interval import Interval, between, exactly
@@ -26,6 +27,7 @@ from mscprotocol.timespan import TimeSpan, instant, whole_days
 from mscprotocol.truth import Truth
 from mscprotocol.units import convert, find_unit, is_plausible
 
+E = TypeVar("E", bound=Entry)
 AT = datetime(2020, 4, 6, 10, tzinfo=UTC)
 Given = Mapping[str, object]
 
@@ -52,7 +54,7 @@ def build_record(knowledge: KnowledgeBase, given: Given, at: datetime = AT) -> P
         for number, text in enumerate(_texts(said)):
             reference = f"{name}/{number}"
             if text == "unmapped":
-                unmapped.append(Unmapped(reference, Coding(CodeSystem.OTHER, "local-1", name), (name,)))
+                unmapped.append(Unmapped(reference, Coding(CodeSystem.LOCAL, "local-1", name), (name,)))
             elif name not in ("born", "sex"):
                 entries.append(_read_entry(knowledge, name, reference, text, at))
     return PatientRecord(
@@ -73,7 +75,7 @@ def _text_or_none(said: object) -> str | None:
     return None if said is None else str(said)
 
 
-def _by_name[E: Entry](entries: Iterator[E]) -> dict[str, tuple[E, ...]]:
+def _by_name(entries: Iterator[E]) -> dict[str, tuple[E, ...]]:
     found: dict[str, tuple[E, ...]] = {}
     for entry in entries:
         found[entry.name] = (*found.get(entry.name, ()), entry)

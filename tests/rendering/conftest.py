@@ -119,16 +119,32 @@ def make_answer(verdict: str, stage: str = "enrolment") -> Assessment:
         verdict=verdict,
         stage=stage,
         outlook="needs_data" if is_open else None,
-        patient=PatientItem("p-0417", [{"system": "urn:oid:1.2.3", "value": "MRN 88-104-2"}], "Ana Müller-Sørensen", "1961-02-03", "female"),
+        patient=PatientItem(
+            "p-0417",
+            [{"system": "urn:oid:1.2.3", "value": "MRN 88-104-2"}],
+            "Ana Müller-Sørensen",
+            "1961-02-03",
+            "female",
+        ),
         protocol=ProtocolItem(protocol.id, protocol.version, protocol.title),
         at=AT.isoformat(),
         valid_until=moment(-14),
         expires_first="IND-02",
         criteria=criteria,
         severity={
-            "nhc": ClassResult("Clinical class by the National Health Commission of China", "Leng 2020, Table 1", "severe", "severe", ["SpO2 ≤ 93%"]),
-            "nih": ClassResult("Clinical spectrum by the US National Institutes of Health", "2024 table", "unknown", "severe", []),
-            "who": ClassResult("Clinical severity by the World Health Organization", "living guidance table", "unknown", None, []),
+            "nhc": ClassResult(
+                "Clinical class by the National Health Commission of China",
+                "Leng 2020, Table 1",
+                "severe",
+                "severe",
+                ["SpO2 ≤ 93%"],
+            ),
+            "nih": ClassResult(
+                "Clinical spectrum by the US National Institutes of Health", "2024 table", "unknown", "severe", []
+            ),
+            "who": ClassResult(
+                "Clinical severity by the World Health Organization", "living guidance table", "unknown", None, []
+            ),
         },
         complications={"ards": "unknown", "sepsis": "not_met", "septic_shock": "not_met"},
         scores=_scores(complete=not is_open),
@@ -138,7 +154,10 @@ def make_answer(verdict: str, stage: str = "enrolment") -> Assessment:
         schedule=[] if verdict == "ineligible" else _schedule("withheld" if is_open else "proposed"),
         gate=None,
         needed=_needed() if is_open else [],
-        warnings=[Note("COA-06", knowledge.criteria["COA-06"].text, "paper"), Note("EVD-01", "said in the banner", "paper")],
+        warnings=[
+            Note("COA-06", knowledge.criteria["COA-06"].text, "paper"),
+            Note("EVD-01", "said in the banner", "paper"),
+        ],
         data_quality=[Note("Observation/77", "Code local PLT is not in the dictionary but looks like: platelets")],
         trace=[TraceItem("verdict", verdict, ["violated", "open"])],
         rulebase=RulebaseItem(knowledge.version, knowledge.sha256),
@@ -183,22 +202,42 @@ def _judge(name: str, verdict: str, stage: str) -> tuple[str, str | None, list[E
     if verdict == "undetermined" and name == "TIM-01":
         return "unknown", "conflicting_signals", []
     status = "met" if criterion.role not in ("exclusion", "safety", "warning") else "not_met"
-    return status, None, [entry(criterion.text.split(",")[0], "yes" if status == "met" else "no", 4, reference="QuestionnaireResponse/3")]
+    return (
+        status,
+        None,
+        [
+            entry(
+                criterion.text.split(",")[0], "yes" if status == "met" else "no", 4, reference="QuestionnaireResponse/3"
+            )
+        ],
+    )
 
 
 def _scores(*, complete: bool) -> dict[str, ScoreItemResult]:
     span = ItemRange(0, 0) if complete else ItemRange(0, 3)
     return {
-        "sofa": ScoreItemResult(4, 8, {"respiration": ItemRange(3, 3), "liver": ItemRange(0, 4), "renal": ItemRange(1, 1)}, ["liver"]),
+        "sofa": ScoreItemResult(
+            4, 8, {"respiration": ItemRange(3, 3), "liver": ItemRange(0, 4), "renal": ItemRange(1, 1)}, ["liver"]
+        ),
         "dic_isth": ScoreItemResult(
             1,
             1 if complete else 4,
-            {"platelets": ItemRange(1, 1), "fibrin_marker": span, "prothrombin_time": ItemRange(0, 0), "fibrinogen": ItemRange(0, 0)},
+            {
+                "platelets": ItemRange(1, 1),
+                "fibrin_marker": span,
+                "prothrombin_time": ItemRange(0, 0),
+                "fibrinogen": ItemRange(0, 0),
+            },
             [] if complete else ["fibrin_marker"],
             overt="not_met",
         ),
         "sic": ScoreItemResult(
-            2, 2, {"platelets": ItemRange(1, 1), "inr": ItemRange(0, 0), "sofa": ItemRange(1, 1)}, [], as_published="not_met", total_at_least_4="not_met"
+            2,
+            2,
+            {"platelets": ItemRange(1, 1), "inr": ItemRange(0, 0), "sofa": ItemRange(1, 1)},
+            [],
+            as_published="not_met",
+            total_at_least_4="not_met",
         ),
     }
 
@@ -212,15 +251,32 @@ def _tier(verdict: str) -> TierResult:
     ]
     if verdict == "undetermined":
         panel.append(entry("D-dimer", "0.9 mg/L", 61, code="LOINC 48065-7", used=False, why_not="stale"))
-        return TierResult("unknown", "moderate", ["Platelets < 150 10*9/L", "open: D-dimer in multiples of its upper limit of normal > 4"], panel)
-    panel.append(entry("D-dimer", "0.9 mg/L", 5, code="LOINC 48065-7", reference="Observation/25", as_received="900 ng/mL FEU"))
-    panel.append(entry("D-dimer in multiples of its upper limit of normal", "1.8", 5, reference="Observation/25", as_received="0.9 / 0.5"))
+        return TierResult(
+            "unknown",
+            "moderate",
+            ["Platelets < 150 10*9/L", "open: D-dimer in multiples of its upper limit of normal > 4"],
+            panel,
+        )
+    panel.append(
+        entry("D-dimer", "0.9 mg/L", 5, code="LOINC 48065-7", reference="Observation/25", as_received="900 ng/mL FEU")
+    )
+    panel.append(
+        entry(
+            "D-dimer in multiples of its upper limit of normal",
+            "1.8",
+            5,
+            reference="Observation/25",
+            as_received="0.9 / 0.5",
+        )
+    )
     tier = "contraindicated" if verdict == "ineligible" else "moderate"
     return TierResult(tier, tier, ["Platelets < 150 10*9/L"], panel)
 
 
 def _timing() -> TimingResult:
-    def signal(name: str, text: str, state: str, unit: str, points: list[tuple[float, str]], needs: str = "") -> SignalItem:
+    def signal(
+        name: str, text: str, state: str, unit: str, points: list[tuple[float, str]], *, needs: str = ""
+    ) -> SignalItem:
         slope = ("-48.5", "-6 of 6 pairs") if points and not needs else (None, None)
         stamped = [(moment(hours), value) for hours, value in points]
         return SignalItem(name, text, "respiratory", state, unit, stamped, *slope, needs)
@@ -230,10 +286,14 @@ def _timing() -> TimingResult:
         [
             signal("oxygen_step", "Oxygen support", "worse", "", [(50, "1"), (26, "1"), (9, "4"), (2, "4")]),
             signal("pf_ratio", "PaO2/FiO2", "worse", "mm[Hg]", [(60, "260"), (40, "231"), (20, "198"), (3, "171")]),
-            signal("respiratory_rate", "Respiratory rate", "stable", "/min", [(20, "24"), (14, "26"), (8, "25"), (1, "27")]),
+            signal(
+                "respiratory_rate", "Respiratory rate", "stable", "/min", [(20, "24"), (14, "26"), (8, "25"), (1, "27")]
+            ),
             signal("crp", "C-reactive protein", "worse", "mg/L", [(44, "48.2"), (20, "110"), (4, "131.5")]),
-            signal("lactate", "Lactate", "insufficient", "mmol/L", [(5, "1.4")], "1 more Lactate over at least 2 h"),
-            signal("imaging", "Chest imaging", "insufficient", "", [], "Chest imaging compared with before"),
+            signal(
+                "lactate", "Lactate", "insufficient", "mmol/L", [(5, "1.4")], needs="1 more Lactate over at least 2 h"
+            ),
+            signal("imaging", "Chest imaging", "insufficient", "", [], needs="Chest imaging compared with before"),
         ],
         time_critical=True,
         hours_since_signal="9",
@@ -266,8 +326,20 @@ def _dose(verdict: str) -> DoseItem:
         lines=[
             DoseLine("Dose level", "closed list of the protocol", "1 000 000 cells/kg", "paper", "li-2020"),
             DoseLine("Target cells", "1 000 000 cells/kg x 70.5 kg", "70 500 000 viable cells", "paper", "li-2020"),
-            DoseLine("Volume", "70 500 000 / 8 500 000 per mL = 8.2941 mL", "8.2 mL (rounded down to 0.1 mL)", "site", "site-policy"),
-            DoseLine("Rate", "diluted to 100 mL, over 60 min", "100 mL/h; first 10 min at most 50 mL/h", "site", "site-policy"),
+            DoseLine(
+                "Volume",
+                "70 500 000 / 8 500 000 per mL = 8.2941 mL",
+                "8.2 mL (rounded down to 0.1 mL)",
+                "site",
+                "site-policy",
+            ),
+            DoseLine(
+                "Rate",
+                "diluted to 100 mL, over 60 min",
+                "100 mL/h; first 10 min at most 50 mL/h",
+                "site",
+                "site-policy",
+            ),
             DoseLine("DMSO", "8.2 mL x 10 % v/v x 1.10 g/mL", "0.902 g = 0.0128 g/kg", "read", "dmso-review"),
         ],
         warnings=["Starting guide only: the optimised dose has not been formally established."],
@@ -280,7 +352,15 @@ def _schedule(status: str) -> list[ScheduleRow]:
         planned = AT + timedelta(hours=72 * number)
         early, late = (timedelta(0), timedelta(0)) if number == 0 else (timedelta(hours=6), timedelta(hours=48))
         rows.append(
-            ScheduleRow(number + 1, (planned - early).isoformat(), planned.isoformat(), (planned + late).isoformat(), status, 3 * number, 3 * number + 1)
+            ScheduleRow(
+                number + 1,
+                (planned - early).isoformat(),
+                planned.isoformat(),
+                (planned + late).isoformat(),
+                status,
+                3 * number,
+                3 * number + 1,
+            )
         )
     return rows
 
@@ -305,7 +385,11 @@ def with_gate(base: Assessment) -> Assessment:
 
 def with_many_needs(base: Assessment, count: int) -> Assessment:
     needed = [
-        msgspec.structs.replace(base.needed[number % len(base.needed)], id=f"n{number}", datum=f"Item {number}: {base.needed[number % len(base.needed)].datum}")
+        msgspec.structs.replace(
+            base.needed[number % len(base.needed)],
+            id=f"n{number}",
+            datum=f"Item {number}: {base.needed[number % len(base.needed)].datum}",
+        )
         for number in range(count)
     ]
     return msgspec.structs.replace(base, needed=needed)

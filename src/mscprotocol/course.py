@@ -1,0 +1,46 @@
+"""The gate before each infusion of a course: go, hold or stop, with every reason."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mscprotocol.answer import GateResult
+from mscprotocol.case import GATING, Judgement, exact_tier, tally
+from mscprotocol.findings import Findings
+from mscprotocol.inference import Conclusions, decide
+from mscprotocol.rulebook import GATE
+from mscprotocol.schedule import course_state
+from mscprotocol.truth import Truth, any_of
+
+STOPPING = ("infusion_reaction", "embolic_event")
+IMPROVEMENT = ("marked_improvement",)
+_SHOWN = ("tier", "course", "stop_event", "improved")
+
+
+def conclude_gate(conclusions: Conclusions, judgements: Sequence[Judgement], findings: Findings) -> GateResult:
+    """The gate at the time of the findings; an unanswered question is a hold."""
+    given = findings.series.record.infusion_starts(findings.at)
+    gating = [one for one in judgements if one.criterion.role in GATING]
+    exclusions = [one for one in gating if one.criterion.role == "exclusion"]
+    others = [one for one in gating if one.criterion.role != "exclusion"]
+    tokens = {
+        "excluded": tally(sum(one.is_violated for one in exclusions)),
+        "tier": exact_tier(conclusions),
+        "violated": tally(sum(one.is_violated for one in others)),
+        "open": tally(sum(one.is_open for one in gating)),
+        "course": course_state(conclusions.book.protocol.schedule, given, findings.at),
+        "stop_event": _event(findings, STOPPING, has_begun=bool(given)),
+        "improved": _event(findings, IMPROVEMENT, has_begun=bool(given)),
+    }
+    decision = decide(conclusions, conclusions.engine, GATE, tokens)
+    because = [f"{one.id}: {one.status.replace('_', ' ')}" for one in gating if one.is_violated or one.is_open]
+    decided = conclusions.made[GATE].because
+    because += [f"{name.replace('_', ' ')}: {tokens[name].replace('_', ' ')}" for name in decided if name in _SHOWN]
+    return GateResult(len(given) + 1, decision, [] if decision == "go" else because)
+
+
+def _event(findings: Findings, names: Sequence[str], *, has_begun: bool) -> str:
+    """Whether one of some events was seen since the course began; before that there is nothing to see."""
+    if not has_begun:
+        return Truth.NOT_MET.value
+    return any_of([findings.event(name) for name in names]).value

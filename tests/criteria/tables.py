@@ -1,0 +1,226 @@
+"""The tables of this folder as cases: what is given, what is asked, what must come out.
+
+A section is named by what it asks: a criterion (`EX-04`), a definition (`severity_nhc`, `sepsis`, `sofa`), an item of a
+score (`sofa.renal`), a computed value (`value.pf_ratio`), a signal of the trend (`signal.crp`), or an answer as a whole
+(`verdict`, `outlook`, `trend`, `dose`, `gate`). It is a list of rows, or a mapping with its rows and what they share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+from mscprotocol.answer import Assessment
+from mscprotocol.assessment import assess
+from mscprotocol.case import Request
+from mscprotocol.findings import Findings
+from mscprotocol.knowledge import FindingDefinition, KnowledgeBase, Ladder, Score, Stage
+from mscprotocol.record import PatientRecord
+from mscprotocol.rulebook import Rulebook
+from mscprotocol.yaml_files import read_yaml
+from tests.criteria.given import AT, build_record
+
+FOLDER = Path(__file__).parent
+PROTOCOL = "seed-covid-4x"
+TABLES = (
+    "inclusion", "exclusion", "coagulopathy", "severity", "scores", "complications", "timing", "enrolment", "product",
+    "conclusions",
+)  # fmt: skip
+_SHARED = {"base", "given", "stage", "at"}
+_ROW = {*_SHARED, "without", "expect", "reason", "case", "hazard", "trap"}
+_BY_SCORE = {
+    "dic_overt": ("dic_isth", "overt"),
+    "sic_total": ("sic", "total_at_least_4"),
+    "sic_as_published": ("sic", "as_published"),
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a table: a question and the answer that must come out."""
+
+    table: str
+    section: str
+    number: int
+    given: Mapping[str, object]
+    summary: str
+    expect: str
+    reason: str | None
+    stage: Stage | None
+    at: datetime
+    hazards: tuple[str, ...]
+    traps: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        return f"{self.section} {self.number}: {self.summary} -> {self.expect}"
+
+    @property
+    def place(self) -> str:
+        """How the list of hazards names the row."""
+        return f"{self.table}.yaml::{self.section}"
+
+
+@lru_cache(maxsize=1)
+def read_bases() -> dict[str, dict[str, object]]:
+    """The base patients: each is a whole record, from which a row takes or changes a datum."""
+    bases: dict[str, dict[str, object]] = {"none": {}}
+    for name, said in _read("base").items():
+        below = bases[said.pop("base")] if "base" in said else {}
+        bases[name] = {**below, **said}
+    return bases
+
+
+@lru_cache(maxsize=1)
+def read_rows() -> tuple[Row, ...]:
+    """Every row of every table."""
+    return tuple(row for table in TABLES for row in _rows_of(table))
+
+
+def _read(table: str) -> dict[str, Any]:
+    return read_yaml((FOLDER / f"{table}.yaml").read_text(encoding="utf-8"))
+
+
+def _rows_of(table: str) -> Iterator[Row]:
+    for section, content in _read(table).items():
+        shared = {} if isinstance(content, list) else {k: v for k, v in content.items() if k != "rows"}
+        _refuse_unknown(shared, _SHARED, section)
+        rows = content if isinstance(content, list) else content["rows"]
+        for number, row in enumerate(rows, 1):
+            yield _row(table, section, number, shared, row)
+
+
+def _row(table: str, section: str, number: int, shared: dict[str, Any], said: dict[str, Any]) -> Row:
+    _refuse_unknown(said, _ROW, section)
+    changed = said.get("given") or {}
+    base = read_bases()[said.get("base", shared.get("base", "none"))]
+    given = {**base, **(shared.get("given") or {}), **changed}
+    for name in _as_tuple(said.get("without")):
+        del given[name]
+    at = said.get("at", shared.get("at"))
+    return Row(
+        table, section, number, given,
+        summary=said.get("case") or _summarise(changed, _as_tuple(said.get("without"))),
+        expect=str(said["expect"]),
+        reason=said.get("reason"),
+        stage=said.get("stage", shared.get("stage")),
+        at=AT if at is None else datetime.fromisoformat(at),
+        hazards=_as_tuple(said.get("hazard")),
+        traps=_as_tuple(said.get("trap")),
+    )  # fmt: skip
+
+
+def _refuse_unknown(said: Mapping[str, object], known: set[str], section: str) -> None:
+    if unknown := set(said) - known:
+        raise ValueError(f"{section}: no key named {', '.join(sorted(unknown))}")
+
+
+def _as_tuple(said: Any) -> tuple[str, ...]:
+    return tuple(said) if isinstance(said, list) else () if said is None else (said,)
+
+
+def _summarise(changed: Mapping[str, object], without: tuple[str, ...]) -> str:
+    said = [f"{name} {' then '.join(map(str, v)) if isinstance(v, list) else v}" for name, v in changed.items()]
+    return "; ".join([*said, *(f"without {name}" for name in without)]) or "nothing given"
+
+
+# -- asking -----------------------------------------------------------------------------------------
+
+
+class Asked:
+    """One row put to the real engine; what it asks is answered by `outcome`."""
+
+    def __init__(self, row: Row, book: Rulebook) -> None:
+        self.row, self.book = row, book
+
+    @property
+    def knowledge(self) -> KnowledgeBase:
+        return self.book.knowledge
+
+    @cached_property
+    def record(self) -> PatientRecord:
+        return build_record(self.knowledge, self.row.given, self.row.at)
+
+    @property
+    def stage(self) -> Stage:
+        if self.row.stage is not None:
+            return self.row.stage
+        criterion = self.knowledge.criteria.get(self.row.section)
+        return "screening" if criterion is None else criterion.stage
+
+    @cached_property
+    def findings(self) -> Findings:
+        return Findings(self.record, self.knowledge, self.row.at, self.stage)
+
+    @cached_property
+    def answer(self) -> Assessment:
+        return assess(self.record, self.book, Request(self.row.at, self.stage))
+
+    @property
+    def outcome(self) -> tuple[str, str | None]:
+        """What came out, and the reason should it be unknown."""
+        head, _, tail = self.row.section.partition(".")
+        if head in self.knowledge.criteria:
+            found = next(one for one in self.answer.criteria if one.id == head)
+            return found.status, found.reason
+        if head == "value":
+            return self._value(tail)
+        if head == "signal":
+            return next(one.state for one in self.answer.timing.signals if one.id == tail), None
+        if head in _WHOLE:
+            return _WHOLE[head](self.answer), None
+        return self._definition(head, tail), None
+
+    def _value(self, name: str) -> tuple[str, str | None]:
+        chosen = self.findings.select(name)
+        if chosen.chosen is None:
+            return "unknown", None if chosen.reason is None else chosen.reason.value
+        value = chosen.chosen.value
+        if value is None or value.exact is None:
+            return str(value), None
+        places = self.row.expect.partition(".")[2]
+        return str(value.exact.quantize(Decimal(1).scaleb(-len(places)))), None
+
+    def _definition(self, name: str, item: str) -> str:
+        definition = self.knowledge.definitions[name]
+        match definition:
+            case Score():
+                score = self.answer.scores[name]
+                return _range(score.items[item] if item else score)
+            case Ladder():
+                return _class(self.answer, name)
+            case FindingDefinition() if name in _BY_SCORE:
+                score_name, field = _BY_SCORE[name]
+                return str(getattr(self.answer.scores[score_name], field))
+            case FindingDefinition():
+                concluded = {one.rule: one.concluded for one in self.answer.trace}
+                return concluded.get(name) or self.findings.truth_of(definition.when).value
+            case _:
+                raise ValueError(f"no table asks for {name}")
+
+
+def _range(points: Any) -> str:
+    return str(points.low) if points.low == points.high else f"{points.low}..{points.high}"
+
+
+def _class(answer: Assessment, name: str) -> str:
+    if name == "coagulopathy":
+        found, at_least = answer.coagulopathy.tier, answer.coagulopathy.at_least
+    else:
+        one = answer.severity[name.removeprefix("severity_")]
+        found, at_least = one.class_, one.at_least
+    return f"at least {at_least}" if found == "unknown" and at_least else found
+
+
+_WHOLE: dict[str, Any] = {
+    "verdict": lambda answer: answer.verdict,
+    "outlook": lambda answer: str(answer.outlook),
+    "trend": lambda answer: answer.timing.trend,
+    "dose": lambda answer: answer.dose.status,
+    "gate": lambda answer: answer.gate.decision,
+}
