@@ -76,3 +76,7 @@ wheel: venv ## build the sdist, and from it the wheel, into dist/
 clean: ## remove .venv and everything else that was made
 	rm -rf .venv dist build .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -path ./.git -prune -o -type d -name __pycache__ -prune -exec rm -rf {} +
+
+.PHONY: docs
+docs: venv ## write what follows from the code: modules, README's session
+	$(BIN)/python scripts/write_docs.py

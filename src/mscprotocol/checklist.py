@@ -71,7 +71,8 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 _ABBREVIATIONS = {"ards": "ARDS", "sofa": "SOFA", "inr": "INR"}
 _LONGEST_NAME = 90
 _MOST_UNUSED = 3
-_MOST_KNOWN = 4
+_MOST_KNOWN = 3
+_MOST_LINES = 8
 
 Entry = Literal["", "boxes", "value", "sign"]
 Tone = Literal["", "open", "against"]
@@ -179,6 +180,7 @@ class PrintedChecklist:
     dose_lines: Table
     dose_notes: tuple[Line, ...]
     has_dose: bool
+    proposal: Line | None
     schedule: Table
     schedule_notes: tuple[Line, ...]
     timeline: tuple[TimelineBar, ...]
@@ -229,6 +231,7 @@ def build_checklist(answer: Assessment, knowledge: KnowledgeBase) -> PrintedChec
         ),
         dose_notes=tuple(Line(text) for text in answer.dose.warnings),
         has_dose=bool(lines),
+        proposal=_proposal(answer, protocol),
         schedule=_schedule(answer),
         schedule_notes=tuple(_schedule_notes(answer, protocol)),
         timeline=_timeline(answer.schedule),
@@ -467,7 +470,8 @@ def _status(one: CriterionResult) -> str:
 
 
 def _why(one: CriterionResult) -> Cell:
-    because = tuple(Line(_words(text)) for text in one.because)
+    first = sorted(one.because, key=lambda text: text.endswith(": not_met"))
+    because = _counted([_words(text) for text in first], _MOST_LINES, "more parts of the rule")
     if one.status == "unknown":
         return Cell(f"unknown ({_reasons(one)})", because)
     if one.status == "not_applicable":
@@ -486,28 +490,45 @@ def _first_mark(sources: Sequence[SourceItem]) -> str:
 def _evidence(one: CriterionResult) -> Cell:
     used = [item for item in one.evidence if item.used]
     unused = [item for item in one.evidence if not item.used]
-    lines = [Line(_value_line(item)) for item in (*used, *unused[:_MOST_UNUSED])]
-    if len(unused) > _MOST_UNUSED:
-        lines.append(Line(f"and {len(unused) - _MOST_UNUSED} more that were not used"))
-    if one.status == "not_applicable":
-        return Cell("not asked", tuple(lines))
-    return Cell(
-        "" if used else "unknown (no entry was usable)" if unused else f"no entry ({_no_entry(one)})", tuple(lines)
+    lines = (
+        *_counted(_together(used), _MOST_LINES, "more entries were used"),
+        *_counted([_unused_line(item) for item in unused], _MOST_UNUSED, "more were not used"),
     )
+    if one.status == "not_applicable":
+        return Cell("not asked", lines)
+    return Cell("" if used else "unknown (no entry was usable)" if unused else f"no entry ({_no_entry(one)})", lines)
+
+
+def _counted(texts: Sequence[str], most: int, rest: str) -> tuple[Line, ...]:
+    """As many lines as fit on a form; those left out are counted, never dropped in silence."""
+    more = (f"and {len(texts) - most} {rest}",) if len(texts) > most else ()
+    return tuple(Line(text) for text in (*texts[:most], *more))
+
+
+def _together(items: Sequence[EvidenceItem]) -> list[str]:
+    """One line for all that one source said at one time."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for item in items:
+        groups.setdefault((_aged(item), _origin(item)), []).append(_told(item))
+    return [f"{'; '.join(told)} · {aged} · {origin}" for (aged, origin), told in groups.items()]
+
+
+def _unused_line(item: EvidenceItem) -> str:
+    return f"{_told(item)} · {_aged(item)} · {_origin(item)} · not used: {_not_used(item)}"
+
+
+def _told(item: EvidenceItem) -> str:
+    value = item.value if item.value is not None else f"unknown ({_not_used(item)})"
+    same = not item.as_received or item.as_received in (item.value, item.datum)
+    return f"{item.datum}: {value}" + ("" if same else f" (received as “{item.as_received}”)")
+
+
+def _origin(item: EvidenceItem) -> str:
+    return f"{item.reference}, stated by {item.attested_by}" if item.attested_by else item.reference
 
 
 def _no_entry(one: CriterionResult) -> str:
     return _reasons(one) if one.status == "unknown" else "concluded in sections 3 and 4"
-
-
-def _value_line(item: EvidenceItem) -> str:
-    value = item.value if item.value is not None else f"unknown ({_not_used(item)})"
-    parts = [f"{item.datum}: {value}", _aged(item), item.reference]
-    if item.as_received and item.as_received != item.value:
-        parts.insert(1, f"received as “{item.as_received}”")
-    if item.attested_by:
-        parts.append(f"stated by {item.attested_by}")
-    return " · ".join(parts if item.used else [*parts, f"not used: {_not_used(item)}"])
 
 
 def _not_used(item: EvidenceItem) -> str:
@@ -639,13 +660,19 @@ def _dose(answer: Assessment) -> Iterator[Fact]:
     for label, value, unit in _amounts(answer):
         if dose.lines:
             yield Fact(label, f"{value} {unit}".strip() if value is not None else "unknown (the lot does not say)")
-    if dose.reduced_proposal is not None:
-        yield Fact("Proposal", dose.reduced_proposal)
+
+
+def _proposal(answer: Assessment, protocol: Protocol) -> Line | None:
+    """A lower dose that a clinician may sign; never part of the plan by itself."""
+    text, number = answer.dose.reduced_proposal, protocol.dose.reduced_proposal
+    return None if text is None else Line(text, number.mark if number is not None else "")
 
 
 def _weight(answer: Assessment) -> Iterator[Line]:
     dose = answer.dose
-    yield Line(f"{_or_unknown(dose.weight_source)}, {print_instant(dose.weight_at)}")
+    yield Line(
+        f"{_or_unknown(dose.weight_source)}, {print_instant(dose.weight_at and _in_zone_of(answer.at, dose.weight_at))}"
+    )
     predicted = dose.predicted_weight_kg
     if predicted is None:
         yield Line("predicted weight: unknown (height or sex is missing)")
@@ -782,10 +809,7 @@ def _known(item: ChecklistItem, answer: Assessment, knowledge: KnowledgeBase) ->
         return "unknown (bedside)"
     if _is_later(found, answer):
         return "unknown (not asked yet)"
-    used = [one for one in found.evidence if one.used and one.value]
-    values = "; ".join(f"{one.datum} {one.value}, {print_instant(one.at)}" for one in used[:_MOST_KNOWN])
-    values = "; ".join(part for part in (_concluded(found.id, answer, knowledge), values) if part)
-    values += f"; and {len(used) - _MOST_KNOWN} more in section 2" if len(used) > _MOST_KNOWN else ""
+    values = _concluded(found.id, answer, knowledge) or _known_values(found)
     if found.status == "unknown":
         return f"unknown ({_reasons(found)})" + (f"; record says: {values}" if values else "")
     if item.entry != "yes_no":
@@ -800,14 +824,21 @@ def _concluded(name: str, answer: Assessment, knowledge: KnowledgeBase) -> str:
     leaf, protocol = knowledge.criteria[name].when, knowledge.protocols[answer.protocol.id]
     if not isinstance(leaf, ConclusionLeaf):
         return ""
-    if leaf.conclusion == protocol.severity:
-        return _severity(answer, protocol).value
     tier = answer.coagulopathy
     concluded = {
-        protocol.tier: f"tier {_graded(tier.tier, tier.at_least)}",
-        protocol.trend: _words(answer.timing.trend),
+        protocol.severity: f"{_severity(answer, protocol).value}; values in section 2",
+        protocol.tier: f"tier {_graded(tier.tier, tier.at_least)}; values in section 3",
+        protocol.trend: f"{_words(answer.timing.trend)}; values in section 4",
     }
     return concluded.get(leaf.conclusion, "")
+
+
+def _known_values(found: CriterionResult) -> str:
+    used = [one for one in found.evidence if one.used and one.value]
+    told = [f"{one.datum} {one.value}, {print_instant(one.at)}" for one in used[:_MOST_KNOWN]]
+    return "; ".join(
+        [*told, *([f"and {len(used) - _MOST_KNOWN} more in section 2"] if len(used) > _MOST_KNOWN else [])]
+    )
 
 
 def _answer_word(found: CriterionResult) -> str:

@@ -28,7 +28,6 @@ from mscprotocol.selection import Evidence, Selection, find_latest, within_windo
 from mscprotocol.series import Series
 from mscprotocol.timespan import Window
 from mscprotocol.truth import Truth, all_of, any_of, known
-from mscprotocol.units import to_canonical
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +50,8 @@ class Findings:
         self.knowledge, self.at, self.stage = knowledge, at, stage
         self.series = Series(record, knowledge, at, DERIVATIONS)
         self._found: dict[int, Finding] = {}
+        self._selected: dict[tuple[str, Window | None], Selection] = {}
+        self._inside: dict[tuple[str, Window | None], list[Measurement]] = {}
 
     def find(self, leaf: Leaf) -> Finding:
         """The finding of a measured leaf (measurement, condition or change)."""
@@ -87,6 +88,12 @@ class Findings:
 
     def select(self, name: str, window: Window | None = None) -> Selection:
         """The newest usable value of a measurement; look-alike codes and later values explain an empty one."""
+        found = self._selected.get((name, window))
+        if found is None:
+            found = self._selected[name, window] = self._select(name, window)
+        return found
+
+    def _select(self, name: str, window: Window | None) -> Selection:
         found = find_latest(self.series.points(name), window or self.shelf_life(name), self.at)
         if found.chosen is None and found.reason is Reason.MISSING:
             return self._explain_missing(name, found)
@@ -138,14 +145,7 @@ class Findings:
     def _any_in_window(self, leaf: MeasurementLeaf, definition: Datum) -> Finding:
         """Any value of the window that meets the leaf settles it; none, only if every value is usable."""
         window = leaf.within or self.shelf_life(leaf.measurement)
-        points = self.series.points(leaf.measurement)
-        inside = [
-            point
-            for point in points
-            if point.time is not None
-            and within_window(point.time, window, self.at) is not Truth.NOT_MET
-            and point.problem is not Reason.MISSING
-        ]
+        inside = self._points_inside(leaf.measurement, window)
         if not inside:
             selection = self.select(leaf.measurement, window)
             return _open(selection.reason or Reason.MISSING, selection.evidence)
@@ -160,6 +160,19 @@ class Findings:
         deciding = [p for p, found, _ in judged if found is truth and p.time is not None]
         ends = [window.expiry(p.time.earliest) for p in deciding if window is not None and p.time is not None]
         return Finding(truth, (), evidence, max(ends, default=None))
+
+    def _points_inside(self, name: str, window: Window | None) -> list[Measurement]:
+        """The values that may lie in a window."""
+        found = self._inside.get((name, window))
+        if found is None:
+            found = self._inside[name, window] = [
+                point
+                for point in self.series.points(name)
+                if point.time is not None
+                and within_window(point.time, window, self.at) is not Truth.NOT_MET
+                and point.problem is not Reason.MISSING
+            ]
+        return found
 
     def _judge(
         self, leaf: MeasurementLeaf, definition: Datum, point: Measurement, window: Window | None
@@ -185,10 +198,16 @@ class Findings:
             return Truth.UNKNOWN, Reason.MISSING
         if leaf.received_in and point.native_unit not in leaf.received_in:
             return Truth.NOT_MET, Reason.MISSING
-        truth = compare(definition, leaf, point.value)
+        truth = self._compare(leaf, point.value)
         if truth is Truth.NOT_MET and leaf.not_met_needs is not None and not self._has_qualifier(leaf, point):
             return Truth.UNKNOWN, Reason.QUALIFIER_MISSING
         return truth, Reason.COMPARATOR
+
+    def _compare(self, leaf: MeasurementLeaf, value: Interval) -> Truth:
+        """A value in canonical unit against the threshold of a leaf."""
+        operator, threshold = self.knowledge.thresholds[id(leaf)]
+        answer: Truth = getattr(value, operator)(threshold)
+        return answer
 
     def _named_answer(self, leaf: MeasurementLeaf, definition: Datum, point: Measurement) -> Truth:
         wanted = leaf.answer or ()
@@ -241,15 +260,6 @@ class Findings:
         return Finding(truth, (), evidence, selection.expires)
 
 
-def compare(definition: Datum, leaf: MeasurementLeaf, value: Interval) -> Truth:
-    """A value in canonical unit against the threshold of a leaf."""
-    comparison = leaf.comparison
-    assert comparison is not None
-    operator, threshold = comparison
-    answer: Truth = getattr(value, operator)(to_canonical(definition, threshold.value, threshold.unit))
-    return answer
-
-
 def _changed(leaf: ChangeLeaf, earlier: Interval, latest: Interval) -> Truth:
     ratio = latest.over(earlier)
     if leaf.rises_to is not None:
@@ -270,5 +280,5 @@ def _open(reason: Reason, evidence: Sequence[Evidence]) -> Finding:
     return Finding(
         Truth.UNKNOWN,
         (reason,),
-        tuple(replace(item, used=False, why_not=item.why_not or reason) for item in evidence),
+        tuple([Evidence(item.entry, used=False, why_not=item.why_not or reason) for item in evidence]),
     )

@@ -16,6 +16,7 @@ from mscprotocol.knowledge_forms import (
     Lookback,
     Mark,
     Names,
+    Operator,
     SourceRef,
     Sources,
     Strict,
@@ -436,6 +437,8 @@ class KnowledgeBase:
     checklists: dict[str, Checklist]
     unit_aliases: dict[str, str]
     site_limits: tuple[SiteLimit, ...] = ()
+    # Comparison and threshold of each measurement leaf in canonical unit, by the leaf's identity.
+    thresholds: dict[int, tuple[Operator, Decimal]] = field(default_factory=dict)
     lines: dict[str, tuple[str, int]] = field(default_factory=dict)
 
     @cached_property

@@ -236,6 +236,10 @@ def _check_leaf(knowledge: KnowledgeBase, leaf: Leaf) -> None:
     match leaf:
         case MeasurementLeaf(measurement=name):
             _check_measurement_leaf(knowledge.measurements[name], leaf)
+            if leaf.comparison is not None:
+                operator, limit = leaf.comparison
+                value = to_canonical(knowledge.measurements[name], limit.value, limit.unit)
+                knowledge.thresholds[id(leaf)] = (operator, value)
         case ChangeLeaf(change=name):
             _ = knowledge.measurements[name]
         case ConditionLeaf(condition=name):
@@ -252,8 +256,6 @@ def _check_leaf(knowledge: KnowledgeBase, leaf: Leaf) -> None:
 
 
 def _check_measurement_leaf(measurement: Measurement, leaf: MeasurementLeaf) -> None:
-    if leaf.comparison is not None:
-        to_canonical(measurement, leaf.comparison[1].value, leaf.comparison[1].unit)
     named = {*(leaf.answer or ()), *(leaf.not_answer or ())}
     if unknown := named - {*measurement.answers, *measurement.levels}:
         raise ValueError(f"{measurement.text} has no answer {', '.join(sorted(unknown))}")

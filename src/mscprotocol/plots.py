@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from html import escape
 
 _WIDTH, _HEIGHT = 236, 122
-_LEFT, _RIGHT, _TOP, _BOTTOM = 50, 12, 30, 34
+_RIGHT, _TOP, _BOTTOM = 12, 30, 34
+_LETTER = 5.1  # width of a letter of the labels beside the axis
 _BAR_LEFT, _BAR_WIDTH, _BAR_STEP, _BAR_TOP = 128, 540, 27, 22
 _MARGIN_HOURS = 9.0
 _DAY = 24
@@ -48,16 +49,19 @@ class TimelineBar:
 
 def draw_trend(plot: TrendPlot) -> str:
     """A small plot: line with points over the hours before the evaluation, lowest and highest value labelled."""
-    span = _span_hours(plot)
+    span, left = _span_hours(plot), _left(plot)
     low, high = _ends(plot)
-    spots = [(_trend_x(point, span), _trend_y(point, low.value, high.value)) for point in plot.points]
+    spots = [
+        (_trend_x(point.hours_before, span, left), _trend_y(point, low.value, high.value)) for point in plot.points
+    ]
     unit = f" {plot.unit}" if plot.unit else ""
     told = "; ".join(f"{_hours(point)} h before: {point.text}{unit}" for point in plot.points)
     parts = [
         _text(0, 11, plot.title, weight="bold"),
         _text(_WIDTH, 11, plot.state, anchor="end"),
-        *_frame(plot, low, high, unit),
-        *_hour_ticks(span),
+        _text(0, 23, plot.unit or "no unit", size=7.5),
+        *_frame(low, high, left),
+        *_hour_ticks(span, left),
         _polyline(spots),
         *(_dot(x, y, is_last=(x, y) == spots[-1]) for x, y in spots),
     ]
@@ -93,8 +97,13 @@ def _span_hours(plot: TrendPlot) -> int:
     return max(_DAY, -int(-oldest // _DAY) * _DAY)
 
 
-def _trend_x(point: PlotPoint, span: int) -> float:
-    return _LEFT + (1 - point.hours_before / span) * (_WIDTH - _LEFT - _RIGHT)
+def _left(plot: TrendPlot) -> float:
+    """Room for the longest of the two labels beside the axis."""
+    return 12 + _LETTER * max(len(point.text) for point in _ends(plot))
+
+
+def _trend_x(hours: float, span: int, left: float) -> float:
+    return left + (1 - hours / span) * (_WIDTH - left - _RIGHT)
 
 
 def _trend_y(point: PlotPoint, low: float, high: float) -> float:
@@ -102,27 +111,24 @@ def _trend_y(point: PlotPoint, low: float, high: float) -> float:
     return _HEIGHT - _BOTTOM - 5 - share * (_HEIGHT - _TOP - _BOTTOM - 10)
 
 
-def _frame(plot: TrendPlot, low: PlotPoint, high: PlotPoint, unit: str) -> Iterator[str]:
+def _frame(low: PlotPoint, high: PlotPoint, left: float) -> Iterator[str]:
     base = _HEIGHT - _BOTTOM
-    yield _line(_LEFT, _TOP - 4, _LEFT, base)
-    yield _line(_LEFT, base, _WIDTH - _RIGHT, base)
-    yield _text(0, 23, unit.strip() or "no unit", size=7.5)
+    yield _line(left, _TOP - 4, left, base)
+    yield _line(left, base, _WIDTH - _RIGHT, base)
     ends = (high,) if low.value == high.value else (high, low)
     for point in ends:
         y = _trend_y(point, low.value, high.value)
-        yield _line(_LEFT - 3, y, _LEFT, y)
-        yield _text(_LEFT - 5, y + 3, point.text, size=8, anchor="end")
-    yield _text(
-        _LEFT + (_WIDTH - _LEFT - _RIGHT) / 2, _HEIGHT - 4, "hours before evaluation", size=7.5, anchor="middle"
-    )
+        yield _line(left - 3, y, left, y)
+        yield _text(left - 5, y + 3, point.text, size=8, anchor="end")
 
 
-def _hour_ticks(span: int) -> Iterator[str]:
+def _hour_ticks(span: int, left: float) -> Iterator[str]:
     step = _DAY if span > _DAY else 6
     for hours in range(0, span + 1, step):
-        x = _LEFT + (1 - hours / span) * (_WIDTH - _LEFT - _RIGHT)
+        x = _trend_x(hours, span, left)
         yield _line(x, _HEIGHT - _BOTTOM, x, _HEIGHT - _BOTTOM + 3)
         yield _text(x, _HEIGHT - _BOTTOM + 12, str(hours), size=8, anchor="middle")
+    yield _text(_trend_x(span / 2, span, left), _HEIGHT - 4, "hours before evaluation", size=7.5, anchor="middle")
 
 
 def _polyline(spots: Sequence[tuple[float, float]]) -> str:

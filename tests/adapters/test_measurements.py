@@ -153,8 +153,10 @@ def test_a_usable_status(status: str) -> None:
 
 @pytest.mark.parametrize("status", ["preliminary", "registered", "unknown", "finl", None])
 def test_another_status_keeps_the_entry_but_not_its_value(status: str | None) -> None:
-    entry = read("crp", "loinc 1988-5", 20, "mg/L", status=status)
+    record = record_of(observation("loinc 1988-5", 20, "mg/L", status=status))
+    entry = only(record, "crp")
     assert (entry.value, entry.problem, entry.as_received) == (None, Reason.STATUS_EXCLUDED, "20 mg/L")
+    assert len(record.notes) == (1 if status in ("finl", None) else 0)
 
 
 @pytest.mark.parametrize("status", ["cancelled", "entered-in-error"])

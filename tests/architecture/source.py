@@ -10,7 +10,9 @@ ADAPTERS = sorted((ROOT / "fhir_adapters").rglob("*.py"))
 OUTER = {
     "__main__", "checklist", "cli", "demo", "plots", "rendering", "screening", "settings", "store", "terminal", "web",
 }  # fmt: skip
-CORE = [path for path in MODULES if path.relative_to(ROOT / "src" / "mscprotocol").parts[0].removesuffix(".py") not in OUTER]
+CORE = [
+    path for path in MODULES if path.relative_to(ROOT / "src" / "mscprotocol").parts[0].removesuffix(".py") not in OUTER
+]
 
 
 def tree(path):
@@ -30,7 +32,12 @@ def docstrings(module):
     """The nodes of a tree that are docstrings."""
     for node in ast.walk(module):
         body = getattr(node, "body", None)
-        if isinstance(body, list) and body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
+        if (
+            isinstance(body, list)
+            and body
+            and isinstance(body[0], ast.Expr)
+            and isinstance(body[0].value, ast.Constant)
+        ):
             yield body[0].value
 
 

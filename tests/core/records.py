@@ -41,7 +41,10 @@ def measured(name, value=None, time=0, reference="", **more):
     if value is not None and not isinstance(value, Interval):
         value = exactly(Decimal(str(value)))
     time = span(time)
-    reference = reference or f"Observation/{name}-{value}-{more.get('answer')}-{None if time is None else time.latest.isoformat()}"
+    reference = (
+        reference
+        or f"Observation/{name}-{value}-{more.get('answer')}-{None if time is None else time.latest.isoformat()}"
+    )
     return Measurement(name=name, reference=reference, time=time, as_received=str(value), value=value, **more)
 
 

@@ -66,5 +66,8 @@ def test_codes_as_rules_write_them():
 
 
 def test_a_local_code_keeps_the_address_of_its_system():
-    assert str(Coding(CodeSystem.LOCAL, "PLT", uri="https://hospital.example/codes")) == "https://hospital.example/codes PLT"
+    assert (
+        str(Coding(CodeSystem.LOCAL, "PLT", uri="https://hospital.example/codes"))
+        == "https://hospital.example/codes PLT"
+    )
     assert str(Coding(CodeSystem.LOCAL, "PLT")) == "local PLT"

@@ -174,7 +174,9 @@ def test_eight_threads_conclude_like_one(rulesets):
     serial = [alone.conclude(*one) for one in work]
     shared = Engine()
     with ThreadPoolExecutor(8) as pool:
-        shares = pool.map(lambda part: [shared.conclude(*one) for one in part], [work[n : n + 200] for n in range(0, 1600, 200)])
+        shares = pool.map(
+            lambda part: [shared.conclude(*one) for one in part], [work[n : n + 200] for n in range(0, 1600, 200)]
+        )
         together = [one for part in shares for one in part]
     assert together == serial
     assert shared.misses >= alone.misses

@@ -190,7 +190,9 @@ def test_a_suspicion_beside_a_refutation_is_for_review():
     assert ask(DVT, provisional(DVT), refuted(DVT)).reasons == (Reason.NEEDS_REVIEW,)
 
 
-@pytest.mark.parametrize(("age", "truth"), [(72, Truth.NOT_MET), (72.01, Truth.UNKNOWN), (-0.05, Truth.NOT_MET), (-0.1, Truth.UNKNOWN)])
+@pytest.mark.parametrize(
+    ("age", "truth"), [(72, Truth.NOT_MET), (72.01, Truth.UNKNOWN), (-0.05, Truth.NOT_MET), (-0.1, Truth.UNKNOWN)]
+)
 def test_an_answer_holds_for_as_long_as_the_dictionary_says(age, truth):
     assert vte(attested(VTE, "no", age)).truth is truth
 

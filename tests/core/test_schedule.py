@@ -113,7 +113,9 @@ def test_infusions_are_never_closer_than_66_elapsed_hours(start, zone, gaps):
     rows = plan_schedule(schedule, start.replace(tzinfo=UTC), zone, given[1:] and given, "proposed")
     moments = [row.planned.astimezone(UTC) for row in rows]
     assert all(later - earlier >= timedelta(hours=66) for earlier, later in zip(moments, moments[1:], strict=False))
-    assert all(row.earliest.astimezone(UTC) <= row.planned.astimezone(UTC) <= row.latest.astimezone(UTC) for row in rows)
+    assert all(
+        row.earliest.astimezone(UTC) <= row.planned.astimezone(UTC) <= row.latest.astimezone(UTC) for row in rows
+    )
     assert {row.planned.tzinfo for row in rows} == {zone}
 
 

@@ -55,7 +55,8 @@ def test_when_a_value_expires():
 
 
 @pytest.mark.parametrize(
-    "problem", [Reason.STATUS_EXCLUDED, Reason.IMPLAUSIBLE, Reason.UNIT_UNKNOWN, Reason.UNIT_AMBIGUOUS, Reason.SPECIMEN_MISMATCH]
+    "problem",
+    [Reason.STATUS_EXCLUDED, Reason.IMPLAUSIBLE, Reason.UNIT_UNKNOWN, Reason.UNIT_AMBIGUOUS, Reason.SPECIMEN_MISMATCH],
 )
 def test_a_newer_value_that_cannot_be_used_leaves_the_question_open(problem):
     """Decision 6, H20"""

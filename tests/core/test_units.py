@@ -77,7 +77,9 @@ def test_a_unit_that_is_not_in_the_dictionary_is_refused(name, unit):
     assert find_unit(datum(name), unit, Decimal(1)) is Reason.UNIT_UNKNOWN
 
 
-@pytest.mark.parametrize("name", ["weight", "pao2", "platelets", "crp", "d_dimer", "inr", "spo2", "height", "temperature"])
+@pytest.mark.parametrize(
+    "name", ["weight", "pao2", "platelets", "crp", "d_dimer", "inr", "spo2", "height", "temperature"]
+)
 @pytest.mark.parametrize("unit", [None, ""])
 def test_no_unit_is_assumed(name, unit):
     assert find_unit(datum(name), unit, Decimal(60)) is Reason.UNIT_UNKNOWN
@@ -107,7 +109,14 @@ def test_inspired_oxygen_without_a_unit(value, read_in):
 
 @pytest.mark.parametrize(
     ("value", "unit", "plausible"),
-    [("0.4", "1", True), ("40", "%", True), ("0.4", "%", False), ("40", "1", False), ("0.21", "1", True), ("100", "%", True)],
+    [
+        ("0.4", "1", True),
+        ("40", "%", True),
+        ("0.4", "%", False),
+        ("40", "1", False),
+        ("0.21", "1", True),
+        ("100", "%", True),
+    ],
 )
 def test_inspired_oxygen_with_its_unit(value, unit, plausible):
     assert is_plausible(datum("fio2"), exactly(to_canonical(datum("fio2"), Decimal(value), unit))) is plausible
@@ -145,7 +154,19 @@ def test_numbers_that_are_read(text):
 
 
 @pytest.mark.parametrize(
-    "text", ["NaN", "sNaN", "-NaN", "Infinity", "-Infinity", "1E+21", "1E-21", "123456789012345678901", "1E+999999", "1E-999999"]
+    "text",
+    [
+        "NaN",
+        "sNaN",
+        "-NaN",
+        "Infinity",
+        "-Infinity",
+        "1E+21",
+        "1E-21",
+        "123456789012345678901",
+        "1E+999999",
+        "1E-999999",
+    ],
 )
 def test_numbers_that_no_instrument_wrote(text):
     assert not is_readable(Decimal(text))

@@ -197,7 +197,9 @@ def decisions(draw):
         },
     )
     conclusions = st.sampled_from(["go", "hold", "stop"])
-    rows = draw(st.lists(st.fixed_dictionaries({"all": conditions, "any": conditions, "conclude": conclusions}), max_size=5))
+    rows = draw(
+        st.lists(st.fixed_dictionaries({"all": conditions, "any": conditions, "conclude": conclusions}), max_size=5)
+    )
     return Decision.model_validate(
         {"id": "x", "text": "x", "sources": [], "kind": "decision", "inputs": inputs, "rows": rows, "otherwise": "go"}
     )
@@ -250,7 +252,9 @@ def test_random_readings(met, data):
     source = build_ladder("ladder", ladder, ["a", "b"])
     rest = sorted(set(source.conclusions) - met)
     not_met = data.draw(st.sets(st.sampled_from(rest))) if rest else set()
-    leaf = ConclusionLeaf(conclusion="ladder", met=tuple(sorted(met & set(source.conclusions))), not_met=tuple(sorted(not_met)))
+    leaf = ConclusionLeaf(
+        conclusion="ladder", met=tuple(sorted(met & set(source.conclusions))), not_met=tuple(sorted(not_met))
+    )
     assert not next(disagreements(Engine(), build_reading("x", leaf, source), reading_oracle(leaf)), None)
 
 
@@ -272,7 +276,9 @@ def test_because_names_inputs_that_suffice(engine, book):
             found = engine.conclude(ruleset, tokens)
             assert found.because
             assert set(found.because) <= set(ruleset.inputs)
-            if found.token in ("met", "not_met") and isinstance(book.knowledge.definitions.get(name), FindingDefinition):
+            if found.token in ("met", "not_met") and isinstance(
+                book.knowledge.definitions.get(name), FindingDefinition
+            ):
                 free = {
                     key: tokens[key] if key in found.because else chance.choice(vocabulary)
                     for key, vocabulary in ruleset.inputs.items()

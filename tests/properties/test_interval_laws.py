@@ -203,7 +203,9 @@ def test_an_interval_is_printed_without_an_exponent(interval, scale):
     assert interval.is_unbounded == (text == "any")
 
 
-@pytest.mark.parametrize(("number", "text"), [("70.0", "70"), ("1E+2", "100"), ("0.10", "0.1"), ("100", "100"), ("0E-7", "0")])
+@pytest.mark.parametrize(
+    ("number", "text"), [("70.0", "70"), ("1E+2", "100"), ("0.10", "0.1"), ("100", "100"), ("0E-7", "0")]
+)
 def test_plain_numbers(number, text):
     assert plain(Decimal(number)) == text
 

@@ -276,7 +276,8 @@ def test_known_answers_stand_beside_their_question_and_unknown_ones_say_why(
     known = {one.criterion: one.known for one in before if one.criterion}
     assert known["EX-04"].startswith("record says: No")
     assert known["EX-02"] == "unknown (not in the record)"
-    assert known["IND-02"].startswith("record says: severe; Oxygen saturation (SpO2) 91 %")
+    assert known["IND-02"] == "record says: severe; values in section 2"
+    assert known["COA-01"].endswith("record says: tier unknown (at least moderate); values in section 3")
     assert known["PRD-02"] == "unknown (not asked yet)"
 
 
@@ -340,3 +341,38 @@ def test_only_signals_with_points_are_plotted_and_all_are_listed(answer: Assessm
 )
 def test_instants_are_printed_with_weekday_and_offset(text: str | None, printed: str) -> None:
     assert print_instant(text) == printed
+
+
+def test_what_one_source_said_at_one_time_is_one_line_and_the_rest_is_counted(
+    eligible: Assessment, knowledge: KnowledgeBase
+) -> None:
+    asked = [entry(f"Question {n}", "no", 1, reference="QuestionnaireResponse/1") for n in range(5)]
+    labs = [entry(f"Lab {n}", "1 g/L", 2, reference=f"Observation/{n}") for n in range(9)]
+    criteria = [
+        msgspec.structs.replace(
+            one, evidence=[*asked, *labs], because=[f"part {n}: not_met" for n in range(10)] + ["last: met"]
+        )
+        if one.id == "IND-02"
+        else one
+        for one in eligible.criteria
+    ]
+    sheet = sheet_of(msgspec.structs.replace(eligible, criteria=criteria), knowledge)
+    cells = next(row.cells for row in sheet.criteria.rows if row.cells[0].text == "IND-02")
+    assert (
+        cells[4]
+        .notes[0]
+        .text.startswith("Question 0: no; Question 1: no; Question 2: no; Question 3: no; Question 4: no · ")
+    )
+    assert cells[4].notes[-1].text == "and 2 more entries were used"
+    assert cells[3].notes[0].text == "last: met"
+    assert cells[3].notes[-1].text == "and 3 more parts of the rule"
+
+
+def test_a_lower_dose_is_a_marked_proposal_beside_a_withheld_dose(
+    undetermined: Assessment, knowledge: KnowledgeBase
+) -> None:
+    dose = msgspec.structs.replace(undetermined.dose, reduced_proposal="Lower-dose proposal for signature")
+    proposal = sheet_of(msgspec.structs.replace(undetermined, dose=dose), knowledge).proposal
+    assert proposal is not None
+    assert (proposal.text, proposal.mark) == ("Lower-dose proposal for signature", "site")
+    assert sheet_of(undetermined, knowledge).proposal is None

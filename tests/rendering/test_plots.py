@@ -102,3 +102,9 @@ def test_ink_has_no_colour() -> None:
     for svg in (draw_trend(FALLING), draw_timeline(COURSE)):
         inks = set(re.findall(r'(?:fill|stroke)="([^"]+)"', svg))
         assert inks <= {"currentColor", "none"}
+
+
+def test_long_labels_have_room_beside_the_axis() -> None:
+    root = parse(draw_trend(TrendPlot("Oxygen support", "stable", "level", (PlotPoint(9, 3, "non rebreather"),))))
+    label = next(one for one in root.iter("text") if one.text == "non rebreather")
+    assert float(label.attrib["x"]) > len("non rebreather") * 5
