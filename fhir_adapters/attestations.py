@@ -15,7 +15,7 @@ from fhir_adapters.resources import Answer, Item, QuestionnaireResponse
 from fhir_adapters.times import parse_time
 from fhir_adapters.values import answers_of, read_answer
 from mscprotocol.codes import Coding
-from mscprotocol.knowledge import Measurement as Definition
+from mscprotocol.data_dictionary import Measurement as Definition
 from mscprotocol.reasons import Reason
 from mscprotocol.record import Attestation, Measurement
 from mscprotocol.timespan import TimeSpan

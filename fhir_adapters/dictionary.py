@@ -10,7 +10,8 @@ from typing import Literal
 
 from fhir_adapters.datatypes import CodeableConcept
 from mscprotocol.codes import CodeSystem, Coding, find_system, is_in_icd10
-from mscprotocol.knowledge import CodedDatum, Condition, KnowledgeBase, Measurement
+from mscprotocol.data_dictionary import CodedDatum, Condition, Measurement
+from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.reasons import Reason
 
 Relation = Literal["is", "narrower", "suspected", "refutes", "excepted"]
@@ -33,7 +34,7 @@ class Dictionary:
 
     def __init__(self, knowledge: KnowledgeBase) -> None:
         self.knowledge = knowledge
-        self.data: dict[tuple[CodeSystem, str], list[tuple[str, CodedDatum]]] = knowledge.datum_codes
+        self.data: dict[tuple[CodeSystem, str], list[tuple[str, CodedDatum]]] = _datum_codes(knowledge)
         self.refused: dict[tuple[CodeSystem, str], list[tuple[str, Reason]]] = {}
         self.levels: dict[tuple[CodeSystem, str], list[tuple[str, str]]] = {}
         self._exact: dict[tuple[CodeSystem, str], list[Meaning]] = {}
@@ -172,3 +173,12 @@ def _icd10_suspects(condition: Condition) -> Iterator[Coding]:
 
 def _bare(code: str) -> str:
     return code.upper().strip().replace(".", "")
+
+
+def _datum_codes(knowledge: KnowledgeBase) -> dict[tuple[CodeSystem, str], list[tuple[str, CodedDatum]]]:
+    """Each code of the dictionary with the measurements that it carries."""
+    found: dict[tuple[CodeSystem, str], list[tuple[str, CodedDatum]]] = {}
+    for name, measurement in knowledge.measurements.items():
+        for coded in measurement.codes:
+            found.setdefault((coded.code.system, coded.code.code), []).append((name, coded))
+    return found

@@ -14,9 +14,9 @@ from fhir_adapters.resources import Observation, Valued
 from fhir_adapters.times import parse_time, period_time
 from fhir_adapters.values import has_value, read_answer, read_value, write_value
 from mscprotocol.codes import Coding
+from mscprotocol.data_dictionary import CodedDatum
+from mscprotocol.data_dictionary import Measurement as Definition
 from mscprotocol.interval import Interval
-from mscprotocol.knowledge import CodedDatum
-from mscprotocol.knowledge import Measurement as Definition
 from mscprotocol.reasons import Reason, in_precedence
 from mscprotocol.record import Measurement, Presence
 from mscprotocol.timespan import TimeSpan

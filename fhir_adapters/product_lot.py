@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from mscprotocol.data_dictionary import Measurement as Datum
 from mscprotocol.errors import DataError
 from mscprotocol.interval import Interval, exactly
 from mscprotocol.knowledge import KnowledgeBase
-from mscprotocol.knowledge import Measurement as Datum
 from mscprotocol.knowledge_forms import parse_quantity
 from mscprotocol.reasons import Reason
 from mscprotocol.record import Measurement, PatientRecord, QualityNote

@@ -10,8 +10,9 @@ from decimal import Decimal
 from fhir_adapters.datatypes import Number, Quantity, Range
 from fhir_adapters.resources import ReferenceRange
 from mscprotocol.codes import CodeSystem, find_system
+from mscprotocol.data_dictionary import Measurement
 from mscprotocol.interval import Interval, exactly, plain
-from mscprotocol.knowledge import KnowledgeBase, Measurement
+from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.reasons import Reason
 from mscprotocol.units import convert, find_unit, is_accepted, is_plausible, is_readable
 

@@ -12,8 +12,8 @@ from fhir_adapters.quantities import Reading, find_spelling, read_quantity, writ
 from fhir_adapters.resources import Dosage, MedicationAdministration
 from fhir_adapters.times import parse_time, period_time
 from mscprotocol.codes import Coding
+from mscprotocol.data_dictionary import Measurement as Definition
 from mscprotocol.knowledge import KnowledgeBase
-from mscprotocol.knowledge import Measurement as Definition
 from mscprotocol.reasons import Reason
 from mscprotocol.record import Measurement
 from mscprotocol.timespan import TimeSpan

@@ -9,8 +9,9 @@ from fhir_adapters.dictionary import codings, text_of
 from fhir_adapters.quantities import Reading, is_unitless, read_bare, read_quantity, read_range, write_quantity
 from fhir_adapters.resources import Valued
 from mscprotocol.codes import Coding
+from mscprotocol.data_dictionary import Measurement
 from mscprotocol.interval import exactly
-from mscprotocol.knowledge import KnowledgeBase, Measurement
+from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.reasons import Reason
 
 _UNREAD = ("value_ratio", "value_sampled_data", "value_time", "value_date_time", "value_period")

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-
 from tests import patients
 from tests.patients import DENIED, PatientBundle, severe_and_worsening
 

@@ -11,14 +11,16 @@ from mscprotocol.answer import Assessment
 from mscprotocol.case import Case, Judgement, Request, exact_tier, tally
 from mscprotocol.course import conclude_gate
 from mscprotocol.criteria import judge_criteria
+from mscprotocol.definitions import Trend
 from mscprotocol.deterioration import find_signals, summarise
 from mscprotocol.engine import Engine
 from mscprotocol.errors import DataError
 from mscprotocol.findings import Findings
 from mscprotocol.fingerprint import hash_input, hash_trace
 from mscprotocol.inference import Conclusions, conclude, decide
-from mscprotocol.knowledge import KnowledgeBase, Stage, Trend
+from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.needs import find_needs
+from mscprotocol.protocols import Stage
 from mscprotocol.record import PatientRecord
 from mscprotocol.rulebook import DOSE_STATUS, OUTLOOK, VERDICT, Rulebook
 from mscprotocol.rulesets import UNKNOWN

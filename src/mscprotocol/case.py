@@ -9,7 +9,7 @@ from mscprotocol.answer import EvidenceItem, GateResult
 from mscprotocol.deterioration import SignalResult
 from mscprotocol.findings import Findings
 from mscprotocol.inference import Conclusions
-from mscprotocol.knowledge import STAGES, Criterion, Stage
+from mscprotocol.protocols import STAGES, Criterion, Stage
 from mscprotocol.reasons import Reason
 from mscprotocol.record import PatientRecord
 from mscprotocol.rulebook import Rulebook

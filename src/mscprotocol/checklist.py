@@ -22,9 +22,11 @@ from mscprotocol.answer import (
     SourceItem,
 )
 from mscprotocol.case import TRIGGERS
-from mscprotocol.knowledge import STAGES, Checklist, ChecklistItem, KnowledgeBase, Protocol, Score, Sourced
+from mscprotocol.definitions import Score
+from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.knowledge_forms import ConclusionLeaf
 from mscprotocol.plots import PlotPoint, TimelineBar, TrendPlot
+from mscprotocol.protocols import STAGES, Checklist, ChecklistItem, Protocol, Sourced
 
 BANNER = "EVD-01"
 MARKS = {

@@ -19,8 +19,9 @@ from mscprotocol.answer import Assessment, to_json
 from mscprotocol.assessment import assess
 from mscprotocol.case import Request
 from mscprotocol.errors import DataError, KnowledgeError
-from mscprotocol.knowledge import STAGES, KnowledgeBase, Stage
+from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.knowledge_loader import load_knowledge
+from mscprotocol.protocols import STAGES, Stage
 from mscprotocol.record import PatientRecord
 from mscprotocol.rulebook import compile_rulebook
 

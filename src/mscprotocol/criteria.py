@@ -6,12 +6,13 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from mscprotocol.case import MET, NOT_APPLICABLE, NOT_MET, REVIEWABLE, UNKNOWN, Judgement, Request
+from mscprotocol.definitions import Trend
 from mscprotocol.deterioration import SignalResult
 from mscprotocol.findings import Findings
 from mscprotocol.inference import Conclusions
-from mscprotocol.knowledge import Criterion, Trend
 from mscprotocol.needs import is_bedside
 from mscprotocol.presence import latest_attestation
+from mscprotocol.protocols import Criterion
 from mscprotocol.reasons import Reason, in_precedence
 from mscprotocol.rulebook import Rulebook
 from mscprotocol.selection import Evidence

@@ -7,8 +7,8 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
+from mscprotocol.data_dictionary import SiteLimit
 from mscprotocol.interval import Interval, between, exactly
-from mscprotocol.knowledge import SiteLimit
 from mscprotocol.oxygen import derive_support, support_at
 from mscprotocol.reasons import Reason
 from mscprotocol.record import Measurement

@@ -14,9 +14,9 @@ from decimal import Decimal
 from itertools import combinations, pairwise
 from typing import Literal
 
+from mscprotocol.definitions import Signal, Trend
 from mscprotocol.findings import Findings
 from mscprotocol.interval import EXACT
-from mscprotocol.knowledge import Signal, Trend
 from mscprotocol.knowledge_forms import Quantity
 from mscprotocol.oxygen import is_level
 from mscprotocol.record import Measurement

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from decimal import ROUND_CEILING, ROUND_DOWN, Decimal
 
 from mscprotocol.interval import EXACT, plain
-from mscprotocol.knowledge import Dose, Sourced
+from mscprotocol.protocols import Dose, Sourced
 
 MILLION = Decimal(1_000_000)
 HUNDRED = Decimal(100)

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from mscprotocol.data_dictionary import Measurement as Datum
+from mscprotocol.definitions import FindingDefinition
 from mscprotocol.derived import DERIVATIONS
 from mscprotocol.interval import Interval
-from mscprotocol.knowledge import FindingDefinition, KnowledgeBase, Stage
-from mscprotocol.knowledge import Measurement as Datum
+from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.knowledge_forms import (
     ChangeLeaf,
     ConditionLeaf,
@@ -22,6 +23,7 @@ from mscprotocol.knowledge_forms import (
 )
 from mscprotocol.oxygen import is_level, support_at
 from mscprotocol.presence import find_presence
+from mscprotocol.protocols import Stage
 from mscprotocol.reasons import Reason, in_precedence
 from mscprotocol.record import Measurement, PatientRecord
 from mscprotocol.selection import Evidence, Selection, find_latest, within_window

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from mscprotocol.definitions import Decision
 from mscprotocol.engine import Conclusion, Engine
 from mscprotocol.findings import Finding, Findings
-from mscprotocol.knowledge import Decision
 from mscprotocol.knowledge_forms import ScoreLeaf
 from mscprotocol.rulebook import Rulebook
 from mscprotocol.rulesets import UNKNOWN

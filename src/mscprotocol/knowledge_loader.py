@@ -11,23 +11,10 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from mscprotocol.data_dictionary import Condition, Measurement, SiteLimit
+from mscprotocol.definitions import AnyDefinition, Decision, FindingDefinition, Ladder, Score, Trend
 from mscprotocol.errors import KnowledgeError
-from mscprotocol.knowledge import (
-    AnyDefinition,
-    Checklist,
-    Condition,
-    Criterion,
-    Decision,
-    FindingDefinition,
-    KnowledgeBase,
-    Ladder,
-    Measurement,
-    Protocol,
-    Score,
-    SiteLimit,
-    Source,
-    Trend,
-)
+from mscprotocol.knowledge import KnowledgeBase, Source
 from mscprotocol.knowledge_forms import (
     ChangeLeaf,
     ConclusionLeaf,
@@ -42,6 +29,7 @@ from mscprotocol.knowledge_forms import (
     walk_leaves,
 )
 from mscprotocol.places import find_folder
+from mscprotocol.protocols import Checklist, Criterion, Protocol
 from mscprotocol.units import UnitError, to_canonical
 from mscprotocol.yaml_files import YamlError, YamlMapping, read_yaml
 

@@ -8,9 +8,10 @@ from datetime import datetime
 
 from mscprotocol.answer import NeededItem
 from mscprotocol.case import GATING, MET, NOT_MET, TRIGGERS, Case, Judgement
+from mscprotocol.definitions import Score
 from mscprotocol.findings import Findings
 from mscprotocol.inference import reconsider
-from mscprotocol.knowledge import KnowledgeBase, Score
+from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.knowledge_forms import (
     ChangeLeaf,
     ConditionLeaf,

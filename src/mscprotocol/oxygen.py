@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from mscprotocol.data_dictionary import Inference
 from mscprotocol.interval import Interval, between
-from mscprotocol.knowledge import Inference
 from mscprotocol.reasons import Reason
 from mscprotocol.record import Measurement, Presence
 from mscprotocol.series import Series

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from mscprotocol.knowledge import Condition, KnowledgeBase
+from mscprotocol.data_dictionary import Condition
+from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.knowledge_forms import ConditionLeaf
 from mscprotocol.reasons import Reason, in_precedence
 from mscprotocol.record import Attestation, Presence

@@ -22,11 +22,13 @@ from mscprotocol.answer import (
     TraceItem,
 )
 from mscprotocol.case import MET, Case, Judgement
+from mscprotocol.definitions import Trend
 from mscprotocol.deterioration import SignalResult
 from mscprotocol.fingerprint import round_interval
 from mscprotocol.interval import Interval, plain
-from mscprotocol.knowledge import KnowledgeBase, Protocol, Trend
+from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.needs import valid_until
+from mscprotocol.protocols import Protocol
 from mscprotocol.record import Attestation, Measurement, PatientRecord, Presence
 from mscprotocol.rulesets import AT_LEAST, UNKNOWN
 from mscprotocol.scores import ScoreResult

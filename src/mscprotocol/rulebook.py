@@ -8,7 +8,8 @@ from functools import lru_cache
 from typing import Any, TypeVar
 
 from mscprotocol.answer import SourceItem
-from mscprotocol.knowledge import Criterion, Decision, FindingDefinition, KnowledgeBase, Ladder, Protocol
+from mscprotocol.definitions import Decision, FindingDefinition, Ladder
+from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.knowledge_forms import (
     ConclusionLeaf,
     Expression,
@@ -19,6 +20,7 @@ from mscprotocol.knowledge_forms import (
     ScoreLeaf,
     UnknownIf,
 )
+from mscprotocol.protocols import Criterion, Protocol
 from mscprotocol.rulesets import (
     Ruleset,
     build_decision,

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mscprotocol.knowledge import Decision, Ladder
+from mscprotocol.definitions import Decision, Ladder
 from mscprotocol.knowledge_forms import ConclusionLeaf, Group
 
 MET, NOT_MET, UNKNOWN = "met", "not_met", "unknown"

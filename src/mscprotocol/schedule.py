@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from mscprotocol.knowledge import Schedule, Sourced
+from mscprotocol.protocols import Schedule, Sourced
 
 _HOURS = {"h": 1, "d": 24}
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from mscprotocol.definitions import Score, ScoreItem
 from mscprotocol.findings import Finding, Findings
 from mscprotocol.interval import Interval, between, exactly, total
-from mscprotocol.knowledge import Score, ScoreItem
 from mscprotocol.knowledge_forms import (
     ConditionLeaf,
     Expression,

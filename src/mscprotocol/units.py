@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from mscprotocol.data_dictionary import Measurement
 from mscprotocol.interval import EXACT, MAX_DIGITS, Interval
-from mscprotocol.knowledge import Measurement
 from mscprotocol.reasons import Reason
 
 LARGEST_EXPONENT = 20

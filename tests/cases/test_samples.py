@@ -7,7 +7,6 @@ import random
 from typing import Any
 
 import pytest
-from tests.sample_patients import SAMPLES, SEED, Sample
 
 from fhir_adapters.bundle import read_bundle
 from fhir_adapters.record_builder import build_record
@@ -17,6 +16,7 @@ from mscprotocol.case import Request
 from mscprotocol.demo import assess_sample, find_samples
 from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.rulebook import compile_rulebook
+from tests.sample_patients import SAMPLES, SEED, Sample
 
 CASES = {sample.name: sample for sample in find_samples()}
 ELIGIBLE = next(sample for sample in SEED if sample.name == "eligible")

@@ -172,7 +172,8 @@ def test_a_lot_without_viable_cells_is_blocked(limits):
 def test_every_line_has_its_source_and_mark(limits):
     found = plan(limits, 200, dmso="10", endotoxin="1")
     assert [line.label for line in found.lines] == [
-        "Dose level", "Target cells", "Cap", "Viable cells per mL", "Volume", "Delivered", "Rate", "Bags", "DMSO", "Endotoxin",
+        "Dose level", "Target cells", "Cap", "Viable cells per mL", "Volume", "Delivered", "Rate", "Bags", "DMSO",
+        "Endotoxin",
     ]  # fmt: skip
     assert all(line.source and line.mark in ("paper", "read", "recalled", "site") for line in found.lines)
     assert "first 10 min at most 50 mL/h" in found.lines[6].working + found.lines[6].result

@@ -1,6 +1,7 @@
 """Four infusions 72 h of elapsed time apart, whatever the clocks on the wall do."""
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -100,7 +101,7 @@ def test_the_status_of_what_is_to_come(schedule, status):
 
 @LAWS
 @given(
-    st.datetimes(datetime(2000, 1, 1), datetime(2050, 1, 1)),
+    st.datetimes(datetime(2000, 1, 1), datetime(2050, 1, 1)),  # noqa: DTZ001
     st.sampled_from(["UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu"]),
     st.lists(st.integers(66, 120), max_size=3),
 )
@@ -112,7 +113,7 @@ def test_infusions_are_never_closer_than_66_elapsed_hours(start, zone, gaps):
         given.append(given[-1] + timedelta(hours=gap))
     rows = plan_schedule(schedule, start.replace(tzinfo=UTC), zone, given[1:] and given, "proposed")
     moments = [row.planned.astimezone(UTC) for row in rows]
-    assert all(later - earlier >= timedelta(hours=66) for earlier, later in zip(moments, moments[1:], strict=False))
+    assert all(later - earlier >= timedelta(hours=66) for earlier, later in pairwise(moments))
     assert all(
         row.earliest.astimezone(UTC) <= row.planned.astimezone(UTC) <= row.latest.astimezone(UTC) for row in rows
     )

@@ -13,7 +13,7 @@ from mscprotocol.truth import Truth
 from tests.properties.strategies import LAWS
 
 UTC_PLUS_14, UTC_MINUS_12 = timezone(timedelta(hours=14)), timezone(timedelta(hours=-12))
-moments = st.datetimes(datetime(1950, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))
+moments = st.datetimes(datetime(1950, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
 BUG_INSTANT = pytest.mark.xfail(
     reason="timespan.py: instants at the ends of the calendar overflow", raises=OverflowError, strict=True
 )
@@ -155,9 +155,9 @@ def test_what_still_lies_in_a_window_of_clamped_months_has_not_expired():
 
 def test_a_span_needs_a_zone_and_an_order():
     with pytest.raises(ValueError, match="time zone"):
-        TimeSpan(datetime(2020, 4, 6), utc(2020, 4, 6))
+        TimeSpan(datetime(2020, 4, 6), utc(2020, 4, 6))  # noqa: DTZ001
     with pytest.raises(ValueError, match="time zone"):
-        TimeSpan(utc(2020, 4, 6), datetime(2020, 4, 6))
+        TimeSpan(utc(2020, 4, 6), datetime(2020, 4, 6))  # noqa: DTZ001
     with pytest.raises(ValueError, match="must not end"):
         TimeSpan(utc(2020, 4, 6, 1), utc(2020, 4, 6))
 
@@ -170,7 +170,7 @@ def test_an_instant_is_kept_in_utc():
 
 
 def test_a_local_time_without_a_zone_may_have_been_anywhere():
-    found = unzoned(datetime(2020, 4, 6, 10), datetime(2020, 4, 6, 11))
+    found = unzoned(datetime(2020, 4, 6, 10), datetime(2020, 4, 6, 11))  # noqa: DTZ001
     assert found.earliest == datetime(2020, 4, 6, 10, tzinfo=UTC_PLUS_14)
     assert found.latest == datetime(2020, 4, 6, 11, tzinfo=UTC_MINUS_12)
     assert not found.is_instant
@@ -207,8 +207,8 @@ def test_the_first_and_the_last_day_of_the_calendar():
 @pytest.mark.parametrize(
     "edge",
     [
-        lambda: unzoned(datetime.min, datetime.min),
-        lambda: unzoned(datetime.max, datetime.max),
+        lambda: unzoned(datetime.min, datetime.min),  # noqa: DTZ901
+        lambda: unzoned(datetime.max, datetime.max),  # noqa: DTZ901
         pytest.param(lambda: instant(datetime.min.replace(tzinfo=UTC_PLUS_14)), marks=BUG_INSTANT),
         pytest.param(lambda: instant(datetime.max.replace(tzinfo=UTC_MINUS_12)), marks=BUG_INSTANT),
         lambda: parse_window("90 d").start(utc(1, 1, 31)),

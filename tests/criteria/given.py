@@ -17,10 +17,10 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import TypeVar
 
-from mscprotocol.codes import Coding, CodeSystem
+from mscprotocol.codes import CodeSystem, Coding
+from mscprotocol.data_dictionary import Measurement as Datum
 from mscprotocol.interval import Interval, between, exactly
 from mscprotocol.knowledge import KnowledgeBase
-from mscprotocol.knowledge import Measurement as Datum
 from mscprotocol.reasons import Reason
 from mscprotocol.record import Attestation, Entry, Infusion, Measurement, Patient, PatientRecord, Presence, Unmapped
 from mscprotocol.timespan import TimeSpan, instant, whole_days

@@ -18,8 +18,10 @@ from typing import Any
 from mscprotocol.answer import Assessment
 from mscprotocol.assessment import assess
 from mscprotocol.case import Request
+from mscprotocol.definitions import FindingDefinition, Ladder, Score
 from mscprotocol.findings import Findings
-from mscprotocol.knowledge import FindingDefinition, KnowledgeBase, Ladder, Score, Stage
+from mscprotocol.knowledge import KnowledgeBase
+from mscprotocol.protocols import Stage
 from mscprotocol.record import PatientRecord
 from mscprotocol.rulebook import Rulebook
 from mscprotocol.yaml_files import read_yaml

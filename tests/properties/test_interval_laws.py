@@ -33,17 +33,17 @@ readable = st.builds(
 @LAWS
 @given(points_and_intervals(), points_and_intervals())
 def test_sum_and_difference_enclose(one, other):
-    (a, A), (b, B) = one, other
-    assert holds(A + B, EXACT.add(a, b))
-    assert holds(A - B, EXACT.subtract(a, b))
-    assert holds(-A, EXACT.minus(a))
+    (a, left), (b, right) = one, other
+    assert holds(left + right, EXACT.add(a, b))
+    assert holds(left - right, EXACT.subtract(a, b))
+    assert holds(-left, EXACT.minus(a))
 
 
 @LAWS
 @given(points_and_intervals(), decimals().filter(bool))
 def test_multiples_enclose(one, factor):
-    a, A = one
-    assert holds(A.times(factor), EXACT.multiply(a, factor))
+    a, interval = one
+    assert holds(interval.times(factor), EXACT.multiply(a, factor))
 
 
 @LAWS
@@ -51,9 +51,9 @@ def test_multiples_enclose(one, factor):
 @example((Decimal(1), Interval(Decimal(0), Decimal(2))), (Decimal(1), Interval(Decimal(0), None)))
 @example((Decimal(1), exactly(1)), (Decimal("0.5"), Interval(Decimal(0), Decimal(1), True)))
 def test_quotient_of_what_cannot_be_negative_encloses(one, other):
-    (a, A), (b, B) = one, other
+    (a, dividend), (b, divisor) = one, other
     assume(b > 0)
-    assert holds(A.over(B), EXACT.divide(a, b))
+    assert holds(dividend.over(divisor), EXACT.divide(a, b))
 
 
 @LAWS

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mscprotocol.definitions import Decision, Ladder
 from mscprotocol.engine import Engine
-from mscprotocol.knowledge import Decision, Ladder
 from mscprotocol.knowledge_loader import load_knowledge
 from mscprotocol.rulebook import compile_rulebook
 from mscprotocol.truth import Truth, all_of, any_of
@@ -43,7 +43,7 @@ def book():
 
 
 def test_refining_findings_never_turns_a_rule_round(book):
-    chance = random.Random("refinement")
+    chance = random.Random("refinement")  # noqa: S311
     engine = Engine()
     trend = book.steps[book.protocol.trend].conclusions
     for _ in range(400):

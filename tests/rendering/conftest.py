@@ -30,8 +30,9 @@ from mscprotocol.answer import (
     TimingResult,
     TraceItem,
 )
-from mscprotocol.knowledge import STAGES, KnowledgeBase
+from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.knowledge_loader import load_knowledge
+from mscprotocol.protocols import STAGES
 
 AT = datetime.fromisoformat("2020-04-06T10:00:00+08:00")
 HOSTILE = 'Eve "\\"; } body{display:none} </style><script>alert(1)</script>\n\u202eevil'

@@ -166,7 +166,7 @@ def test_entries_that_were_not_used_say_why_and_long_lists_are_counted(
     sheet = sheet_of(msgspec.structs.replace(eligible, criteria=criteria), knowledge)
     notes = next(row.cells[4].notes for row in sheet.criteria.rows if row.cells[0].text == "IND-02")
     assert notes[0].text.endswith("not used: too old for this stage")
-    assert notes[-1].text == "and 6 more that were not used"
+    assert notes[-1].text == "and 6 more were not used"
 
 
 # -- marks -----------------------------------------------------------------------------------------

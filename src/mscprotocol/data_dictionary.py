@@ -1,0 +1,165 @@
+"""Strict models of the data dictionary: measurements and conditions with their codes, units and shelf lives."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, model_validator
+
+from mscprotocol.codes import Coding, parse_code
+from mscprotocol.knowledge_forms import Lookback, Mark, Names, Strict, WithUnit
+from mscprotocol.reasons import Reason
+
+
+def _parse_code(text: object) -> object:
+    return parse_code(text) if isinstance(text, str) else text
+
+
+def _parse_decimal(text: object) -> object:
+    return Decimal(text) if isinstance(text, str | int) else text
+
+
+Code = Annotated[Coding, BeforeValidator(_parse_code)]
+Number = Annotated[Decimal, BeforeValidator(_parse_decimal)]
+
+
+def expand_codes(raw: object) -> object:
+    """Let YAML write `loinc 777-3` where the model has a code with its flags, and lists as tuples."""
+    if not isinstance(raw, dict):
+        return raw
+    full = dict(raw)
+    for key in ("codes", "refused"):
+        if isinstance(full.get(key), list):
+            full[key] = tuple({"code": item} if isinstance(item, str) else item for item in full[key])
+    for key in ("suspected", "refuted_by", "levels", "product_codes", "inferred", "tests"):
+        if isinstance(full.get(key), list):
+            full[key] = tuple(full[key])
+    if isinstance(full.get("answers"), dict):
+        full["answers"] = {name: tuple(codes) for name, codes in full["answers"].items()}
+    return full
+
+
+class SiteLimit(Strict):
+    """An upper limit of normal that a site states for reports that carry none; dates are inclusive."""
+
+    code: Code
+    upper: WithUnit
+    laboratory: str
+    since: str
+    until: str | None = None
+
+
+class Conversion(Strict):
+    """From an accepted unit to the canonical one: (value - offset) x numerator / denominator."""
+
+    factor: Number = Decimal(1)
+    divisor: Number = Decimal(1)
+    offset: Number = Decimal(0)
+
+
+class CodedDatum(Strict):
+    """A code that carries a datum, with what the code itself says about it."""
+
+    code: Code
+    flag: str | None = None
+    assay: str | None = None
+
+
+class RefusedCode(Strict):
+    """A look-alike code that must not be read as the datum, and the reason that is given instead."""
+
+    code: Code
+    reason: Annotated[Reason, BeforeValidator(lambda text: Reason(text) if isinstance(text, str) else text)]
+
+
+class Limits(Strict):
+    """A closed range in the canonical unit; values outside are refused (hard) or noted (soft)."""
+
+    low: Number
+    high: Number
+
+
+class ShelfLife(Strict):
+    """How old a value may be at each stage."""
+
+    screening: Lookback | None = None
+    infusion: Lookback | None = None
+
+
+class Inference(Strict):
+    """What another datum tells about an ordered state: the lowest and highest level that it leaves open."""
+
+    measurement: str | None = None
+    above: WithUnit | None = None
+    up_to: WithUnit | None = None
+    condition: str | None = None
+    lowest: str
+    highest: str
+
+
+class Measurement(Strict):
+    """A datum of the dictionary: a quantity, an ordered state, or a set of answers."""
+
+    id: str
+    text: str
+    kind: Literal["quantity", "ordinal", "coded", "derived"]
+    about: Literal["patient", "product"] = "patient"
+    unit: str = "1"
+    units: dict[str, Conversion] = {}
+    codes: tuple[CodedDatum, ...] = ()
+    refused: tuple[RefusedCode, ...] = ()
+    words: Names = ()
+    answers: dict[str, tuple[Code, ...]] = {}
+    levels: tuple[str, ...] = ()
+    inferred: tuple[Inference, ...] = ()
+    made_of: Names = ()
+    pairing: Lookback | None = None
+    parameters: dict[str, Number] = {}
+    hard: Limits | None = None
+    soft: Limits | None = None
+    resolution: Number = Decimal(1)
+    max_age: ShelfLife = ShelfLife()
+    select: Literal["latest", "any"] = "latest"
+    upper_limit: bool = False
+    unitless_ranges: dict[str, Limits] = {}
+    confounded_by: str | None = None
+    bedside: bool = False
+    order: Code | None = None
+    mark: Mark = "site"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _lists_as_tuples(cls, raw: object) -> object:
+        return expand_codes(raw)
+
+
+class Test(Strict):
+    """A measurement whose answers are evidence for or against a condition."""
+
+    measurement: str
+    positive: Names
+    negative: Names
+
+
+class Condition(Strict):
+    """Something that is present or absent, with the explicit expansion of its value set."""
+
+    text: str
+    kind: Literal["condition", "procedure", "medication", "allergy", "event", "consent", "attestation"]
+    codes: tuple[CodedDatum, ...] = ()
+    icd10: Names = ()
+    icd10_except: Names = ()
+    suspected: tuple[Code, ...] = ()
+    parts: Names = ()
+    tests: tuple[Test, ...] = ()
+    refuted_by: tuple[Code, ...] = ()
+    words: Names = ()
+    attested_for: Lookback | None = None
+    attestable: bool = True
+    mark: Mark = "recalled"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _lists_as_tuples(cls, raw: object) -> object:
+        return expand_codes(raw)
