@@ -65,14 +65,15 @@ def derive_age(series: Series) -> Iterator[Measurement]:
 
 def derive_pf_ratio(series: Series) -> Iterator[Measurement]:
     """Arterial oxygen over inspired oxygen in force; a charted ratio stands only where no gas was taken."""
-    charted = {entry.time: entry for entry in series.charted("pf_ratio")}
-    for gas in series.charted("pao2"):
+    charted = series.charted("pf_ratio")
+    gases = series.charted("pao2")
+    for gas in gases:
         made = _over_fio2(series, "pf_ratio", _without_venous_suspicion(series, gas))
-        beside = charted.pop(gas.time, None)
-        if beside is not None and _disagree(series, made, beside):
+        if any(_disagree(series, made, beside) for beside in charted if beside.time == gas.time):
             made = replace(made, value=None, problem=Reason.CONFLICT)
         yield made
-    yield from charted.values()
+    taken = {gas.time for gas in gases}
+    yield from (entry for entry in charted if entry.time not in taken)
 
 
 def derive_sf_ratio(series: Series) -> Iterator[Measurement]:

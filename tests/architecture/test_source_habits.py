@@ -8,7 +8,7 @@ import pytest
 from tests.architecture.source import ADAPTERS, CORE, MODULES, ROOT, calls, imports, strings, tree
 
 ALL = [*MODULES, *ADAPTERS]
-VAGUE = {"utils", "util", "helpers", "helper", "manager", "common", "misc", "data", "process", "stuff"}
+VAGUE = {"utils", "util", "helpers", "helper", "manager", "common", "misc"}
 CLOCKS = re.compile(r"(^|\.)(now|utcnow|today|time_ns|perf_counter|monotonic)$|^time\.time$")
 LOINC = re.compile(r"(?<![\w.-])\d{3,5}-\d(?![\w-])")
 SNOMED = re.compile(r"(?<![\w.])\d{6,18}(?![\w.])")

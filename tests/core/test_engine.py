@@ -171,7 +171,7 @@ def test_an_input_without_a_token_is_our_own_mistake(engine, rulesets):
 
 
 def test_eight_threads_conclude_like_one(rulesets):
-    chance = random.Random("threads")  # noqa: S311
+    chance = random.Random("threads")
     work = [(chance.choice(rulesets), chance.choice(combinations())) for _ in range(1600)]
     alone = Engine()
     serial = [alone.conclude(*one) for one in work]
@@ -190,7 +190,7 @@ def test_eight_threads_that_never_hit_the_memo(rulesets):
         def get(self, _key, _default=None):
             return None
 
-    chance = random.Random("no memo")  # noqa: S311
+    chance = random.Random("no memo")
     work = [(chance.choice(rulesets), chance.choice(combinations())) for _ in range(1600)]
     alone, shared = Engine(), Engine()
     shared._memo = Forgetful()

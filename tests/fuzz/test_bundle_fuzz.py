@@ -28,7 +28,8 @@ from mscprotocol.assessment import assess
 from mscprotocol.case import Request
 from mscprotocol.demo import PROTOCOL, find_samples
 from mscprotocol.errors import DataError
-from mscprotocol.knowledge import STAGES, KnowledgeBase
+from mscprotocol.knowledge import KnowledgeBase
+from mscprotocol.protocols import STAGES
 from mscprotocol.rendering import render_html
 from mscprotocol.rulebook import compile_rulebook
 from mscprotocol.summary import render_text

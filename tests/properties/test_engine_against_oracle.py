@@ -38,7 +38,7 @@ def patterns(ruleset):
     if math.prod(map(len, ruleset.inputs.values())) <= FULLY:
         yield from itertools.product(*ruleset.inputs.values())
         return
-    chance = random.Random(ruleset.name)  # noqa: S311
+    chance = random.Random(ruleset.name)
     for _ in range(SAMPLE):
         yield tuple(chance.choice(tokens) for tokens in ruleset.inputs.values())
 
@@ -135,7 +135,7 @@ def test_the_rows_of_every_step_are_disjoint_and_leave_no_gap(book):
 
 def test_whole_rules_from_leaf_to_criterion(engine, book):
     """Each rule read as it stands in rules/, against the chain of rulesets that it was compiled to."""
-    chance = random.Random("whole rules")  # noqa: S311
+    chance = random.Random("whole rules")
     trend = book.protocol.trend
     for _ in range(250):
         share = chance.random()
@@ -269,7 +269,7 @@ def test_a_guard_is_never_met():
 
 def test_because_names_inputs_that_suffice(engine, book):
     """With what decided held fast and every other input free, the same row's conclusion stands."""
-    chance = random.Random("because")  # noqa: S311
+    chance = random.Random("because")
     for name, ruleset in book.steps.items():
         for _ in range(20):
             tokens = {key: chance.choice(vocabulary) for key, vocabulary in ruleset.inputs.items()}

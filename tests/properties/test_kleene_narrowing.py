@@ -43,7 +43,7 @@ def book():
 
 
 def test_refining_findings_never_turns_a_rule_round(book):
-    chance = random.Random("refinement")  # noqa: S311
+    chance = random.Random("refinement")
     engine = Engine()
     trend = book.steps[book.protocol.trend].conclusions
     for _ in range(400):
