@@ -22,6 +22,9 @@ class EvidenceItem(msgspec.Struct, frozen=True):
     age_hours: str | None
     used: bool
     why_not: str | None
+    assay: str | None = None
+    upper_limit: str | None = None
+    upper_limit_source: str | None = None
     attested_by: str | None = None
 
 

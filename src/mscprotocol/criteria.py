@@ -51,7 +51,7 @@ class _Judge:
             )
         deciding = self.conclusions.deciding_leaves(name)
         status = self.conclusions.of(name)
-        evidence = self._evidence(deciding)
+        evidence = self._evidence(deciding) or self._trend_evidence(name)
         if status != UNKNOWN:
             return Judgement(
                 name, criterion, status, (), evidence, deciding, (),
@@ -78,6 +78,18 @@ class _Judge:
     def _evidence(self, leaves: Iterable[str]) -> tuple[Evidence, ...]:
         found = (one for leaf in leaves for one in self.conclusions.findings[leaf].evidence)
         return tuple({(id(one.entry), one.used): one for one in found}.values())
+
+    def _trend_evidence(self, name: str) -> tuple[Evidence, ...]:
+        """The points of the signals, for a criterion that reads the trend."""
+        reading = self.book.readings.get(name)
+        if reading is None or reading.conclusion != self.book.protocol.trend:
+            return ()
+        return tuple(
+            Evidence(point.entry, used=signal.state != "insufficient")
+            for signal in self.signals
+            for point in signal.points
+            if point.entry is not None
+        )
 
     def _reading(self, name: str) -> str | None:
         """The class, tier or trend that a criterion reads, if it reads one."""

@@ -64,7 +64,7 @@ def find_needs(case: Case) -> list[NeededItem]:
             settles=list(need.settles),
             could=sorted(need.could, reverse=True),
             bedside=need.datum.is_bedside,
-            by=None if by is None else by[0].isoformat(),
+            by=None if by is None else by[0].astimezone(case.request.at.tzinfo).isoformat(),
         )
         for need in ranked
     ]

@@ -127,7 +127,16 @@ def _report_entry(case: Case, evidence: Evidence) -> EvidenceItem:
         used=evidence.used,
         why_not=None if evidence.why_not is None else evidence.why_not.value,
         attested_by=entry.attested_by,
+        **(_limits(case.book.knowledge, entry) if isinstance(entry, Measurement) else {}),
     )
+
+
+def _limits(knowledge: KnowledgeBase, entry: Measurement) -> dict[str, str | None]:
+    """The assay of a value and its upper limit of normal, with who stated it."""
+    if entry.upper_limit is None or not knowledge.measurements[entry.name].upper_limit:
+        return {"assay": entry.assay}
+    limit = _with_unit(knowledge, entry.name, entry.upper_limit)
+    return {"assay": entry.assay, "upper_limit": limit, "upper_limit_source": entry.upper_limit_source or None}
 
 
 def _datum_text(knowledge: KnowledgeBase, name: str) -> str:

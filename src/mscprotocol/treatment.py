@@ -73,7 +73,7 @@ def _dose(case: Case) -> DoseItem:
         weight_kg=plain(result.weight_kg),
         weight_basis=limits.weight_basis,
         weight_source=weight.reference,
-        weight_at=None if weight.time is None else weight.time.latest.isoformat(),
+        weight_at=None if weight.time is None else weight.time.latest.astimezone(case.request.at.tzinfo).isoformat(),
         predicted_weight_kg=None if predicted_kg is None else plain(_round(predicted_kg, "0.01")),
         actual_to_predicted=None
         if not predicted_kg

@@ -8,11 +8,17 @@ MODULES = sorted((ROOT / "src" / "mscprotocol").rglob("*.py"))
 ADAPTERS = sorted((ROOT / "fhir_adapters").rglob("*.py"))
 # What stands around the pure core: doors and what is printed there.
 OUTER = {
-    "__main__", "checklist", "cli", "demo", "plots", "rendering", "screening", "settings", "store", "terminal", "web",
+    "__main__", "checklist", "cli", "demo", "plots", "rendering", "screening", "settings", "store", "summary",
+    "terminal", "web",
 }  # fmt: skip
-CORE = [
-    path for path in MODULES if path.relative_to(ROOT / "src" / "mscprotocol").parts[0].removesuffix(".py") not in OUTER
-]
+
+
+def is_core(path):
+    name = path.relative_to(ROOT / "src" / "mscprotocol").parts[0].removesuffix(".py")
+    return name not in OUTER and name.partition("_")[0] not in OUTER
+
+
+CORE = [path for path in MODULES if is_core(path)]
 
 
 def tree(path):

@@ -92,7 +92,6 @@ def test_a_charted_ratio_stands_where_no_gas_was_taken():
     assert [point.value for point in found] == [exactly(300), exactly(150)]
 
 
-@pytest.mark.xfail(reason="derived.py: of charted ratios at one instant only the last is kept", strict=True)
 def test_two_charted_ratios_at_one_instant_are_a_conflict():
     found = findings_of(measured("pf_ratio", 350, 3), measured("pf_ratio", 150, 3)).select("pf_ratio")
     assert (found.chosen, found.reason) == (None, Reason.CONFLICT)

@@ -144,6 +144,7 @@ def _read_measurement(
         value = between(levels[0], levels[-1])
     elif datum.kind == "coded":
         answer = said if said in datum.answers else None
+        problem = problem or (Reason.NEEDS_REVIEW if answer is None else None)
     else:
         value, unit, trouble = _read_quantity(knowledge, datum, said)
         problem = problem or trouble
@@ -156,9 +157,7 @@ def _read_measurement(
     )  # fmt: skip
 
 
-def _read_quantity(
-    knowledge: KnowledgeBase, datum: Datum, said: str
-) -> tuple[Interval | None, str, Reason | None]:
+def _read_quantity(knowledge: KnowledgeBase, datum: Datum, said: str) -> tuple[Interval | None, str, Reason | None]:
     """The value in canonical unit, the unit it was read in, and the problem with it."""
     match = _NUMBER.fullmatch(said)
     if match is None:

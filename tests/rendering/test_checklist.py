@@ -10,15 +10,8 @@ import msgspec
 import pytest
 
 from mscprotocol.answer import Assessment, GateResult
-from mscprotocol.checklist import (
-    MARKS,
-    REASONS,
-    PrintedChecklist,
-    Question,
-    Table,
-    build_checklist,
-    print_instant,
-)
+from mscprotocol.checklist import PrintedChecklist, build_checklist
+from mscprotocol.checklist_parts import MARKS, REASONS, Question, Table, print_instant
 from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.reasons import Reason
 from tests.rendering.conftest import AT, entry, make_answer, moment
