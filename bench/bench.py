@@ -161,13 +161,14 @@ def validate(content: bytes) -> object:
 
 @dataclass(frozen=True)
 class Rates:
-    """MB/s of each way to treat the same bytes."""
+    """MB/s of each way to treat the same bytes; a full validation is so slow that only a few patients bear it."""
 
     bare: float
     generic: float
     read: float
     built: float
     whole: float
+    whole_of_few: float
     validated: float
 
 
@@ -182,7 +183,7 @@ def measure_rates(bench: Bench, contents: Sequence[bytes]) -> Rates:
         bench.whole,
     ]
     few = sorted(contents, key=len)[:: max(1, len(contents) // VALIDATED)][:VALIDATED]
-    return Rates(*rates_of(ways, contents, rounds=5), *rates_of([validate], few, rounds=3))
+    return Rates(*rates_of(ways, contents, rounds=5), *rates_of([bench.whole, validate], few, rounds=3))
 
 
 def rates_of(ways: Sequence[Callable[[bytes], object]], contents: Sequence[bytes], rounds: int) -> list[float]:
@@ -197,7 +198,7 @@ def rates_of(ways: Sequence[Callable[[bytes], object]], contents: Sequence[bytes
 # -- growth ------------------------------------------------------------------------------------------------
 
 
-def measure_patients(bench: Bench, contents: Sequence[bytes]) -> list[tuple[int, float]]:
+def measure_patients(bench: Bench, contents: list[bytes]) -> list[tuple[int, float]]:
     """Seconds a patient for more and more patients, with the same share of large and small ones in each step."""
     counts = [ONE * step for step in STEPS]
     calls = [partial(answer_all, bench, contents[:ONE] * step) for step in STEPS]
@@ -251,7 +252,7 @@ def ratios(
         Figure(bare.format("whole way"), f"{share:.3f}", _aim(share >= AIM_SHARE, "0.25 or more")),
         Figure(bare.format("read_bundle"), f"{rates.read / rates.bare:.3f}"),
         Figure(bare.format("read_bundle + build_record"), f"{rates.built / rates.bare:.3f}"),
-        Figure(validation, f"{rates.whole / rates.validated:.1f}", "above 1: faster than validation"),
+        Figure(validation, f"{rates.whole_of_few / rates.validated:.1f}", "above 1: faster than validation"),
         Figure("time: assessment, memo misses / hits", f"{one.misses.median / one.hits.median:.1f}"),
         Figure("memo hit rate, memo empty at first", f"{one.fresh_rate:.1%}", "over the whole population"),
         Figure(f"time a patient: {STEPS[-1]}x patients / 1x", f"{patients[-1][1] / patients[0][1]:.2f}", "1 is linear"),
@@ -285,7 +286,8 @@ def throughput(rates: Rates) -> list[Figure]:
         "read_bundle": rates.read,
         "read_bundle + build_record": rates.built,
         "bytes to JSON answer (decode, build, assess, encode)": rates.whole,
-        f"fhir.resources R4B validation ({VALIDATED} patients)": rates.validated,
+        f"bytes to JSON answer, {VALIDATED} patients": rates.whole_of_few,
+        f"fhir.resources R4B validation, the same {VALIDATED}": rates.validated,
     }
     return [Figure(name, f"{value:.2f} MB/s", f"{value / rates.bare:.3f} of bare") for name, value in rows.items()]
 

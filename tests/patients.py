@@ -47,7 +47,7 @@ class PatientBundle:
     def add(self, resource: dict[str, Any]) -> dict[str, Any]:
         kind = resource["resourceType"].lower()
         self.added += 1
-        resource.setdefault("id", f"{self.patient_id}-{kind}-{self.added}")
+        resource.setdefault("id", f"{kind[:3]}{self.added}")
         resource.setdefault("subject", {"reference": f"Patient/{self.patient_id}"})
         self.resources.append(resource)
         return resource

@@ -21,6 +21,7 @@ MET, NOT_MET, UNKNOWN, NOT_APPLICABLE = "met", "not_met", "unknown", "not_applic
 # Roles whose criterion is a trigger: `met` means that something speaks against the infusion.
 TRIGGERS = ("exclusion", "safety", "warning", "monitoring")
 GATING = ("inclusion", "exclusion", "product", "dose", "schedule", "route")
+FIRST_YEAR, LAST_YEAR = 1900, 2200
 REVIEWABLE = (Reason.NEEDS_REVIEW, Reason.CONFLICTING_SIGNALS)
 
 
@@ -36,6 +37,8 @@ class Request:
     def __post_init__(self) -> None:
         if self.at.tzinfo is None or (self.start is not None and self.start.tzinfo is None):
             raise ValueError("a time needs its zone, like 2020-04-06T10:00:00+08:00")
+        if not FIRST_YEAR <= self.at.year <= LAST_YEAR:
+            raise ValueError(f"a time of evaluation lies between the years {FIRST_YEAR} and {LAST_YEAR}")
         if self.stage not in STAGES:
             raise ValueError(f"no stage named {self.stage!r}; it is one of {', '.join(STAGES)}")
 

@@ -31,13 +31,12 @@ from mscprotocol.checklist_patient import (
     build_later,
     build_open_items,
     build_panel,
-    build_plot,
     build_running,
     build_scores,
-    build_signals,
     build_summary,
     build_tier,
 )
+from mscprotocol.checklist_trend import build_plot, build_signals
 from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.plots import TimelineBar, TrendPlot
 

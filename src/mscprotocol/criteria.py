@@ -84,12 +84,10 @@ class _Judge:
         reading = self.book.readings.get(name)
         if reading is None or reading.conclusion != self.book.protocol.trend:
             return ()
-        return tuple(
-            Evidence(point.entry, used=signal.state != "insufficient")
-            for signal in self.signals
-            for point in signal.points
-            if point.entry is not None
-        )
+        deciding = [one for one in self.signals if one.state in ("worse", "better", "reversing")]
+        deciding = deciding or [one for one in self.signals if one.state == "stable"]
+        entries = [point.entry for signal in deciding for point in signal.points if point.entry is not None]
+        return tuple([Evidence(entry, used=True) for entry in entries])
 
     def _reading(self, name: str) -> str | None:
         """The class, tier or trend that a criterion reads, if it reads one."""

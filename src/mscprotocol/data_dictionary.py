@@ -156,6 +156,7 @@ class Condition(Strict):
     refuted_by: tuple[Code, ...] = ()
     words: Names = ()
     attested_for: Lookback | None = None
+    acts_for: Lookback | None = None
     attestable: bool = True
     mark: Mark = "recalled"
 

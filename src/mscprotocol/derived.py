@@ -13,7 +13,7 @@ from mscprotocol.oxygen import derive_support, support_at
 from mscprotocol.reasons import Reason
 from mscprotocol.record import Measurement
 from mscprotocol.series import Derivation, Series
-from mscprotocol.timespan import instant
+from mscprotocol.timespan import TimeSpan, instant, whole_days_around
 from mscprotocol.truth import Truth
 from mscprotocol.units import is_plausible, to_canonical
 
@@ -51,7 +51,9 @@ def derive_age(series: Series) -> Iterator[Measurement]:
     if patient.born is None:
         return
     earliest, latest = patient.born
-    years = between(_whole_years(latest, series.at), _whole_years(earliest, series.at))
+    # A birth date has no zone: on which date `at` falls depends on where on earth the patient was born.
+    first, last = whole_days_around(series.at)
+    years = between(max(_whole_years(latest, first), 0), max(_whole_years(earliest, last), 0))
     received = earliest.isoformat() if earliest == latest else f"{earliest.isoformat()} to {latest.isoformat()}"
     yield Measurement(
         name="age",
@@ -110,12 +112,14 @@ def derive_map(series: Series) -> Iterator[Measurement]:
     measured = series.charted("map")
     yield from measured
     taken = {entry.time for entry in measured}
-    diastolic = {entry.time: entry for entry in series.charted("diastolic_bp")}
-    for systolic in series.charted("systolic_bp"):
-        other = diastolic.get(systolic.time)
-        if other is None or systolic.time in taken:
+    systolic_at, diastolic_at = (_by_time(series.charted(name)) for name in ("systolic_bp", "diastolic_bp"))
+    for time, readings in systolic_at.items():
+        others = diastolic_at.get(time, [])
+        if not others or time is None or time in taken:
             continue
-        problem = systolic.problem or other.problem
+        systolic, other = readings[0], others[0]
+        contradict = len({one.value for one in readings}) > 1 or len({one.value for one in others}) > 1
+        problem = Reason.CONFLICT if contradict else systolic.problem or other.problem
         value = None
         if systolic.value is not None and other.value is not None:
             value = (other.value.times(Decimal(2)) + systolic.value).over(exactly(3))
@@ -171,7 +175,10 @@ def _in_force(series: Series, name: str, reading: Measurement) -> Measurement | 
         for entry in series.charted("fio2")
         if entry.time is not None and entry.time.is_instant and start <= entry.time.earliest <= end
     ]
-    return max(fitting, key=lambda entry: (entry.time, entry.reference), default=None)
+    newest = [entry for entry in fitting if entry.time == max(one.time for one in fitting if one.time is not None)]
+    if len({entry.value for entry in newest}) > 1:
+        return replace(newest[0], value=None, problem=Reason.CONFLICT)
+    return newest[0] if newest else None
 
 
 def _without_venous_suspicion(series: Series, gas: Measurement) -> Measurement:
@@ -180,9 +187,9 @@ def _without_venous_suspicion(series: Series, gas: Measurement) -> Measurement:
     if gas.time is None or gas.value is None or gas.value.lt(limits["suspect_below"]) is not Truth.MET:
         return gas
     near = series.knowledge.measurements["oxygen_support"].pairing
-    start = gas.time.earliest if near is None else near.start(gas.time.earliest)
+    start, end = (gas.time.earliest, gas.time.latest) if near is None else near.around(gas.time)
     for reading in series.charted("spo2"):
-        if reading.time is None or reading.value is None or not start <= reading.time.latest <= gas.time.latest:
+        if reading.time is None or reading.value is None or not start <= reading.time.latest <= end:
             continue
         if reading.value.gt(limits["suspect_spo2_above"]) is Truth.MET:
             return replace(gas, value=None, problem=Reason.SPECIMEN_MISMATCH)
@@ -248,8 +255,7 @@ def _from(entry: Measurement) -> str:
     return f", {entry.upper_limit_source}" if entry.upper_limit_source.startswith("site") else ""
 
 
-def _whole_years(born: date, at: datetime) -> int:
-    today = at.astimezone(UTC).date()
+def _whole_years(born: date, today: date) -> int:
     return today.year - born.year - ((today.month, today.day) < (born.month, born.day))
 
 
@@ -269,6 +275,13 @@ def _has_odd_bmi(series: Series, entry: Measurement) -> bool:
     metres = [height.times(Decimal("0.01")) for height in heights]
     indices = [entry.value.over(one).over(one) for one in metres]
     return all(Truth.MET in (index.lt(limits["bmi_low"]), index.gt(limits["bmi_high"])) for index in indices)
+
+
+def _by_time(entries: Iterable[Measurement]) -> dict[TimeSpan | None, list[Measurement]]:
+    found: dict[TimeSpan | None, list[Measurement]] = {}
+    for entry in entries:
+        found.setdefault(entry.time, []).append(entry)
+    return found
 
 
 def _earliest(entry: Measurement) -> tuple[datetime, str]:

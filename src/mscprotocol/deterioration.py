@@ -11,9 +11,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from itertools import combinations, pairwise
+from itertools import pairwise
 from typing import Literal
 
+from mscprotocol.courses import find_points, find_shortage
 from mscprotocol.definitions import Signal, Trend
 from mscprotocol.findings import Findings
 from mscprotocol.interval import EXACT
@@ -21,32 +22,12 @@ from mscprotocol.knowledge_forms import Quantity
 from mscprotocol.oxygen import is_level
 from mscprotocol.record import Measurement
 from mscprotocol.scores import Scores
+from mscprotocol.slopes import Point, Slope, median, robust_slope
 from mscprotocol.timespan import Window
 from mscprotocol.truth import Truth
 from mscprotocol.units import to_canonical
 
 SignalState = Literal["worse", "better", "reversing", "stable", "insufficient"]
-_HOUR = Decimal(3600)
-_TWO = Decimal(2)
-
-
-@dataclass(frozen=True, slots=True)
-class Point:
-    """One value of a course: hours are counted from its first point."""
-
-    at: datetime
-    value: Decimal
-    entry: Measurement | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Slope:
-    """A robust slope: the median of all pairwise slopes, and how many pairs rise less how many fall."""
-
-    per_hour: Decimal
-    projected: Decimal
-    agreement: int
-    pairs: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,25 +60,6 @@ def find_signals(trend: Trend, findings: Findings, scores_at: Callable[[datetime
     return [_find_signal(name, signal, trend, findings, scores_at) for name, signal in trend.signals.items()]
 
 
-def robust_slope(points: Sequence[Point]) -> Slope:
-    """Theil-Sen slope over the points (oldest first), projected over their span, with Mann-Kendall agreement."""
-    pairs = [(one, other) for one, other in combinations(points, 2) if one.at != other.at]
-    slopes = [EXACT.divide(EXACT.subtract(b.value, a.value), _hours(b.at - a.at)) for a, b in pairs]
-    per_hour = median(slopes)
-    rising = sum((b.value > a.value) - (b.value < a.value) for a, b in combinations(points, 2))
-    projected = EXACT.multiply(per_hour, _hours(points[-1].at - points[0].at))
-    return Slope(per_hour, projected, rising, len(points) * (len(points) - 1) // 2)
-
-
-def median(values: Sequence[Decimal]) -> Decimal:
-    """The middle value, or the mean of the two middle ones."""
-    ordered = sorted(values)
-    middle = len(ordered) // 2
-    if len(ordered) % 2:
-        return ordered[middle]
-    return EXACT.divide(EXACT.add(ordered[middle - 1], ordered[middle]), _TWO)
-
-
 def _find_signal(
     name: str, signal: Signal, trend: Trend, findings: Findings, scores_at: Callable[[datetime], Scores]
 ) -> SignalResult:
@@ -115,8 +77,8 @@ def _find_signal(
 def _course(name: str, signal: Signal, trend: Trend, findings: Findings) -> SignalResult:
     if signal.not_after is not None and findings.series.is_running(signal.not_after):
         return _insufficient(name, signal, (), f"not read while {signal.not_after.replace('_', ' ')} acts")
-    points = _usable_points(signal, trend, findings)
-    needs = _what_is_needed(signal, points, findings.at)
+    points = find_points(signal, trend, findings)
+    needs = find_shortage(signal, points, findings.at)
     if needs:
         return _insufficient(name, signal, points, needs)
     slope = robust_slope(points)
@@ -175,116 +137,6 @@ def _has_reversed(signal: Signal, trend: Trend, points: Sequence[Point], finding
     worst = max(min(pair) for pair in pairwise(badness))
     fell, recovered = worst - badness[0], worst - badness[-1]
     return all(_is_meaningful(signal, change, points, findings) for change in (fell, recovered))
-
-
-# -- points ----------------------------------------------------------------------------------------
-
-
-def _usable_points(signal: Signal, trend: Trend, findings: Findings) -> tuple[Point, ...]:
-    """Exact values of the look-back, oldest first: one a time, hourly medians for monitors, latest segment only."""
-    start = trend.look_back.start(findings.at)
-    entries = [
-        entry
-        for entry in reversed(findings.series.points(signal.measurement))
-        if entry.time is not None
-        and entry.time.is_instant
-        and entry.time.earliest >= start
-        and entry.problem is None
-        and entry.value is not None
-        and entry.value.exact is not None
-        and (signal.beside is None or _is_beside(signal.beside, entry, findings))
-    ]
-    if entries:
-        latest = entries[-1]
-        entries = [entry for entry in entries if (entry.assay, entry.code) == (latest.assay, latest.code)]
-        entries = _latest_segment(signal, trend, entries, findings)
-    points = [
-        Point(e.time.earliest, e.value.exact, e) for e in entries if e.time and e.value and e.value.exact is not None
-    ]
-    distinct = {(point.at, point.value): point for point in points}
-    ordered = sorted(distinct.values(), key=lambda point: (point.at, point.value))
-    return tuple(_hourly_medians(ordered) if signal.hourly else _one_a_time(ordered))
-
-
-def _is_beside(name: str, entry: Measurement, findings: Findings) -> bool:
-    """Whether another measurement was charted within its pairing window: oxygen given says little without SpO2."""
-    pairing = findings.knowledge.measurements["sf_ratio"].pairing
-    if entry.time is None or pairing is None:
-        return False
-    time = entry.time.earliest
-    return any(
-        other.time is not None
-        and other.value is not None
-        and pairing.start(time) <= other.time.earliest
-        and pairing.start(other.time.earliest) <= time
-        for other in findings.series.charted(name)
-    )
-
-
-def _latest_segment(
-    signal: Signal, trend: Trend, entries: Sequence[Measurement], findings: Findings
-) -> list[Measurement]:
-    """Values under the support (and pressure) of the latest one: raising support can raise P/F in a sicker patient."""
-    if signal.measurement not in ("pf_ratio", "sf_ratio", "fio2", "respiratory_rate"):
-        return list(entries)
-    kept: list[Measurement] = []
-    reference: tuple[object, Decimal | None] | None = None
-    for entry in reversed(entries):
-        state = _support_of(entry, findings)
-        if reference is not None and not _is_same_support(reference, state, trend):
-            break
-        reference = reference or state
-        kept.append(entry)
-    return kept[::-1]
-
-
-def _support_of(entry: Measurement, findings: Findings) -> tuple[object, Decimal | None]:
-    assert entry.time is not None
-    return _value_before("oxygen_support", entry, findings), _pressure_before(entry, findings)
-
-
-def _value_before(name: str, entry: Measurement, findings: Findings) -> object:
-    assert entry.time is not None
-    earlier = [p for p in findings.series.points(name) if p.time is not None and p.time.latest <= entry.time.latest]
-    return earlier[0].value if earlier else None
-
-
-def _pressure_before(entry: Measurement, findings: Findings) -> Decimal | None:
-    value = _value_before("peep", entry, findings)
-    return getattr(value, "exact", None)
-
-
-def _is_same_support(one: tuple[object, Decimal | None], other: tuple[object, Decimal | None], trend: Trend) -> bool:
-    if one[0] != other[0]:
-        return False
-    if one[1] is None or other[1] is None:
-        return True
-    return abs(one[1] - other[1]) <= trend.support_band.value
-
-
-def _hourly_medians(points: Sequence[Point]) -> list[Point]:
-    hours: dict[datetime, list[Point]] = {}
-    for point in points:
-        hours.setdefault(point.at.replace(minute=0, second=0, microsecond=0), []).append(point)
-    return [Point(group[-1].at, median([p.value for p in group]), group[-1].entry) for group in hours.values()]
-
-
-def _one_a_time(points: Sequence[Point]) -> list[Point]:
-    """Values at the same instant that differ contradict each other, so neither counts."""
-    return [point for point in points if sum(other.at == point.at for other in points) == 1]
-
-
-def _what_is_needed(signal: Signal, points: Sequence[Point], at: datetime) -> str:
-    short = signal.points - len(points)
-    if short > 0:
-        return f"{short} more {signal.text} over at least {signal.span.text}"
-    if points[-1].at < signal.latest_within.start(at):
-        return f"a new {signal.text}: the latest is older than {signal.latest_within.text}"
-    if points[0].at > signal.span.start(points[-1].at):
-        return f"1 more {signal.text}: the values span less than {signal.span.text}"
-    if signal.gap is not None and any(earlier.at < signal.gap.start(later.at) for earlier, later in pairwise(points)):
-        return f"{signal.text} without a gap longer than {signal.gap.text}"
-    return ""
 
 
 # -- other forms -----------------------------------------------------------------------------------
@@ -376,10 +228,6 @@ def _length(window: Window) -> timedelta:
     return window.expiry(zero) - zero
 
 
-def _hours(length: timedelta) -> Decimal:
-    return EXACT.divide(Decimal(int(length.total_seconds())), _HOUR)
-
-
 def summarise(signals: Sequence[SignalResult]) -> dict[str, str]:
     """Signals -> the tokens from which the trend is concluded."""
     step = next((s for s in signals if s.name == "oxygen_step"), None)
@@ -398,7 +246,7 @@ def summarise(signals: Sequence[SignalResult]) -> dict[str, str]:
 def _respiratory_token(states: set[str]) -> str:
     if "worse" in states:
         return "worse_and_better" if states & {"better", "reversing"} else "worse"
-    for state in ("reversing", "better", "stable"):
+    for state in ("better", "reversing", "stable"):
         if state in states:
             return state
     return "insufficient"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from decimal import ROUND_CEILING, ROUND_DOWN, Decimal
+from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_HALF_EVEN, Decimal
 
 from mscprotocol.interval import EXACT, plain
 from mscprotocol.protocols import Dose, Sourced
@@ -114,7 +114,7 @@ def _with_volume(limits: Dose, base: DoseResult, product: Product, sheet: _Sheet
     sheet.add(
         "Delivered",
         f"{plain(volume)} mL x {_count(viable)} per mL",
-        f"{_count(delivered)} cells ({plain(share.quantize(Decimal('0.01'), ROUND_DOWN))} % of target)",
+        f"{_count(delivered)} cells ({plain(share.quantize(Decimal('0.01'), ROUND_HALF_EVEN))} % of target)",
         limits.delivered_at_least,
     )
     if share < limits.delivered_at_least.value.value:
@@ -149,7 +149,7 @@ def _viable_per_ml(product: Product, sheet: _Sheet, limits: Dose) -> Decimal | N
     if product.concentration is None:
         return None
     per_ml = EXACT.multiply(product.concentration, MILLION)
-    if product.label_basis == "viable":
+    if product.label_basis == "viable" and per_ml > 0:
         return per_ml
     if product.label_basis != "total":
         sheet.blocks.append("The label does not say whether the concentration counts total or viable cells.")
@@ -158,6 +158,9 @@ def _viable_per_ml(product: Product, sheet: _Sheet, limits: Dose) -> Decimal | N
         sheet.blocks.append("The viability is not known, so viable cells cannot be counted.")
         return None
     viable = EXACT.divide(EXACT.multiply(per_ml, product.viability), HUNDRED)
+    if viable <= 0:
+        sheet.blocks.append("The lot holds no viable cells.")
+        return None
     sheet.add(
         "Viable cells per mL",
         f"{_count(per_ml)} total per mL x {plain(product.viability)} %",

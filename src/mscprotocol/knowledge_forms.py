@@ -30,7 +30,7 @@ class Quantity(Strict):
     unit: str
 
     def __str__(self) -> str:
-        return f"{self.value} {self.unit}"
+        return f"{self.value:f} {self.unit}"
 
 
 def parse_quantity(text: Any) -> Quantity:

@@ -24,7 +24,7 @@ _NAME = "oxygen_support"
 def derive_support(series: Series) -> Iterator[Measurement]:
     """Every charted state of the oxygen support, those of about the same time combined."""
     observed = [*series.charted(_NAME), *_inferred(series)]
-    timed = [entry for entry in observed if entry.time is not None]
+    timed = sorted((one for one in observed if one.time is not None), key=lambda one: (_instant(one), one.reference))
     yield from (entry for entry in observed if entry.time is None)
     for entry in timed:
         yield _combined(entry, [other for other in timed if _is_beside(series, entry, other)])
@@ -39,8 +39,10 @@ def support_at(series: Series, time: TimeSpan, wanted: Sequence[str]) -> Truth:
     ]
     if not near:
         return Truth.UNKNOWN
-    closest = min(near, key=lambda entry: (abs(_instant(entry) - time.latest), entry.reference))
-    return is_level(series, closest, wanted)
+    distances = [abs(_instant(entry) - time.latest) for entry in near]
+    closest = [entry for entry, distance in zip(near, distances, strict=True) if distance == min(distances)]
+    answers = {is_level(series, entry, wanted) for entry in closest}
+    return answers.pop() if len(answers) == 1 else Truth.UNKNOWN
 
 
 def is_level(series: Series, entry: Measurement, wanted: Sequence[str]) -> Truth:

@@ -81,7 +81,7 @@ def _cast(ballot: _Ballot, entry: Presence, definition: Condition, leaf: Conditi
     if entry.present is Truth.UNKNOWN:
         ballot.perhaps.append(Evidence(entry, used=False, why_not=entry.problem or Reason.NEEDS_REVIEW))
     elif entry.present is Truth.NOT_MET:
-        _cast_refutation(ballot, entry, leaf.within or definition.attested_for, at)
+        _cast_refutation(ballot, entry, definition.attested_for or leaf.within, at)
     else:
         _cast_presence(ballot, entry, leaf, at)
 
@@ -134,6 +134,9 @@ def _cast_attestation(ballot: _Ballot, series: Series, name: str, definition: Co
     if attested is None:
         return
     answer, evidence, expires = attested
+    if evidence.why_not is Reason.CONFLICT:
+        ballot.perhaps.append(evidence)
+        return
     ballot.attested, ballot.attested_answer = evidence, answer
     _note(ballot.no_until if answer is Truth.NOT_MET else ballot.yes_until, expires)
 

@@ -32,6 +32,11 @@ class Row:
     conclusion: str
     because: frozenset[tuple[str, str]]
 
+    def covers(self, ruleset: Ruleset, pattern: Sequence[str]) -> bool:
+        """Whether the row holds for a pattern of tokens, in the order of the ruleset's inputs."""
+        tokens = dict(zip(ruleset.inputs, pattern, strict=True))
+        return any(all(tokens[key] in allowed for key, allowed in term.items()) for term in self.test)
+
 
 @dataclass(frozen=True)
 class Ruleset:

@@ -70,8 +70,18 @@ class Series:
         return tuple(found)
 
     def is_running(self, name: str) -> bool:
-        """Whether a condition, medication or procedure is known to hold at `at`."""
-        return any(e.present is Truth.MET and e.active is Truth.MET for e in self.presences(name))
+        """Whether a condition, medication or procedure is known to hold at `at`, or to act on after its end."""
+        acts_for = self.knowledge.conditions[name].acts_for
+        since = self.at if acts_for is None else acts_for.start(self.at)
+        return any(
+            entry.present is Truth.MET and (entry.active is Truth.MET or _ended_after(entry, since))
+            for entry in self.presences(name)
+        )
+
+
+def _ended_after(entry: Presence, since: datetime) -> bool:
+    end = entry.ended or entry.time
+    return end is not None and end.latest > since
 
 
 def _time_key(entry: Measurement) -> tuple[datetime, datetime, str]:

@@ -12,7 +12,7 @@ from functools import lru_cache
 EASTERNMOST, WESTERNMOST = timedelta(hours=14), timedelta(hours=12)
 # A clock may run ahead by this much before a datum counts as later than the evaluation (decision 5).
 CLOCK_TOLERANCE = timedelta(minutes=5)
-_FIRST, _LAST = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, tzinfo=UTC)
+_FIRST, _LAST = datetime(1, 1, 3, tzinfo=UTC), datetime(9999, 12, 29, tzinfo=UTC)
 _UNITS = {"min": "minutes", "h": "hours", "d": "days", "wk": "weeks"}
 _WINDOW = re.compile(r"(\d+) (min|h|d|wk|mo|a)")
 
@@ -56,6 +56,10 @@ class Window:
         """The instant from which the window that ends at `at` looks back."""
         return _start(self.parts, at)
 
+    def around(self, time: TimeSpan) -> tuple[datetime, datetime]:
+        """The instants from a window before a time to a window after it."""
+        return self.start(time.earliest), self.expiry(time.latest)
+
     def expiry(self, since: datetime) -> datetime:
         """The last instant at which something that happened at `since` still lies in the window."""
         return max([_forward(since, amount, unit) for amount, unit in self.parts])
@@ -79,7 +83,10 @@ def parse_window(text: str) -> Window:
 
 def instant(moment: datetime) -> TimeSpan:
     """The span of an instant that is exactly known."""
-    moment = moment.astimezone(UTC)
+    try:
+        moment = _held(moment.astimezone(UTC))
+    except OverflowError:
+        moment = _held(moment.replace(tzinfo=UTC))
     return TimeSpan(moment, moment)
 
 
@@ -106,12 +113,23 @@ def add_months(day: datetime, months: int) -> datetime:
     return day.replace(year=year, month=month + 1, day=min(day.day, monthrange(year, month + 1)[1]))
 
 
+def whole_days_around(at: datetime) -> tuple[date, date]:
+    """The dates that it may be at an instant, in the westernmost and the easternmost zone."""
+    at = at.astimezone(UTC)
+    return _shifted(at, -WESTERNMOST).date(), _shifted(at, EASTERNMOST).date()
+
+
 def _shifted(moment: datetime, by: timedelta) -> datetime:
     """A moment earlier or later, held at the ends of the calendar."""
     try:
-        return moment + by
+        return _held(moment + by)
     except OverflowError:
         return _LAST if by > timedelta(0) else _FIRST
+
+
+def _held(moment: datetime) -> datetime:
+    """A moment within the calendar less its first and last days, so that every zone can show it."""
+    return min(max(moment, _FIRST), _LAST)
 
 
 def _back(at: datetime, amount: int, unit: str) -> datetime:
@@ -125,4 +143,9 @@ def _forward(at: datetime, amount: int, unit: str) -> datetime:
     at = at.astimezone(UTC)
     if unit in _UNITS:
         return _shifted(at, timedelta(**{_UNITS[unit]: amount}))
-    return add_months(at, amount * (12 if unit == "a" else 1))
+    months = amount * (12 if unit == "a" else 1)
+    last = add_months(at, months)
+    # From the end of a long month the look-back is cut to the end of a short one, so a few more days reach it.
+    while (later := _shifted(last, timedelta(days=1))) > last and add_months(later, -months) <= at:
+        last = later
+    return last

@@ -142,7 +142,7 @@ def test_every_place_of_a_bundle_may_be_missing_or_twice() -> None:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_bytes_may_be_changed_anywhere(seed: int) -> None:
-    chance = random.Random(seed)  # noqa: S311 - no secret
+    chance = random.Random(seed)
     content = as_bytes(WHOLE)
     for _ in range(250):
         made = bytearray(content)
@@ -201,7 +201,7 @@ def test_forms_and_json_may_be_nested_deeply(depth: int) -> None:
 def test_the_order_of_entries_never_matters() -> None:
     expected = build_record(read_bundle(as_bytes(WHOLE)), load_knowledge())
     for seed in range(5):
-        entries = random.Random(seed).sample(WHOLE["entry"], len(WHOLE["entry"]))  # noqa: S311 - no secret
+        entries = random.Random(seed).sample(WHOLE["entry"], len(WHOLE["entry"]))
         assert build_record(read_bundle(as_bytes(WHOLE | {"entry": entries})), load_knowledge()) == expected
 
 

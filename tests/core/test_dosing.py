@@ -164,7 +164,6 @@ def test_rounding_down_may_not_lose_a_tenth(limits):
     assert any("less than 90 % of the target" in block for block in found.blocks)
 
 
-@pytest.mark.xfail(reason="dosing.py: a viability of 0 % divides by zero", strict=True)
 def test_a_lot_without_viable_cells_is_blocked(limits):
     assert plan(limits, 70, viability="0").blocks
 

@@ -17,8 +17,6 @@ from mscprotocol.knowledge_forms import FindingLeaf, Group
 from mscprotocol.rulesets import TRUTHS, Row, Ruleset, build_group
 
 MEMBERS = ("a", "b", "c")
-BUG_CRASH = pytest.mark.xfail(reason="engine.py deletes a state that was never made: may crash", strict=False)
-BUG_MASKED = pytest.mark.xfail(reason="engine.py: delete_state in `finally` hides the EngineError", strict=True)
 
 
 @pytest.fixture
@@ -108,7 +106,6 @@ def test_the_error_of_an_action_is_not_swallowed(engine, rulesets, monkeypatch):
         engine.conclude(rulesets[0], dict.fromkeys(MEMBERS, "met"))
 
 
-@BUG_MASKED
 def test_a_failed_run_is_not_remembered(engine, rulesets, monkeypatch):
     tokens = dict.fromkeys(MEMBERS, "met")
     with monkeypatch.context() as broken:
@@ -134,7 +131,6 @@ def test_rows_that_overlap_are_refused(engine):
         engine.conclude(ruleset, {"a": "met", "b": "met", "c": "met"})
 
 
-@BUG_CRASH
 @pytest.mark.parametrize("token", ["unknown", "no such token"])
 def test_what_no_row_covers_is_refused_and_does_not_end_the_process(token):
     """In a process of its own: durable-rules 2.0.28 ends the process when it deletes a state that never was."""

@@ -163,9 +163,6 @@ def test_a_contradiction_at_the_time_leaves_it_open():
     assert at(5, ("room_air",), device("room_air", 5), flow(6, 5)) is Truth.UNKNOWN
 
 
-@pytest.mark.xfail(
-    reason="oxygen.py: of two supports equally close, the one with the lesser reference counts", strict=True
-)
 def test_two_supports_equally_close_leave_it_open():
     before = measured("oxygen_support", "room_air", ago(hours=5, minutes=10), "Observation/a")
     after = measured("oxygen_support", "hfno", ago(hours=5, minutes=-10), "Observation/b")

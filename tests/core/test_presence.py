@@ -149,9 +149,6 @@ def test_a_refutation_does_not_hold_for_ever():
     assert_unknown(ask(DVT, refuted(DVT, None)), Reason.PARTIAL_DATE)
 
 
-@pytest.mark.xfail(
-    reason="presence.py: with a look-back, a refutation holds for its whole length, not for `attested_for`", strict=True
-)
 @pytest.mark.parametrize("age", [10, 89])
 def test_a_refutation_within_a_look_back_says_nothing_of_the_time_since(age):
     assert vte(refuted(PE, days(age)), refuted(DVT, days(age))).truth is Truth.UNKNOWN
@@ -212,7 +209,6 @@ def test_two_answers_at_one_time_that_differ_answer_nothing():
     assert found.truth is Truth.UNKNOWN
 
 
-@pytest.mark.xfail(reason="presence.py: contradicting answers are reported as missing, not as a conflict", strict=True)
 def test_two_answers_at_one_time_that_differ_are_a_conflict():
     assert vte(attested(VTE, "no", by="A"), attested(VTE, "yes", by="B")).reasons[0] is Reason.CONFLICT
 

@@ -14,7 +14,6 @@ from decimal import Decimal
 import pytest
 
 from mscprotocol.definitions import FindingDefinition, Ladder, Score
-from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.knowledge_forms import ChangeLeaf, ConditionLeaf, MeasurementLeaf, ScoreLeaf
 from mscprotocol.knowledge_loader import load_knowledge
 from mscprotocol.reasons import Reason
@@ -89,7 +88,7 @@ def _statuses(leaves: list[Used]) -> set[str]:
 
 def _truths(used: Used, rows: list[Asked]) -> set[str]:
     """The truths of a leaf that no row of its section brings about."""
-    found = {one.findings.find(used.leaf) .truth for one in rows}
+    found = {one.findings.find(used.leaf).truth for one in rows}
     known_only = isinstance(used.leaf, MeasurementLeaf) and used.leaf.known
     wanted = {Truth.MET, Truth.UNKNOWN} if known_only else set(Truth)
     return {truth.value for truth in wanted - found}
@@ -97,7 +96,6 @@ def _truths(used: Used, rows: list[Asked]) -> set[str]:
 
 def _lacking_at_threshold(leaf: MeasurementLeaf, rows: list[Asked]) -> Iterator[str]:
     """Which of limit, either side, other unit, missing, stale and just in time no row shows."""
-    datum = KNOWLEDGE.measurements[leaf.measurement]
     _, limit = KNOWLEDGE.thresholds[id(leaf)]
     step = _step(leaf)
     seen: set[str] = set()
@@ -128,6 +126,12 @@ def _lacking_at_threshold(leaf: MeasurementLeaf, rows: list[Asked]) -> Iterator[
             seen.add("one step above")
         if chosen.native_unit not in _own_units(leaf.measurement) and abs(value - limit) <= max(step, limit / 200):
             seen.add("other unit")
+    yield from _wanted_at_threshold(leaf, limit, step) - seen
+
+
+def _wanted_at_threshold(leaf: MeasurementLeaf, limit: Decimal, step: Decimal) -> set[str]:
+    """What rows can show: nothing beyond what is plausible, no other unit where there is none."""
+    datum = KNOWLEDGE.measurements[leaf.measurement]
     wanted = {"limit", "one step below", "one step above", "missing", "stale", "just in time", "other unit"}
     if datum.hard is not None:
         wanted -= {"one step below"} if limit - step < datum.hard.low else set()
@@ -136,7 +140,7 @@ def _lacking_at_threshold(leaf: MeasurementLeaf, rows: list[Asked]) -> Iterator[
         wanted.discard("other unit")
     if leaf.measurement == "age":  # it is reckoned from the birth date and does not age
         wanted -= {"stale", "just in time"}
-    yield from wanted - seen
+    return wanted
 
 
 def _step(leaf: MeasurementLeaf) -> Decimal:
@@ -177,14 +181,23 @@ def _lacking_of_score(leaf: ScoreLeaf, rows: list[Asked]) -> Iterator[str]:
 
 
 def _lacking_of_change(leaf: ChangeLeaf, rows: list[Asked]) -> Iterator[str]:
-    limit = leaf.rises_to.value if leaf.rises_to is not None else 1 - (leaf.falls_by.value if leaf.falls_by else 0) / 100
+    limit = (
+        leaf.rises_to.value if leaf.rises_to is not None else 1 - (leaf.falls_by.value if leaf.falls_by else 0) / 100
+    )
     ratios: set[Decimal] = set()
     apart: set[timedelta] = set()
     for one in rows:
         points = [point for point in one.findings.series.points(leaf.change) if point.value and point.time]
         for earlier in points[1:]:
             latest = points[0]
-            if latest.value and earlier.value and latest.time and earlier.time and latest.value.exact and earlier.value.exact:
+            if (
+                latest.value
+                and earlier.value
+                and latest.time
+                and earlier.time
+                and latest.value.exact
+                and earlier.value.exact
+            ):
                 ratios.add(latest.value.exact / earlier.value.exact)
                 apart.add(latest.time.earliest - earlier.time.latest)
     if limit not in ratios:
@@ -205,7 +218,9 @@ def _lacking_of_change(leaf: ChangeLeaf, rows: list[Asked]) -> Iterator[str]:
 def test_the_trend_has_rows_for_every_signal_and_state(asked: dict[str, list[Asked]]) -> None:
     trend = KNOWLEDGE.definitions["deterioration"]
     for name in trend.signals:  # type: ignore[union-attr]
-        assert {one.row.expect for one in asked[f"signal.{name}"]} >= {"worse", "better", "stable", "insufficient"}, name
+        assert {one.row.expect for one in asked[f"signal.{name}"]} >= {"worse", "better", "stable", "insufficient"}, (
+            name
+        )
     assert {one.row.expect for one in asked["trend"]} == {
         "worsening", "stable", "improving", "conflicting", "insufficient",
     }  # fmt: skip
@@ -215,5 +230,5 @@ def test_the_collector_sees_a_missing_row(asked: dict[str, list[Asked]]) -> None
     """Without its row at the limit a threshold is reported."""
     used = next(one for one in USED if one.owner == "EX-01")
     assert isinstance(used.leaf, MeasurementLeaf)
-    without = [one for one in asked["EX-01"] if one.row.given.get("born") != "2002-04-06"]
+    without = [one for one in asked["EX-01"] if one.row.given.get("born") != "2002-04-05"]
     assert "limit" in set(_lacking_at_threshold(used.leaf, without))

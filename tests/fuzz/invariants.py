@@ -77,7 +77,8 @@ def _stated_weights(tree: Any) -> Iterator[Decimal]:
 def _names_weight(nodes: list[Any]) -> bool:
     concept, owner = nodes
     codings = concept.get("coding") if isinstance(concept, dict) else None
-    codes = {str(one.get("code", "")).strip() for one in codings or () if isinstance(one, dict)}
+    listed = codings if isinstance(codings, list) else []
+    codes = {str(one.get("code", "")).strip() for one in listed if isinstance(one, dict)}
     words = json.dumps(concept, default=str).lower()
     return bool(codes & WEIGHT_CODES) or "weight" in words or owner.get("linkId") == "weight"
 
