@@ -135,11 +135,12 @@ class Measurement(Strict):
 
 
 class Test(Strict):
-    """A measurement whose answers are evidence for or against a condition."""
+    """A measurement whose answers, or whose value above a limit, are evidence for or against a condition."""
 
     measurement: str
-    positive: Names
-    negative: Names
+    positive: Names = ()
+    negative: Names = ()
+    above: WithUnit | None = None
 
 
 class Condition(Strict):

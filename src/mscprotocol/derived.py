@@ -17,6 +17,9 @@ from mscprotocol.timespan import TimeSpan, instant, whole_days_around
 from mscprotocol.truth import Truth
 from mscprotocol.units import is_plausible, to_canonical
 
+# A value that is a range because a date is known only in part.
+PARTIAL = "partial_date"
+
 
 def derive_weight(series: Series) -> Iterator[Measurement]:
     """Weights as charted; one that looks like pounds for kilograms, or gives an impossible BMI, is refused."""
@@ -62,6 +65,7 @@ def derive_age(series: Series) -> Iterator[Measurement]:
         as_received=f"born {received}",
         value=years,
         unit="a",
+        flags=frozenset() if years.exact is not None else frozenset({PARTIAL}),
     )
 
 

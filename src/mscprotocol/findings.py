@@ -8,7 +8,7 @@ from datetime import datetime
 
 from mscprotocol.data_dictionary import Measurement as Datum
 from mscprotocol.definitions import FindingDefinition
-from mscprotocol.derived import DERIVATIONS
+from mscprotocol.derived import DERIVATIONS, PARTIAL
 from mscprotocol.interval import Interval
 from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.knowledge_forms import (
@@ -203,7 +203,7 @@ class Findings:
         truth = self._compare(leaf, point.value)
         if truth is Truth.NOT_MET and leaf.not_met_needs is not None and not self._has_qualifier(leaf, point):
             return Truth.UNKNOWN, Reason.QUALIFIER_MISSING
-        return truth, Reason.COMPARATOR
+        return truth, Reason.PARTIAL_DATE if PARTIAL in point.flags else Reason.COMPARATOR
 
     def _compare(self, leaf: MeasurementLeaf, value: Interval) -> Truth:
         """A value in canonical unit against the threshold of a leaf."""

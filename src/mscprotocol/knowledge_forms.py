@@ -137,6 +137,7 @@ class ConditionLeaf(Leaf):
     within: Lookback | None = None
     any_clinical_status: Literal[True] | None = None
     by_onset: Literal[True] | None = None
+    record_wins: Literal[True] | None = None
     no_record: Literal["not_met"] | None = None
 
     @model_validator(mode="after")

@@ -10,15 +10,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from mscprotocol.data_dictionary import Condition
+from mscprotocol.data_dictionary import Condition, Test
 from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.knowledge_forms import ConditionLeaf
 from mscprotocol.reasons import Reason, in_precedence
-from mscprotocol.record import Attestation, Presence
+from mscprotocol.record import Attestation, Measurement, Presence
 from mscprotocol.selection import Evidence, find_latest, within_window
 from mscprotocol.series import Series
 from mscprotocol.timespan import Window, instant
 from mscprotocol.truth import Truth
+from mscprotocol.units import to_canonical
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,9 @@ def find_presence(series: Series, knowledge: KnowledgeBase, leaf: ConditionLeaf,
     definition = knowledge.conditions[leaf.condition]
     ballot = _collect(series, leaf, definition, at)
     parts = [_part(series, knowledge, part, leaf, at) for part in definition.parts]
+    if leaf.record_wins and (ballot.yes or any(part.truth is Truth.MET for part in parts)):
+        ballot.no.clear()
+        ballot.attested_answer = Truth.UNKNOWN
     found = _decide(ballot)
     if definition.parts:
         found = _with_parts(found, ballot, parts)
@@ -68,13 +72,21 @@ def _collect(series: Series, leaf: ConditionLeaf, definition: Condition, at: dat
         if selection.chosen is None:
             continue
         evidence = Evidence(selection.chosen, used=True)
-        if selection.chosen.answer in test.positive:
+        if selection.chosen.answer in test.positive or _is_above(series, test, selection.chosen):
             ballot.yes.append(evidence)
         elif selection.chosen.answer in test.negative:
             ballot.no.append(evidence)
             _note(ballot.no_until, selection.expires)
     _cast_attestation(ballot, series, leaf.condition, definition, at)
     return ballot
+
+
+def _is_above(series: Series, test: Test, chosen: Measurement) -> bool:
+    if test.above is None or chosen.value is None:
+        return False
+    definition = series.knowledge.measurements[test.measurement]
+    limit = to_canonical(definition, test.above.value, test.above.unit)
+    return chosen.value.gt(limit) is Truth.MET
 
 
 def _cast(ballot: _Ballot, entry: Presence, definition: Condition, leaf: ConditionLeaf, at: datetime) -> None:
@@ -110,7 +122,7 @@ def _cast_presence(ballot: _Ballot, entry: Presence, leaf: ConditionLeaf, at: da
     if held is Truth.MET:
         ballot.yes.append(Evidence(entry, used=True))
         is_over = leaf.by_onset or entry.active is Truth.NOT_MET
-        last = entry.time if leaf.by_onset else entry.ended or (entry.time if is_over else None)
+        last = (entry.time or entry.recorded) if leaf.by_onset else entry.ended or (entry.time if is_over else None)
         if window is not None and last is not None:
             _note(ballot.yes_until, window.expiry(last.earliest))
     elif held is Truth.UNKNOWN:

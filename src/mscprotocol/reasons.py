@@ -27,8 +27,8 @@ class Reason(Enum):
     UNPAIRED = "unpaired"
     PARTIAL_DATE = "partial_date"
     COMPARATOR = "comparator"
-    INSUFFICIENT_POINTS = "insufficient_points"
     STALE = "stale"
+    INSUFFICIENT_POINTS = "insufficient_points"
     AFTER_EVALUATION = "after_evaluation"
     MISSING = "missing"
 

@@ -191,12 +191,18 @@ def test_a_day_holds_all_its_instants_in_every_zone(day, offset, minute):
     assert found.earliest <= moment <= found.latest
 
 
-def test_the_first_and_the_last_day_of_the_calendar():
-    assert whole_days(date.min, date.min).earliest == datetime.min.replace(tzinfo=UTC)
-    assert whole_days(date.max, date.max).latest >= utc(9999, 12, 31, 23, 59)
+def test_the_first_and_the_last_days_of_the_calendar_are_held_where_every_zone_can_show_them():
+    for found in (
+        whole_days(date.min, date.min),
+        whole_days(date.max, date.max),
+        instant(datetime.max.replace(tzinfo=UTC)),
+    ):
+        for hours in (-12, 14):
+            zone = timezone(timedelta(hours=hours))
+            assert found.earliest.astimezone(zone) <= found.latest.astimezone(zone)
     assert add_months(utc(9999, 12, 31), 1).year == 9999
-    assert add_months(utc(1, 1, 1), -1) == utc(1, 1, 1)
-    assert parse_window("120 a").start(utc(100, 1, 1)) == utc(1, 1, 1)
+    assert add_months(utc(1, 1, 1), -1).year == 1
+    assert parse_window("120 a").start(utc(100, 1, 1)).year == 1
     assert parse_window("120 a").expiry(utc(9950, 1, 1)).year == 9999
 
 
