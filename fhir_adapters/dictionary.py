@@ -101,10 +101,13 @@ def codings(concept: CodeableConcept | None) -> tuple[Coding, ...]:
     if concept is None:
         return ()
     return tuple(
-        Coding(find_system(one.system), one.code.strip(), one.display or "", one.system or "")
-        for one in concept.coding
-        if one.code and one.code.strip()
+        [_coding(one.system, one.code, one.display) for one in concept.coding if one.code and one.code.strip()]
     )
+
+
+@lru_cache(maxsize=65536)
+def _coding(system: str | None, code: str, display: str | None) -> Coding:
+    return Coding(find_system(system), code.strip(), display or "", system or "")
 
 
 def words_of(concept: CodeableConcept | None) -> tuple[str, ...]:

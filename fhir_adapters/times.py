@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from calendar import monthrange
 from datetime import date, datetime
+from functools import lru_cache
 
 from fhir_adapters.datatypes import Period
 from mscprotocol.timespan import TimeSpan, instant, unzoned, whole_days
@@ -15,6 +16,7 @@ _TIME = re.compile(
 )
 
 
+@lru_cache(maxsize=65536)
 def parse_time(text: str | None) -> TimeSpan | None:
     """The span of a FHIR date, dateTime or instant.
 
