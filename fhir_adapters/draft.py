@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from fhir_adapters.bundle import Item, PatientBundle
 from fhir_adapters.dictionary import Dictionary
+from fhir_adapters.times import time_of
 from mscprotocol.codes import Coding
 from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.reasons import Reason
@@ -68,7 +69,7 @@ class Draft:
         """Say that a code looks relevant to findings without being in the dictionary."""
         names = tuple(sorted(set(relevant)))
         if names:
-            self.unmapped.append(Unmapped(item.reference, code, names))
+            self.unmapped.append(Unmapped(item.reference, code, names, time_of(item.resource)))
 
 
 def _without_value(item: Item, entry: Measurement) -> Measurement:

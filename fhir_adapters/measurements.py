@@ -165,6 +165,10 @@ def _upper_limit(observed: _Observed, definition: Definition, reading: Reading) 
     if isinstance(limit, str):
         observed.draft.note(observed.item, f"{definition.text}: {limit}")
         return None
+    bounds = definition.upper_limit_between
+    if limit is not None and bounds is not None and not Interval(bounds.low, bounds.high).contains(limit):
+        observed.draft.note(observed.item, f"{definition.text}: the stated upper limit cannot be one in its unit")
+        return None
     return limit
 
 

@@ -67,7 +67,10 @@ def _time(text: Any, name: str) -> TimeSpan | None:
     if text is None:
         return None
     try:
-        return instant(datetime.fromisoformat(str(text)))
+        moment = datetime.fromisoformat(str(text))
+        if moment.tzinfo is None:
+            raise ValueError("no zone")
+        return instant(moment)
     except ValueError as error:
         raise DataError("unreadable", f"{name}: `at` is no time with a zone") from error
 

@@ -82,3 +82,17 @@ def _days(text: str) -> tuple[date, date] | None:
     if day is None:
         return date(year, month, 1), date(year, month, monthrange(year, month)[1])
     return date(year, month, day), date(year, month, day)
+
+
+_TIMES = (
+    "effective_date_time", "effective_instant", "recorded_date", "onset_date_time", "performed_date_time",
+    "authored_on", "date_asserted", "timing_date_time",
+)  # fmt: skip
+_PERIODS = ("effective_period", "onset_period", "performed_period", "timing_period")
+
+
+def time_of(resource: object) -> TimeSpan | None:
+    """The latest time that a resource states of itself; a resource that is silent about it gives None."""
+    times = [parse_time(getattr(resource, name, None)) for name in _TIMES]
+    times += [period_time(getattr(resource, name, None)) for name in _PERIODS]
+    return max((time for time in times if time is not None), key=lambda time: time.latest, default=None)

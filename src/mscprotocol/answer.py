@@ -195,6 +195,9 @@ class TraceItem(msgspec.Struct, frozen=True):
     because: list[str]
 
 
+UNMAPPED = "Code {} is not in the dictionary but looks like: {}"
+
+
 class Note(msgspec.Struct, frozen=True):
     """A warning or a remark on the data, with the rule or resource that it is about."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from mscprotocol.answer import EvidenceItem, GateResult
 from mscprotocol.deterioration import SignalResult
@@ -39,6 +40,12 @@ class Request:
             raise ValueError("a time needs its zone, like 2020-04-06T10:00:00+08:00")
         if not FIRST_YEAR <= self.at.year <= LAST_YEAR:
             raise ValueError(f"a time of evaluation lies between the years {FIRST_YEAR} and {LAST_YEAR}")
+        if self.start is not None and not FIRST_YEAR <= self.start.year <= LAST_YEAR:
+            raise ValueError(f"a planned start lies between the years {FIRST_YEAR} and {LAST_YEAR}")
+        try:
+            ZoneInfo(self.zone)
+        except (ValueError, OSError, ZoneInfoNotFoundError):
+            raise ValueError(f"no time zone named {self.zone!r}; write it like Asia/Shanghai") from None
         if self.stage not in STAGES:
             raise ValueError(f"no stage named {self.stage!r}; it is one of {', '.join(STAGES)}")
 

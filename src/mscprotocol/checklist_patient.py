@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from mscprotocol.answer import (
+    UNMAPPED,
     Assessment,
     ClassResult,
     CriterionResult,
@@ -159,7 +160,10 @@ def build_against(answer: Assessment) -> Table:
 
 
 def build_conflicts(answer: Assessment) -> Iterator[Line]:
-    """Sources that contradict each other."""
+    """What a person should look at first: codes that were not understood, and sources that contradict each other."""
+    unmapped = [note for note in answer.data_quality if note.text.startswith(UNMAPPED.split("{}")[0])]
+    for note in unmapped:
+        yield Line(f"{note.about}: {note.text}", "site")
     for one in answer.criteria:
         if {"conflict", "conflicting_signals"} & {one.reason, *one.other_reasons}:
             yield Line(f"{one.id}: {reasons(one)}. {one.text}", _first_mark(one.sources))

@@ -13,7 +13,7 @@ import msgspec
 import typer
 
 from fhir_adapters.bundle import read_bundle
-from fhir_adapters.product_lot import read_product_lot
+from fhir_adapters.product_lot import ProductLot, read_product_lot
 from fhir_adapters.record_builder import build_record
 from mscprotocol.answer import Assessment, to_json
 from mscprotocol.assessment import assess
@@ -67,13 +67,15 @@ def assess_command(
     book = compile_rulebook(knowledge, _known_protocol(knowledge, protocol))
     form = _known_format(format_, files, together)
     request = _request(at, stage, start, zone)
-    lot = None if product is None else read_product_lot(product.read_bytes(), product.name, knowledge)
-    failed = False
-    for group in [files] if together else [[file] for file in files]:
-        result = _assess_files(group, knowledge, lambda record: assess(record, book, request), lot)
-        failed |= isinstance(result, Failure)
-        _write(result, group[0], form, out, is_alone=together or len(files) == 1, knowledge=knowledge)
-    raise typer.Exit(DATA if failed else OK)
+    lot = None if product is None else _read_lot(product, knowledge)
+
+    def judge(record: PatientRecord) -> Assessment:
+        return assess(record, book, request)
+
+    groups = [files] if together else [[file] for file in files]
+    output = _Output(form, out, knowledge, is_alone=len(groups) == 1)
+    results = [output.write(_assess_files(group, knowledge, judge, lot), group[0]) for group in groups]
+    raise typer.Exit(OK if all(results) else DATA)
 
 
 def _assess_files(files: Sequence[Path], knowledge: KnowledgeBase, judge: Any, lot: Any) -> Assessment | Failure:
@@ -104,16 +106,46 @@ def read_file(path: Path) -> bytes:
 # -- output ------------------------------------------------------------------------------------------
 
 
-def _write(
-    result: Assessment | Failure, source: Path, form: str, out: Path | None, *, is_alone: bool, knowledge: KnowledgeBase
-) -> None:
-    if isinstance(result, Failure):
-        _emit(msgspec.json.encode({"error": result}), None)
-        return
-    content = _render(result, form, knowledge)
-    if out is None and form == "pdf":
-        raise typer.BadParameter("a PDF needs --out FILE", param_hint="--out")
-    _emit(content, _target(out, source, form, is_alone=is_alone), append=form == "json" and not is_alone)
+class _Output:
+    """Where answers go: lines of JSON to one place, other formats to a file each."""
+
+    def __init__(self, form: str, out: Path | None, knowledge: KnowledgeBase, *, is_alone: bool) -> None:
+        self.form, self.out, self.knowledge, self.is_alone = form, out, knowledge, is_alone
+        self.has_begun = False
+        if form == "pdf" and out is None:
+            raise typer.BadParameter("a PDF needs --out FILE", param_hint="--out")
+
+    def write(self, result: Assessment | Failure, source: Path) -> bool:
+        """Write one answer; whether there was one."""
+        if isinstance(result, Failure):
+            line = msgspec.json.encode({"error": result})
+            self._emit(line, self.out if self.form == "json" else None)
+            return False
+        self._emit(_render(result, self.form, self.knowledge), self._target(source))
+        return True
+
+    def _target(self, source: Path) -> Path | None:
+        if self.out is None or self.form == "json" or (self.is_alone and not self.out.is_dir()):
+            return self.out
+        suffix = "txt" if self.form == "text" else self.form
+        name = source.name.split(".")[0]
+        # Files of the same name in different folders are different patients.
+        return self.out / f"{source.resolve().parent.name}-{name}.{suffix}"
+
+    def _emit(self, content: bytes, target: Path | None) -> None:
+        content = content.rstrip(b"\n") + b"\n"
+        if target is None:
+            sys.stdout.buffer.write(content)
+            sys.stdout.buffer.flush()
+            return
+        is_more = self.form == "json" and self.has_begun
+        self.has_begun = True
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with target.open("ab" if is_more else "wb") as file:
+                file.write(content)
+        except OSError as error:
+            raise typer.BadParameter(f"cannot write {target}: {error.strerror}", param_hint="--out") from error
 
 
 def _render(answer: Assessment, form: str, knowledge: KnowledgeBase) -> bytes:
@@ -128,22 +160,6 @@ def _render(answer: Assessment, form: str, knowledge: KnowledgeBase) -> bytes:
     return render_pdf(answer, knowledge) if form == "pdf" else render_html(answer, knowledge).encode()
 
 
-def _target(out: Path | None, source: Path, form: str, *, is_alone: bool) -> Path | None:
-    if out is None or (is_alone and not out.is_dir()) or form == "json":
-        return out
-    out.mkdir(parents=True, exist_ok=True)
-    return out / f"{source.name.split('.')[0]}.{'txt' if form == 'text' else form}"
-
-
-def _emit(content: bytes, target: Path | None, *, append: bool = False) -> None:
-    if target is None:
-        sys.stdout.buffer.write(content.rstrip(b"\n") + b"\n")
-        sys.stdout.buffer.flush()
-        return
-    with target.open("ab" if append else "wb") as file:
-        file.write(content.rstrip(b"\n") + b"\n")
-
-
 # -- arguments ---------------------------------------------------------------------------------------
 
 
@@ -153,6 +169,13 @@ def _load(site: Path | None = None) -> KnowledgeBase:
     except KnowledgeError as error:
         _say(f"The rules cannot be used: {error}")
         raise typer.Exit(RULES) from error
+
+
+def _read_lot(path: Path, knowledge: KnowledgeBase) -> ProductLot:
+    try:
+        return read_product_lot(path.read_bytes(), path.name, knowledge)
+    except (DataError, OSError) as error:
+        raise typer.BadParameter(f"the product lot cannot be read: {error}", param_hint="--product") from error
 
 
 def _known_protocol(knowledge: KnowledgeBase, protocol: str) -> str:
@@ -170,11 +193,18 @@ def _known_format(form: str | None, files: Sequence[Path], together: bool) -> st
 
 def _request(at: str | None, stage: str, start: str | None, zone: str) -> Request:
     try:
-        moment = datetime.now(UTC) if at is None else datetime.fromisoformat(at)
-        begin = None if start is None else datetime.fromisoformat(start)
+        moment = datetime.now(UTC) if at is None else _parse_time(at)
+        begin = None if start is None else _parse_time(start)
         return Request(at=moment, stage=_known_stage(stage), start=begin, zone=zone)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
+
+
+def _parse_time(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"not a time: {text!r}; write it like 2020-04-06T10:00:00+08:00") from None
 
 
 def _known_stage(stage: str) -> Stage:

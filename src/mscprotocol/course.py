@@ -10,10 +10,9 @@ from mscprotocol.findings import Findings
 from mscprotocol.inference import Conclusions, decide
 from mscprotocol.rulebook import GATE
 from mscprotocol.schedule import course_state
-from mscprotocol.truth import Truth, any_of
+from mscprotocol.truth import Truth
 
-STOPPING = ("infusion_reaction", "embolic_event")
-IMPROVEMENT = ("marked_improvement",)
+STOP_EVENT, IMPROVED = "stop_event", "marked_improvement"
 _SHOWN = ("tier", "course", "stop_event", "improved")
 
 
@@ -29,8 +28,8 @@ def conclude_gate(conclusions: Conclusions, judgements: Sequence[Judgement], fin
         "violated": tally(sum(one.is_violated for one in others)),
         "open": tally(sum(one.is_open for one in gating)),
         "course": course_state(conclusions.book.protocol.schedule, given, findings.at),
-        "stop_event": _event(findings, STOPPING, has_begun=bool(given)),
-        "improved": _event(findings, IMPROVEMENT, has_begun=bool(given)),
+        "stop_event": _since_start(findings.defined(STOP_EVENT), has_begun=bool(given)),
+        "improved": _since_start(findings.event(IMPROVED), has_begun=bool(given)),
     }
     decision = decide(conclusions, conclusions.engine, GATE, tokens)
     because = [f"{one.id}: {one.status.replace('_', ' ')}" for one in gating if one.is_violated or one.is_open]
@@ -39,8 +38,6 @@ def conclude_gate(conclusions: Conclusions, judgements: Sequence[Judgement], fin
     return GateResult(len(given) + 1, decision, [] if decision == "go" else because)
 
 
-def _event(findings: Findings, names: Sequence[str], *, has_begun: bool) -> str:
-    """Whether one of some events was seen since the course began; before that there is nothing to see."""
-    if not has_begun:
-        return Truth.NOT_MET.value
-    return any_of([findings.event(name) for name in names]).value
+def _since_start(seen: Truth, *, has_begun: bool) -> str:
+    """What was seen always counts; before the first infusion nobody needs to deny it."""
+    return Truth.NOT_MET.value if seen is Truth.UNKNOWN and not has_begun else seen.value

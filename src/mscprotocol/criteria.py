@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
+from mscprotocol.attestation import latest_attestation
 from mscprotocol.case import MET, NOT_APPLICABLE, NOT_MET, REVIEWABLE, UNKNOWN, Judgement, Request
 from mscprotocol.definitions import Trend
 from mscprotocol.deterioration import SignalResult
 from mscprotocol.findings import Findings
 from mscprotocol.inference import Conclusions
 from mscprotocol.needs import is_bedside
-from mscprotocol.presence import latest_attestation
 from mscprotocol.protocols import Criterion
 from mscprotocol.reasons import Reason, in_precedence
 from mscprotocol.rulebook import Rulebook
@@ -42,16 +42,26 @@ class _Judge:
     ) -> None:
         self.book, self.conclusions, self.findings = book, conclusions, findings
         self.signals, self.request = signals, request
+        self.has_lot = any(
+            definition.about == "product" and findings.series.points(name)
+            for name, definition in book.knowledge.measurements.items()
+        )
         self.has_begun = bool(findings.series.record.infusion_starts(request.at))
 
     def judge(self, name: str, criterion: Criterion) -> Judgement:
-        if not self.request.asks_for(criterion) or (criterion.baseline_only and self._is_past_baseline()):
+        is_asked = self.request.asks_for(criterion) or (criterion.role == "product" and self.has_lot)
+        if not is_asked or (criterion.baseline_only and self._is_past_baseline()):
             return Judgement(
                 name, criterion, NOT_APPLICABLE, (), (), (), (), is_closable_at_bedside=False, expires=None
             )
         deciding = self.conclusions.deciding_leaves(name)
         status = self.conclusions.of(name)
         evidence = self._evidence(deciding) or self._trend_evidence(name)
+        if status != UNKNOWN and self._is_contradicted(name, criterion, status):
+            return Judgement(
+                name, criterion, UNKNOWN, (Reason.CONFLICT,), evidence, deciding, (),
+                is_closable_at_bedside=False, expires=None,
+            )  # fmt: skip
         if status != UNKNOWN:
             return Judgement(
                 name, criterion, status, (), evidence, deciding, (),
@@ -103,6 +113,13 @@ class _Judge:
             return (Reason.NEEDS_REVIEW,)
         found = in_precedence(reason for leaf in deciding for reason in self.conclusions.findings[leaf].reasons)
         return found or (Reason.NEEDS_REVIEW,)
+
+    def _is_contradicted(self, name: str, criterion: Criterion, status: str) -> bool:
+        """Whether a named person's answer to the criterion itself says the opposite of what was concluded."""
+        if not criterion.attestable or self.book.readings.get(name) is not None:
+            return False
+        attested = latest_attestation(self.findings.series, name, criterion.attested_for, self.request.at)
+        return attested is not None and attested[0] is not Truth.UNKNOWN and attested[0].value != status
 
     def _close_by_attestation(
         self, name: str, criterion: Criterion, reasons: Sequence[Reason]

@@ -122,6 +122,7 @@ class Measurement(Strict):
     max_age: ShelfLife = ShelfLife()
     select: Literal["latest", "any"] = "latest"
     upper_limit: bool = False
+    upper_limit_between: Limits | None = None
     unitless_ranges: dict[str, Limits] = {}
     confounded_by: str | None = None
     bedside: bool = False
@@ -153,6 +154,7 @@ class Condition(Strict):
     icd10_except: Names = ()
     suspected: tuple[Code, ...] = ()
     parts: Names = ()
+    denied_by: Names = ()
     tests: tuple[Test, ...] = ()
     refuted_by: tuple[Code, ...] = ()
     words: Names = ()

@@ -79,9 +79,13 @@ class Findings:
             case _:
                 return self.find(expression).truth
 
+    def defined(self, name: str) -> Truth:
+        """The truth of a finding that rests on measured leaves."""
+        return self.truth_of(self._definition(name).when)
+
     def event(self, name: str) -> Truth:
         """Whether an event, as listed among the conditions, was seen."""
-        return find_presence(self.series, self.knowledge, ConditionLeaf(condition=name), self.at).truth
+        return find_presence(self.series, ConditionLeaf(condition=name), self.at, self.shelf_life).truth
 
     def shelf_life(self, name: str) -> Window | None:
         """How old a measurement may be at this stage."""
@@ -99,6 +103,8 @@ class Findings:
         found = find_latest(self.series.points(name), window or self.shelf_life(name), self.at)
         if found.chosen is None and found.reason is Reason.MISSING:
             return self._explain_missing(name, found)
+        if found.chosen is not None and self._has_newer_unmapped(name, found.chosen):
+            return Selection(None, Reason.CODE_UNMAPPED, found.evidence)
         confounder = self.knowledge.measurements[name].confounded_by
         if found.chosen is not None and confounder is not None and self.series.is_running(confounder):
             evidence = tuple(Evidence(item.entry, used=False, why_not=Reason.CONFOUNDED) for item in found.evidence)
@@ -109,6 +115,16 @@ class Findings:
         definition = self.knowledge.definitions[name]
         assert isinstance(definition, FindingDefinition)
         return definition
+
+    def _has_newer_unmapped(self, name: str, chosen: Measurement) -> bool:
+        """Whether a code outside the dictionary, which looks like the datum, may be newer than the chosen value."""
+        names = {name, *self.knowledge.measurements[name].made_of}
+        return any(
+            names & set(one.relevant)
+            and (one.time is None or chosen.time is None or one.time.latest > chosen.time.latest)
+            and not (one.time is not None and one.time.is_after(self.at))
+            for one in self.series.record.unmapped
+        )
 
     def _explain_missing(self, name: str, found: Selection) -> Selection:
         if self.series.record.unmapped and any(name in unmapped.relevant for unmapped in self.series.record.unmapped):
@@ -230,7 +246,7 @@ class Findings:
     # -- conditions and changes --
 
     def _presence(self, leaf: ConditionLeaf) -> Finding:
-        found = find_presence(self.series, self.knowledge, leaf, self.at)
+        found = find_presence(self.series, leaf, self.at, self.shelf_life)
         return Finding(found.truth, found.reasons, found.evidence, found.expires)
 
     def _change(self, leaf: ChangeLeaf) -> Finding:

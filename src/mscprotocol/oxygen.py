@@ -79,13 +79,11 @@ def _applies(inference: Inference, entry: Measurement) -> bool:
 
 def _running(series: Series, presence: Presence, inference: Inference) -> Iterator[Measurement]:
     """A procedure holds its level when it starts, at its end, and now if it has none."""
-    if presence.present is not Truth.MET or presence.time is None:
+    if presence.present is not Truth.MET:
         return
-    times = [presence.time]
-    if presence.ended is not None:
-        times.append(presence.ended)
-    elif presence.active is Truth.MET:
-        times.append(instant(series.at))
+    times = [time for time in (presence.time, presence.ended) if time is not None]
+    if presence.ended is None and presence.active is Truth.MET:
+        times.append(instant(series.at))  # it runs now, whether or not anybody charted its start
     for time in dict.fromkeys(times):
         yield _state(series, presence, inference, time)
 

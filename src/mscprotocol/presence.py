@@ -1,25 +1,28 @@
 """Whether something is present: a disease, a procedure, a medication, a consent.
 
 An absent record is not an absent disease: only a refutation, a negative test or a named person's answer says no, and
-none of these outvotes a record that says yes; that is a conflict.
+none of these outvotes a record that says yes; that is a conflict. A record that only may mean yes (a suspicion, a code
+outside the dictionary) is a doubt, and a doubt is settled only by a denial that is not older than itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from datetime import datetime
 
+from mscprotocol.attestation import latest_attestation
 from mscprotocol.data_dictionary import Condition, Test
-from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.knowledge_forms import ConditionLeaf
 from mscprotocol.reasons import Reason, in_precedence
-from mscprotocol.record import Attestation, Measurement, Presence
+from mscprotocol.record import Attestation, Entry, Measurement, Presence
 from mscprotocol.selection import Evidence, find_latest, within_window
 from mscprotocol.series import Series
-from mscprotocol.timespan import Window, instant
+from mscprotocol.timespan import TimeSpan, Window
 from mscprotocol.truth import Truth
 from mscprotocol.units import to_canonical
+
+ShelfLife = Callable[[str], Window | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,64 +37,68 @@ class Found:
 
 @dataclass(slots=True)
 class _Ballot:
-    """What each entry says: for, against, perhaps (with a reason), or nothing about the time asked for."""
+    """What each entry says: for, against, a doubt (with its reason), or nothing about the time asked for.
 
-    yes: list[Evidence]
-    no: list[Evidence]
-    perhaps: list[Evidence]
-    outside: list[Evidence]
-    attested: Evidence | None = None
-    attested_answer: Truth = Truth.UNKNOWN
-    yes_until: list[datetime] | None = None
-    no_until: list[datetime] | None = None
+    `firm` doubts are those that no denial settles. Ends are noted for what would stop to hold by itself.
+    """
+
+    yes: list[Evidence] = field(default_factory=list)
+    no: list[Evidence] = field(default_factory=list)
+    doubts: list[Evidence] = field(default_factory=list)
+    firm: list[Evidence] = field(default_factory=list)
+    outside: list[Evidence] = field(default_factory=list)
+    yes_until: list[datetime] = field(default_factory=list)
+    no_until: list[datetime] = field(default_factory=list)
+    parts: list[Found] = field(default_factory=list)
+
+    @property
+    def evidence(self) -> tuple[Evidence, ...]:
+        found = [*self.yes, *self.no, *self.firm, *self.doubts, *self.outside]
+        found += [one for part in self.parts for one in part.evidence]
+        return tuple({id(one.entry): one for one in reversed(found)}.values())[::-1]
 
 
-def find_presence(series: Series, knowledge: KnowledgeBase, leaf: ConditionLeaf, at: datetime) -> Found:
+def find_presence(series: Series, leaf: ConditionLeaf, at: datetime, shelf_life: ShelfLife) -> Found:
     """The answer to a condition leaf from all entries of its value set, its parts and its tests."""
-    definition = knowledge.conditions[leaf.condition]
-    ballot = _collect(series, leaf, definition, at)
-    parts = [_part(series, knowledge, part, leaf, at) for part in definition.parts]
-    if leaf.record_wins and (ballot.yes or any(part.truth is Truth.MET for part in parts)):
-        ballot.no.clear()
-        ballot.attested_answer = Truth.UNKNOWN
-    found = _decide(ballot)
-    if definition.parts:
-        found = _with_parts(found, ballot, parts)
-    if found.truth is Truth.UNKNOWN and found.reasons == (Reason.MISSING,):
-        return _explain_missing(series, leaf, ballot, found)
-    return found
-
-
-def _collect(series: Series, leaf: ConditionLeaf, definition: Condition, at: datetime) -> _Ballot:
-    ballot = _Ballot([], [], [], [], yes_until=[], no_until=[])
-    for entry in series.presences(leaf.condition):
+    definition = series.knowledge.conditions[leaf.condition]
+    ballot = _Ballot()
+    for entry in (*series.presences(leaf.condition), *_unmapped(series, leaf.condition, at)):
         _cast(ballot, entry, definition, leaf, at)
     for test in definition.tests:
-        shelf = series.knowledge.measurements[test.measurement].max_age.screening
-        selection = find_latest(series.points(test.measurement), shelf, at)
-        if selection.chosen is None:
-            continue
-        evidence = Evidence(selection.chosen, used=True)
-        if selection.chosen.answer in test.positive or _is_above(series, test, selection.chosen):
-            ballot.yes.append(evidence)
-        elif selection.chosen.answer in test.negative:
-            ballot.no.append(evidence)
-            _note(ballot.no_until, selection.expires)
+        _cast_test(ballot, series, test, at, shelf_life)
     _cast_attestation(ballot, series, leaf.condition, definition, at)
-    return ballot
+    for name in definition.denied_by:
+        denied = find_presence(series, ConditionLeaf(condition=name), at, shelf_life)
+        if denied.truth is Truth.MET:
+            ballot.no.extend(one for one in denied.evidence if one.used)
+    for name in definition.parts:
+        part = leaf.model_copy(update={"condition": name, "no_record": None})
+        _cast_part(ballot, find_presence(series, part, at, shelf_life))
+    if leaf.record_wins and ballot.yes:
+        ballot.no.clear()
+    return _decide(ballot, leaf)
 
 
-def _is_above(series: Series, test: Test, chosen: Measurement) -> bool:
-    if test.above is None or chosen.value is None:
-        return False
-    definition = series.knowledge.measurements[test.measurement]
-    limit = to_canonical(definition, test.above.value, test.above.unit)
-    return chosen.value.gt(limit) is Truth.MET
+# -- what speaks -----------------------------------------------------------------------------------
+
+
+def _unmapped(series: Series, name: str, at: datetime) -> Iterator[Presence]:
+    """Codes outside the dictionary that look like the condition, as suspicions."""
+    for one in series.record.unmapped:
+        if name in one.relevant and (one.time is None or not one.time.is_after(at)):
+            yield Presence(
+                name=name,
+                reference=one.reference,
+                time=one.time,
+                as_received=one.code.display or str(one.code),
+                code=one.code,
+                problem=Reason.CODE_UNMAPPED,
+            )
 
 
 def _cast(ballot: _Ballot, entry: Presence, definition: Condition, leaf: ConditionLeaf, at: datetime) -> None:
     if entry.present is Truth.UNKNOWN:
-        ballot.perhaps.append(Evidence(entry, used=False, why_not=entry.problem or Reason.NEEDS_REVIEW))
+        ballot.doubts.append(Evidence(entry, used=False, why_not=entry.problem or Reason.NEEDS_REVIEW))
     elif entry.present is Truth.NOT_MET:
         _cast_refutation(ballot, entry, definition.attested_for or leaf.within, at)
     else:
@@ -101,44 +108,78 @@ def _cast(ballot: _Ballot, entry: Presence, definition: Condition, leaf: Conditi
 def _cast_refutation(ballot: _Ballot, entry: Presence, window: Window | None, at: datetime) -> None:
     """A refutation says no about the time around it; an old or undated one says nothing about now."""
     made = entry.recorded or entry.time
-    if made is None:
-        ballot.perhaps.append(Evidence(entry, used=False, why_not=Reason.PARTIAL_DATE))
-        return
-    recent = within_window(made, window, at)
-    if recent is Truth.MET:
+    recent = Truth.UNKNOWN if made is None else within_window(made, window, at)
+    if made is not None and recent is Truth.MET:
         ballot.no.append(Evidence(entry, used=True))
         _note(ballot.no_until, None if window is None else window.expiry(made.earliest))
     else:
         why = Reason.STALE if recent is Truth.NOT_MET else Reason.PARTIAL_DATE
-        ballot.perhaps.append(Evidence(entry, used=False, why_not=why))
+        ballot.doubts.append(Evidence(entry, used=False, why_not=why))
 
 
 def _cast_presence(ballot: _Ballot, entry: Presence, leaf: ConditionLeaf, at: datetime) -> None:
-    window = leaf.within
-    held = entry.active if window is None else _held_since(entry, window, at)
-    if window is not None and leaf.by_onset:
-        begun = entry.time or entry.recorded
-        held = Truth.UNKNOWN if begun is None else within_window(begun, window, at)
+    held = _held_now(entry, at) if leaf.within is None else _held_within(entry, leaf, leaf.within, at)
     if held is Truth.MET:
         ballot.yes.append(Evidence(entry, used=True))
-        is_over = leaf.by_onset or entry.active is Truth.NOT_MET
-        last = (entry.time or entry.recorded) if leaf.by_onset else entry.ended or (entry.time if is_over else None)
-        if window is not None and last is not None:
-            _note(ballot.yes_until, window.expiry(last.earliest))
+        last = (entry.time or entry.recorded) if leaf.by_onset else _end_of(entry)
+        if leaf.within is not None and last is not None:
+            _note(ballot.yes_until, leaf.within.expiry(last.earliest))
     elif held is Truth.UNKNOWN:
-        why = Reason.QUALIFIER_MISSING if window is None else Reason.PARTIAL_DATE
-        ballot.perhaps.append(Evidence(entry, used=False, why_not=why))
+        why = Reason.QUALIFIER_MISSING if leaf.within is None else Reason.PARTIAL_DATE
+        ballot.doubts.append(Evidence(entry, used=False, why_not=why))
     else:
         ballot.outside.append(Evidence(entry, used=False, why_not=Reason.STALE))
 
 
-def _held_since(entry: Presence, window: Window, at: datetime) -> Truth:
+def _held_now(entry: Presence, at: datetime) -> Truth:
+    """Whether an entry is active; one that has ended by now is not, whatever its status says."""
+    if entry.ended is not None and entry.ended.earliest <= at:
+        return Truth.NOT_MET if entry.ended.latest <= at else Truth.UNKNOWN
+    return entry.active
+
+
+def _held_within(entry: Presence, leaf: ConditionLeaf, window: Window, at: datetime) -> Truth:
     """Whether [onset, end] meets the window; an entry without an end that is not over lasts until `at`."""
+    begun = entry.time or entry.recorded
+    if leaf.by_onset:
+        return Truth.UNKNOWN if begun is None else within_window(begun, window, at)
+    if leaf.record_wins and begun is None and entry.ended is None:
+        return Truth.MET  # "ever" needs no date
     if entry.active is not Truth.NOT_MET and entry.ended is None:
         return Truth.MET
-    begun = entry.time or entry.recorded
     end = entry.ended or (begun if begun is not None and within_window(begun, window, at) is Truth.MET else None)
     return Truth.UNKNOWN if end is None else within_window(end, window, at)
+
+
+def _end_of(entry: Presence) -> TimeSpan | None:
+    return entry.ended or (entry.time if entry.active is Truth.NOT_MET else None)
+
+
+def _cast_test(ballot: _Ballot, series: Series, test: Test, at: datetime, shelf_life: ShelfLife) -> None:
+    selection = find_latest(series.points(test.measurement), shelf_life(test.measurement), at)
+    if selection.chosen is not None:
+        evidence = Evidence(selection.chosen, used=True)
+        if selection.chosen.answer in test.positive or _is_above(series, test, selection.chosen):
+            ballot.yes.append(evidence)
+        elif selection.chosen.answer in test.negative:
+            ballot.no.append(evidence)
+            _note(ballot.no_until, selection.expires)
+    elif selection.reason is Reason.STALE:
+        # A positive answer of last week is no proof any more, but nobody can deny it away.
+        ballot.firm.extend(one for one in selection.evidence if _is_positive(one.entry, test))
+    elif selection.reason is not Reason.MISSING:
+        ballot.doubts.extend(selection.evidence)
+
+
+def _is_positive(entry: Entry, test: Test) -> bool:
+    return isinstance(entry, Measurement) and entry.answer in test.positive
+
+
+def _is_above(series: Series, test: Test, chosen: Measurement) -> bool:
+    if test.above is None or chosen.value is None:
+        return False
+    definition = series.knowledge.measurements[test.measurement]
+    return chosen.value.gt(to_canonical(definition, test.above.value, test.above.unit)) is Truth.MET
 
 
 def _cast_attestation(ballot: _Ballot, series: Series, name: str, definition: Condition, at: datetime) -> None:
@@ -146,97 +187,75 @@ def _cast_attestation(ballot: _Ballot, series: Series, name: str, definition: Co
     if attested is None:
         return
     answer, evidence, expires = attested
-    if evidence.why_not is Reason.CONFLICT:
-        ballot.perhaps.append(evidence)
-        return
-    ballot.attested, ballot.attested_answer = evidence, answer
-    _note(ballot.no_until if answer is Truth.NOT_MET else ballot.yes_until, expires)
+    if answer is Truth.MET:
+        ballot.yes.append(evidence)
+        _note(ballot.yes_until, expires)
+    elif answer is Truth.NOT_MET:
+        ballot.no.append(evidence)
+        _note(ballot.no_until, expires)
+    elif evidence.why_not is not None:
+        ballot.firm.append(evidence)
 
 
-def latest_attestation(
-    series: Series, name: str, window: Window | None, at: datetime
-) -> tuple[Truth, Evidence, datetime | None] | None:
-    """The newest answer of a named person that is still valid: the answer, its evidence, its expiry."""
-    given = [
-        entry
-        for entry in series.record.attestations.get(name, ())
-        if entry.time is not None and not entry.time.is_after(at) and within_window(entry.time, window, at) is Truth.MET
-    ]
-    if not given:
-        return None
-    newest = max(given, key=_when)
-    rivals = {entry.answer for entry in given if entry.time == newest.time}
-    answer = newest.answer if len(rivals) == 1 else Truth.UNKNOWN
-    made = newest.time or instant(at)
-    evidence = Evidence(newest, used=answer is not Truth.UNKNOWN, why_not=None if len(rivals) == 1 else Reason.CONFLICT)
-    return answer, evidence, None if window is None else window.expiry(made.earliest)
+def _cast_part(ballot: _Ballot, part: Found) -> None:
+    """What a part says for the whole; that one part is denied says nothing of the others."""
+    ballot.parts.append(part)
+    if part.truth is Truth.MET:
+        ballot.yes.extend(one for one in part.evidence if one.used)
+        _note(ballot.yes_until, part.expires)
+    elif part.reasons and part.reasons[0] is Reason.CONFLICT:
+        ballot.firm.extend(Evidence(one.entry, used=False, why_not=Reason.CONFLICT) for one in part.evidence)
+    elif part.truth is Truth.UNKNOWN:
+        ballot.doubts.extend(one for one in part.evidence if one.why_not not in (None, Reason.STALE))
 
 
-def _when(entry: Attestation) -> tuple[datetime, str]:
-    assert entry.time is not None
-    return entry.time.latest, entry.reference
+# -- what follows ----------------------------------------------------------------------------------
 
 
-def _decide(ballot: _Ballot) -> Found:
-    evidence = tuple(_all_evidence(ballot))
-    says_no = ballot.attested_answer is Truth.NOT_MET
-    says_yes = ballot.attested_answer is Truth.MET
-    if (ballot.yes or says_yes) and (ballot.no or says_no):
+def _decide(ballot: _Ballot, leaf: ConditionLeaf) -> Found:
+    evidence = ballot.evidence
+    if ballot.yes and ballot.no:
         return Found(Truth.UNKNOWN, (Reason.CONFLICT,), evidence)
-    if ballot.yes or says_yes:
-        ends = ballot.yes_until or []
-        lasting = len(ends) < len(ballot.yes) + int(says_yes)
-        return Found(Truth.MET, (), evidence, None if lasting else max(ends, default=None))
-    if says_no or (ballot.no and not ballot.perhaps):
-        return Found(Truth.NOT_MET, (), evidence, max(ballot.no_until or [], default=None))
-    if ballot.perhaps:
-        reasons = [item.why_not for item in ballot.perhaps if item.why_not is not None]
-        return Found(Truth.UNKNOWN, in_precedence(reasons), evidence)
+    if ballot.yes:
+        lasting = len(ballot.yes_until) < len(ballot.yes)
+        return Found(Truth.MET, (), evidence, None if lasting else max(ballot.yes_until))
+    doubts = [*ballot.firm, *(one for one in ballot.doubts if not _is_settled(one, ballot.no))]
+    if doubts:
+        return Found(Truth.UNKNOWN, in_precedence(one.why_not for one in doubts if one.why_not), evidence)
+    if ballot.no:
+        return Found(Truth.NOT_MET, (), evidence, max(ballot.no_until, default=None))
+    if ballot.parts and all(part.truth is Truth.NOT_MET for part in ballot.parts):
+        ends = [part.expires for part in ballot.parts if part.expires is not None]
+        return Found(Truth.NOT_MET, (), evidence, min(ends, default=None))
+    if leaf.no_record == "not_met" and not ballot.outside:
+        return Found(Truth.NOT_MET, (), evidence)
+    # What was there once is not denied by having ended: whether it is there now, nobody said.
     return Found(Truth.UNKNOWN, (Reason.MISSING,), evidence)
 
 
-def _part(series: Series, knowledge: KnowledgeBase, part: str, leaf: ConditionLeaf, at: datetime) -> Found:
-    return find_presence(series, knowledge, leaf.model_copy(update={"condition": part, "no_record": None}), at)
+def _is_settled(doubt: Evidence, denials: list[Evidence]) -> bool:
+    """Whether some denial comes after a doubt: a person's answer not before it, a record's only later than it.
+
+    A date that is lacking is known to who denies at the bedside.
+    """
+    if doubt.why_not in (Reason.PARTIAL_DATE, Reason.STALE) and denials:
+        return True
+    raised = _known_since(doubt.entry)
+    if raised is None:
+        return False
+    for denial in denials:
+        time = _known_since(denial.entry)
+        answered = isinstance(denial.entry, Attestation)
+        if time is not None and (time.latest > raised.earliest or (answered and time.latest == raised.earliest)):
+            return True
+    return False
 
 
-def _with_parts(whole: Found, ballot: _Ballot, parts: list[Found]) -> Found:
-    """Each part is refuted apart: the whole is absent only if it was denied itself, or every part was."""
-    evidence = (*whole.evidence, *(item for part in parts for item in part.evidence))
-    present = [part for part in parts if part.truth is Truth.MET]
-    if present and whole.truth is Truth.NOT_MET:
-        return Found(Truth.UNKNOWN, (Reason.CONFLICT,), evidence)
-    if present or whole.truth is Truth.MET:
-        deciding = [*present, *([whole] if whole.truth is Truth.MET else [])]
-        ends = [found.expires for found in deciding]
-        latest = None if None in ends else max((end for end in ends if end is not None), default=None)
-        return Found(Truth.MET, (), evidence, latest)
-    conflict = Reason.CONFLICT in (*whole.reasons, *(reason for part in parts for reason in part.reasons))
-    if whole.truth is Truth.NOT_MET and not conflict:
-        return Found(Truth.NOT_MET, (), evidence, whole.expires)
-    if whole.reasons == (Reason.MISSING,) and all(part.truth is Truth.NOT_MET for part in parts):
-        first = min((part.expires for part in parts if part.expires is not None), default=None)
-        return Found(Truth.NOT_MET, (), evidence, first)
-    open_parts = [part for part in (whole, *parts) if part.truth is Truth.UNKNOWN]
-    return Found(Truth.UNKNOWN, in_precedence(reason for part in open_parts for reason in part.reasons), evidence)
+def _known_since(entry: Entry) -> TimeSpan | None:
+    """When a person could first know of an entry: when it was recorded, else when it held."""
+    return (entry.recorded if isinstance(entry, Presence) else None) or entry.time
 
 
-def _explain_missing(series: Series, leaf: ConditionLeaf, ballot: _Ballot, found: Found) -> Found:
-    if any(leaf.condition in unmapped.relevant for unmapped in series.record.unmapped):
-        return Found(Truth.UNKNOWN, (Reason.CODE_UNMAPPED,), found.evidence)
-    if ballot.outside:
-        # It was there once; whether it is now, nobody said.
-        return found
-    if leaf.no_record == "not_met":
-        return Found(Truth.NOT_MET, (), found.evidence)
-    return found
-
-
-def _all_evidence(ballot: _Ballot) -> Iterator[Evidence]:
-    yield from (*ballot.yes, *ballot.no, *ballot.perhaps, *ballot.outside)
-    if ballot.attested is not None:
-        yield ballot.attested
-
-
-def _note(ends: list[datetime] | None, end: datetime | None) -> None:
-    if ends is not None and end is not None:
+def _note(ends: list[datetime], end: datetime | None) -> None:
+    if end is not None:
         ends.append(end)

@@ -94,6 +94,7 @@ class Unmapped:
     reference: str
     code: Coding
     relevant: tuple[str, ...]
+    time: TimeSpan | None = None
 
 
 @dataclass(frozen=True, slots=True)

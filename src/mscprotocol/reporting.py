@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 
 from mscprotocol.answer import (
+    UNMAPPED,
     ClassResult,
     CriterionResult,
     EvidenceItem,
@@ -37,7 +38,6 @@ from mscprotocol.truth import Truth
 
 SCALES = {"nhc": "severity_nhc", "nih": "severity_nih", "who": "severity_who"}
 PANEL = ("d_dimer", "d_dimer_ratio", "platelets", "pt", "pt_prolongation", "inr", "fibrinogen")
-_HOUR = timedelta(hours=1)
 
 
 def report_patient(record: PatientRecord) -> PatientItem:
@@ -301,15 +301,9 @@ def report_warnings(case: Case) -> list[Note]:
 
 
 def report_quality(case: Case) -> list[Note]:
-    """What a person should know of the input: remarks of the reader, unmapped codes, data later than `at`."""
-    notes = [Note(note.reference, note.text) for note in case.record.notes]
-    notes += [
-        Note(
-            one.reference,
-            f"Code {one.code} is not in the dictionary but looks like: {', '.join(one.relevant)}",
-        )
-        for one in case.record.unmapped
-    ]
+    """What a person should know of the input: unmapped codes, remarks of the reader, data later than `at`."""
+    notes = [Note(one.reference, UNMAPPED.format(one.code, ", ".join(one.relevant))) for one in case.record.unmapped]
+    notes += [Note(note.reference, note.text) for note in case.record.notes]
     return [*notes, *_later(case)]
 
 

@@ -63,7 +63,10 @@ def find_latest(points: Sequence[Measurement], window: Window | None, at: dateti
     newest = timed[0]
     assert newest.time is not None
     rivals = [point for point in timed[1:] if point.time is not None and point.time.latest >= newest.time.earliest]
+    undated = [point for point in present if point.time is None]
     hindrance = _first_reason(newest, rivals, window, at)
+    if hindrance is None and any(point.problem is not None or _differs(point, newest) for point in undated):
+        hindrance, rivals = Reason.PARTIAL_DATE, [*rivals, *undated]  # one of these may be the newest
     if hindrance is not None:
         return Selection(None, hindrance, _unused((newest, *rivals), hindrance))
     chosen = _joined(newest, rivals)

@@ -23,6 +23,7 @@ _OUTLOOKS = {
 }
 _TRIGGERS = ("exclusion", "safety", "warning")
 WIDTH = 112
+MOST_NOTES = 5
 
 
 def render_text(answer: Assessment, *, colour: bool) -> str:
@@ -34,6 +35,7 @@ def render_text(answer: Assessment, *, colour: bool) -> str:
     _open_items(console, answer)
     _state(console, answer)
     _treatment(console, answer)
+    _notes(console, answer)
     console.print("Draft for clinician review - not an order. Research pre-screening only.", style="dim")
     return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
 
@@ -44,7 +46,8 @@ def _head(console: Console, answer: Assessment) -> None:
     console.print(f"{verdict}{outlook}", style=_STYLES[answer.verdict])
     console.print(
         escape(
-            f"Patient/{answer.patient.id}  {answer.protocol.id} {answer.protocol.version}  stage {answer.stage}  "
+            f"Patient/{answer.patient.id}  {answer.patient.name}  born {answer.patient.born or 'unknown'}\n"
+            f"{answer.protocol.id} {answer.protocol.version}  stage {answer.stage}  "
             f"at {answer.at}"
         )
     )
@@ -93,6 +96,15 @@ def _state(console: Console, answer: Assessment) -> None:
     console.print(f"Coagulopathy tier: {tier.tier}{least}.  Scores: {scores}.  Trend: {answer.timing.trend}")
 
 
+def _notes(console: Console, answer: Assessment) -> None:
+    """What was seen in the input and not used: the first lines, and how many more there are."""
+    for note in answer.data_quality[:MOST_NOTES]:
+        console.print(escape(f"  note: {note.about}: {note.text}"), style="yellow")
+    more = len(answer.data_quality) - MOST_NOTES
+    if more > 0:
+        console.print(f"  and {more} more notes on the data (see --format json)", style="yellow")
+
+
 def _treatment(console: Console, answer: Assessment) -> None:
     dose = answer.dose
     if dose.cells is None:
@@ -103,6 +115,9 @@ def _treatment(console: Console, answer: Assessment) -> None:
             f"Dose: {dose.status}. {dose.cells_per_kg} cells/kg x {dose.weight_kg} kg ({dose.weight_basis}) = "
             f"{dose.cells} {dose.cell_basis} cells{volume}. " + " ".join((*dose.because, *dose.warnings))
         )
+    if answer.gate is not None:
+        gate = answer.gate
+        console.print(escape(f"Gate before infusion {gate.infusion}: {gate.decision}. " + "; ".join(gate.because)))
     if dose.reduced_proposal:
         console.print(dose.reduced_proposal)
     for row in answer.schedule:

@@ -66,9 +66,10 @@ def _dose(case: Case) -> DoseItem:
     result = plan_dose(limits, weight.value.exact, find_product(case))
     predicted = case.findings.select("predicted_body_weight").chosen
     predicted_kg = None if predicted is None or predicted.value is None else predicted.value.exact
+    blocks = [*result.blocks, *_refused_lot(case)]
     return DoseItem(
-        status="withheld" if result.blocks else case.dose_status,
-        because=list(result.blocks),
+        status="withheld" if blocks else case.dose_status,
+        because=blocks,
         cells_per_kg=plain(result.cells_per_kg),
         weight_kg=plain(result.weight_kg),
         weight_basis=limits.weight_basis,
@@ -90,6 +91,12 @@ def _dose(case: Case) -> DoseItem:
         lines=[DoseLine(one.label, one.working, one.result, one.mark, one.source) for one in result.lines],
         warnings=[CAUTION, *result.warnings, *_basis_warnings(case, result, predicted_kg)],
     )
+
+
+def _refused_lot(case: Case) -> list[str]:
+    """Why the lot may not be used, by each product criterion that it violates."""
+    violated = [one for one in case.judgements if one.criterion.role == "product" and one.is_violated]
+    return [f"The lot does not meet {one.id}: {case.book.texts[one.id]}." for one in violated]
 
 
 def _basis_warnings(case: Case, result: DoseResult, predicted_kg: Decimal | None) -> list[str]:

@@ -73,7 +73,7 @@ def test_what_was_never_said_to_be_over_is_not_over():
 
 
 def test_over_without_any_date_may_have_been_recent():
-    assert_unknown(vte(present(DVT, active=Truth.NOT_MET)), Reason.PARTIAL_DATE, Reason.MISSING)
+    assert_unknown(vte(present(DVT, active=Truth.NOT_MET)), Reason.PARTIAL_DATE)
     assert vte(present(DVT, active=Truth.NOT_MET)).reasons[0] is Reason.PARTIAL_DATE
 
 

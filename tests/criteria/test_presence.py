@@ -41,6 +41,10 @@ def _said(row: dict, about: dict) -> list[str]:
     return [text.replace("$back", about.get("back", "")).replace("$holds", about["holds"]) for text in said]
 
 
+def _is_won(row: dict) -> bool:
+    return row["case"].startswith("record against") or row["case"] == "resolved without a date"
+
+
 def _ends_before_anyone_lived(row: dict, about: dict) -> bool:
     """Nothing ends before the 120 years that stand for "ever"."""
     return any(text.startswith("resolved @ 43830 d 5 d") for text in _said(row, about))
@@ -67,7 +71,7 @@ def test_condition(name: str, about: dict, row: dict, knowledge: KnowledgeBase) 
         # A rule may say that no record at all means absent; then only absence comes out differently.
         absent = about.get("absent") if "absent" in row else None
         # Where a record wins, neither a denial nor a refutation makes it a conflict.
-        won = "met" if used.leaf.record_wins and row["case"].startswith("record against") else None
+        won = "met" if used.leaf.record_wins and _is_won(row) else None
         assert found.truth.value == (absent or won or row["expect"])
         if row["expect"] == "unknown" and absent is None and won is None:
             assert found.reasons[0].value == row["reason"]

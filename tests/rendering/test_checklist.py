@@ -136,7 +136,7 @@ def test_contradictions_and_warnings_stand_apart_from_the_statements(
     undetermined: Assessment, knowledge: KnowledgeBase
 ) -> None:
     sheet = sheet_of(undetermined, knowledge)
-    assert [line.text.split(":")[0] for line in sheet.conflicts] == ["TIM-01"]
+    assert [line.text.split(":")[0] for line in sheet.conflicts] == ["Observation/77", "TIM-01"]
     assert [line.text.split(":")[0] for line in sheet.warnings] == ["COA-06"]
     statements = [line.text.split(":")[0] for line in sheet.statements]
     assert statements == list(knowledge.protocols["seed-covid-4x"].statements)
