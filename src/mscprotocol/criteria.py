@@ -31,6 +31,11 @@ def judge_criteria(
     return [judge.judge(name, criterion) for name, criterion in book.criteria if criterion.when is not None]
 
 
+def _product_data(book: Rulebook) -> frozenset[str]:
+    """The names of the data that describe a product lot."""
+    return frozenset(name for name, one in book.knowledge.measurements.items() if one.about == "product")
+
+
 class _Judge:
     def __init__(
         self,
@@ -42,10 +47,8 @@ class _Judge:
     ) -> None:
         self.book, self.conclusions, self.findings = book, conclusions, findings
         self.signals, self.request = signals, request
-        self.has_lot = any(
-            definition.about == "product" and findings.series.points(name)
-            for name, definition in book.knowledge.measurements.items()
-        )
+        product = book.once("product data", lambda: _product_data(book))
+        self.has_lot = any(name in product for name in findings.series.record.measurements)
         self.has_begun = bool(findings.series.record.infusion_starts(request.at))
 
     def judge(self, name: str, criterion: Criterion) -> Judgement:
