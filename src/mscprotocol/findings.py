@@ -29,7 +29,7 @@ from mscprotocol.record import Measurement, PatientRecord
 from mscprotocol.selection import Evidence, Selection, find_latest, within_window
 from mscprotocol.series import Series
 from mscprotocol.timespan import Window
-from mscprotocol.truth import Truth, all_of, any_of, known
+from mscprotocol.truth import Truth, any_of, known
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +67,7 @@ class Findings:
         """The truth of an expression over measured leaves, groups and findings, by Kleene logic."""
         match expression:
             case Group():
-                members = [self.truth_of(member) for member in expression.members]
-                if expression.all_of:
-                    return all_of(members)
-                return ~any_of(members) if expression.none_of else any_of(members)
+                return expression.combine([self.truth_of(member) for member in expression.members])
             case FindingLeaf(finding=name):
                 return self.truth_of(self._definition(name).when)
             case UnknownIf(unknown_if=name):

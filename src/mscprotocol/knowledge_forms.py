@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Tag, model_validator
 
 from mscprotocol.timespan import Window, parse_window
+from mscprotocol.truth import Truth, all_of, any_of
 
 _QUANTITY = re.compile(r"(-?\d+(?:\.\d+)?) (\S+)")
 Mark = Literal["paper", "read", "recalled", "site"]
@@ -212,6 +214,12 @@ class Group(Strict):
     @property
     def members(self) -> tuple[Expression, ...]:
         return self.all_of or self.any_of or self.none_of
+
+    def combine(self, members: Iterable[Truth]) -> Truth:
+        """The truth of the group from those of its members."""
+        if self.all_of:
+            return all_of(members)
+        return ~any_of(members) if self.none_of else any_of(members)
 
 
 _FORMS = {

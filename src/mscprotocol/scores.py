@@ -20,7 +20,7 @@ from mscprotocol.knowledge_forms import (
 )
 from mscprotocol.reasons import Reason, in_precedence
 from mscprotocol.selection import Evidence
-from mscprotocol.truth import Truth, all_of, any_of
+from mscprotocol.truth import Truth
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +105,7 @@ class Scores:
     def _truth(self, expression: Expression) -> Truth:
         match expression:
             case Group():
-                members = [self._truth(member) for member in expression.members]
-                if expression.all_of:
-                    return all_of(members)
-                return ~any_of(members) if expression.none_of else any_of(members)
+                return expression.combine([self._truth(member) for member in expression.members])
             case ScoreLeaf():
                 return self.find(expression).truth
             case _:
