@@ -64,7 +64,7 @@ class ItemRange(msgspec.Struct, frozen=True):
     high: int
 
 
-class ScoreItemResult(msgspec.Struct, frozen=True):
+class ScoreItemResult(msgspec.Struct, frozen=True, omit_defaults=True):
     """A score: its total as far as known, its items, and which of them are not exactly known."""
 
     low: int

@@ -118,7 +118,7 @@ def build_schedule_notes(answer: Assessment, protocol: Protocol) -> Iterator[Lin
     yield _number("A release lapses", plan.release_valid)
     if any(row.status == "conditional" for row in answer.schedule):
         yield Line("Conditional: the verdict is open. No infusion follows from this plan until it is settled.")
-    if any(row.status == "withheld" for row in answer.schedule):
+    if answer.dose.status == "withheld" and answer.schedule:
         yield Line(f"The dose is withheld, so no infusion follows from this plan. {' '.join(answer.dose.because)}")
 
 
@@ -178,7 +178,7 @@ def _sheet_lines(row: ScheduleRow) -> Iterator[Line]:
     yield Line(f"Status: {_schedule_status(row)} · {label} {print_instant(row.planned)} · {utc(row.planned).text}")
     if row.status == "given":
         yield Line("The record says that this infusion took place: only the questions after it are printed.")
-    elif row.status in ("conditional", "withheld"):
+    elif row.status == "conditional":
         yield Line(f"{in_words(row.status).capitalize()}: hold. No infusion follows from this sheet as it stands.")
 
 

@@ -142,7 +142,7 @@ def _schedule(case: Case) -> list[ScheduleRow]:
     given = case.record.infusion_starts(case.request.at)
     if case.verdict == "ineligible" and not given:
         return []
-    status = {"planned": "proposed", "conditional": "conditional"}.get(case.dose_status, "withheld")
+    status = "proposed" if case.dose_status == "planned" else "conditional"
     start = case.request.start or case.request.at
     rows = plan_schedule(case.book.protocol.schedule, start, ZoneInfo(case.request.zone), given, status)
     if case.verdict == "ineligible":

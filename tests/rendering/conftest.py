@@ -152,7 +152,7 @@ def make_answer(verdict: str, stage: str = "enrolment") -> Assessment:
         coagulopathy=_tier(verdict),
         timing=_timing(),
         dose=_dose(verdict),
-        schedule=[] if verdict == "ineligible" else _schedule("withheld" if is_open else "proposed"),
+        schedule=[] if verdict == "ineligible" else _schedule("conditional" if is_open else "proposed"),
         gate=None,
         needed=_needed() if is_open else [],
         warnings=[
