@@ -10,6 +10,7 @@ from mscprotocol.answer import DoseItem, DoseLine, ScheduleRow
 from mscprotocol.case import Case
 from mscprotocol.dosing import DoseResult, Product, plan_dose
 from mscprotocol.interval import EXACT, plain
+from mscprotocol.needs import valid_until
 from mscprotocol.record import Measurement
 from mscprotocol.rulebook import DOSE_STATUS
 from mscprotocol.schedule import ScheduledInfusion, plan_schedule
@@ -89,7 +90,13 @@ def _dose(case: Case) -> DoseItem:
         dmso_g_per_kg=_text(result.dmso_g_per_kg, "0.0001"),
         endotoxin_eu_per_kg=_text(result.endotoxin_eu_per_kg, "0.001"),
         lines=[DoseLine(one.label, one.working, one.result, one.mark, one.source) for one in result.lines],
-        warnings=[CAUTION, *result.warnings, *_basis_warnings(case, result, predicted_kg)],
+        warnings=[
+            CAUTION,
+            *result.warnings,
+            *_unmeasured(weight),
+            *_start_warnings(case),
+            *_basis_warnings(case, result, predicted_kg),
+        ],
     )
 
 
@@ -97,6 +104,22 @@ def _refused_lot(case: Case) -> list[str]:
     """Why the lot may not be used, by each product criterion that it violates."""
     violated = [one for one in case.judgements if one.criterion.role == "product" and one.is_violated]
     return [f"The lot does not meet {one.id}: {case.book.texts[one.id]}." for one in violated]
+
+
+def _unmeasured(weight: Measurement) -> list[str]:
+    return [f"The weight was {flag}, not measured." for flag in ("estimated", "stated") if flag in weight.flags]
+
+
+def _start_warnings(case: Case) -> list[str]:
+    """A planned start that this answer does not cover."""
+    start, limit = case.request.start, valid_until(case.judgements)
+    if start is None:
+        return []
+    if start < case.request.at:
+        return ["The planned start lies before the time of evaluation."]
+    if limit is not None and start > limit[0]:
+        return [f"The planned start lies after this answer has expired ({limit[1]} expires first): assess again."]
+    return []
 
 
 def _basis_warnings(case: Case, result: DoseResult, predicted_kg: Decimal | None) -> list[str]:

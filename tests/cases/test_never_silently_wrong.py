@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -165,3 +166,20 @@ def test_a_lot_that_fails_its_release_gives_no_dose(knowledge: KnowledgeBase) ->
     found = answer(one, knowledge)
     assert found.dose.status == "withheld"
     assert "REL-01" in " ".join(found.dose.because)
+
+
+def test_a_weight_that_nobody_measured_says_so(knowledge: KnowledgeBase) -> None:
+    one = severe_and_worsening("p", weight=None)
+    one.lab("8335-2", "70", "kg", 3, display="Body weight estimated")
+    assert "The weight was estimated, not measured." in answer(one, knowledge).dose.warnings
+
+
+@pytest.mark.parametrize(("hours", "word"), [(-1, "before"), (24 * 30, "expired")])
+def test_a_planned_start_that_the_answer_does_not_cover_says_so(
+    hours: int, word: str, knowledge: KnowledgeBase
+) -> None:
+    one = severe_and_worsening("p")
+    record = build_record(read_bundle([one.to_json()]), knowledge)
+    request = Request(at=one.at, start=one.at + timedelta(hours=hours))
+    found = assess(record, compile_rulebook(knowledge, "seed-covid-4x"), request)
+    assert any(word in warning for warning in found.dose.warnings)
