@@ -11,7 +11,6 @@ from mscprotocol.answer import Assessment
 from mscprotocol.case import Case, Judgement, Request, exact_tier, tally
 from mscprotocol.course import conclude_gate
 from mscprotocol.criteria import judge_criteria
-from mscprotocol.definitions import Trend
 from mscprotocol.deterioration import find_signals, summarise
 from mscprotocol.engine import Engine
 from mscprotocol.errors import DataError
@@ -85,7 +84,7 @@ def _conclude_case(record: PatientRecord, book: Rulebook, request: Request, engi
     findings = Findings(record, knowledge, request.at, request.stage)
     scores = Scores(findings)
     signals = find_signals(
-        _trend_of(knowledge), findings, lambda at: _scores_at(record, knowledge, at, request.stage, scores)
+        knowledge.course, findings, lambda at: _scores_at(record, knowledge, at, request.stage, scores)
     )
     conclusions = conclude(book, findings, scores, engine, {book.protocol.trend: summarise(signals)})
     judgements = judge_criteria(book, conclusions, findings, signals, request)
@@ -117,10 +116,6 @@ def _conclude_case(record: PatientRecord, book: Rulebook, request: Request, engi
         dose_status,
         gate,
     )
-
-
-def _trend_of(knowledge: KnowledgeBase) -> Trend:
-    return next(one for one in knowledge.definitions.values() if isinstance(one, Trend))
 
 
 def _scores_at(record: PatientRecord, knowledge: KnowledgeBase, at: datetime, stage: Stage, now: Scores) -> Scores:

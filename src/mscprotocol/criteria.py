@@ -7,7 +7,6 @@ from datetime import datetime
 
 from mscprotocol.attestation import latest_attestation
 from mscprotocol.case import MET, NOT_APPLICABLE, NOT_MET, REVIEWABLE, UNKNOWN, Judgement, Request
-from mscprotocol.definitions import Trend
 from mscprotocol.deterioration import SignalResult
 from mscprotocol.findings import Findings
 from mscprotocol.inference import Conclusions
@@ -152,7 +151,7 @@ class _Judge:
 
     def _trend_expiry(self) -> datetime | None:
         """The first instant at which a signal would lose a point that it rests on."""
-        trend = next(one for one in self.book.knowledge.definitions.values() if isinstance(one, Trend))
+        trend = self.book.knowledge.course
         ends = []
         for signal in self.signals:
             if signal.state != "insufficient" and signal.points:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import cached_property
 
 from mscprotocol.data_dictionary import Condition, Measurement, SiteLimit
-from mscprotocol.definitions import AnyDefinition
+from mscprotocol.definitions import AnyDefinition, Trend
 from mscprotocol.knowledge_forms import Operator, Strict
 from mscprotocol.protocols import Checklist, Criterion, Protocol
 
@@ -38,3 +39,8 @@ class KnowledgeBase:
     # Comparison and threshold of each measurement leaf in canonical unit, by the leaf's identity.
     thresholds: dict[int, tuple[Operator, Decimal]] = field(default_factory=dict)
     lines: dict[str, tuple[str, int]] = field(default_factory=dict)
+
+    @cached_property
+    def course(self) -> Trend:
+        """The one definition of how signals are read over time."""
+        return next(one for one in self.definitions.values() if isinstance(one, Trend))

@@ -23,7 +23,6 @@ from mscprotocol.answer import (
     TraceItem,
 )
 from mscprotocol.case import MET, Case, Judgement
-from mscprotocol.definitions import Trend
 from mscprotocol.deterioration import SignalResult
 from mscprotocol.fingerprint import round_interval
 from mscprotocol.interval import Interval, plain
@@ -254,7 +253,7 @@ def report_timing(case: Case) -> TimingResult:
 
 
 def _latest_hard_signal(case: Case) -> datetime | None:
-    trend = next(one for one in case.book.knowledge.definitions.values() if isinstance(one, Trend))
+    trend = case.book.knowledge.course
     start = trend.urgent_within.start(case.request.at)
     hard = [s.since or s.points[-1].at for s in case.signals if s.state == "worse" and _is_hard(s) and s.points]
     return max((moment for moment in hard if moment >= start), default=None)

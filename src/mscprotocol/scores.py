@@ -10,11 +10,9 @@ from mscprotocol.definitions import Score, ScoreItem
 from mscprotocol.findings import Finding, Findings
 from mscprotocol.interval import Interval, between, exactly, total
 from mscprotocol.knowledge_forms import (
-    ConditionLeaf,
     Expression,
     FindingLeaf,
     Group,
-    MeasurementLeaf,
     ScoreLeaf,
     UnknownIf,
 )
@@ -117,8 +115,6 @@ class Scores:
                 return [finding for member in expression.members for finding in self._leaves(member)]
             case ScoreLeaf():
                 return [self.find(expression)]
-            case MeasurementLeaf() | ConditionLeaf():
-                return [self.findings.find(expression)]
             case FindingLeaf() | UnknownIf():
                 return []
             case _:

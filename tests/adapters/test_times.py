@@ -8,7 +8,7 @@ from mscprotocol.timespan import TimeSpan, instant, whole_days
 
 
 def at(*parts: int) -> datetime:
-    return datetime(*parts, tzinfo=UTC)  # type: ignore[arg-type, misc]
+    return datetime(*parts, tzinfo=UTC)  # type: ignore[arg-type, misc]  # the parts come as they are written in a row
 
 
 @pytest.mark.parametrize(

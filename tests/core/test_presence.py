@@ -51,10 +51,10 @@ def test_an_old_thrombosis_says_nothing_of_the_look_back():
 @pytest.mark.parametrize(
     ("at", "ended", "truth"),
     [
-        (datetime(2020, 4, 6, 10), datetime(2020, 1, 6, 10), Truth.MET),  # 3 months are 91 days  # noqa: DTZ001
-        (datetime(2020, 4, 6, 10), datetime(2020, 1, 6, 9), Truth.UNKNOWN),  # noqa: DTZ001
-        (datetime(2021, 5, 1, 10), datetime(2021, 1, 31, 10), Truth.MET),  # 90 days are longer than 3 months  # noqa: DTZ001
-        (datetime(2021, 5, 1, 10), datetime(2021, 1, 31, 9), Truth.UNKNOWN),  # noqa: DTZ001
+        (datetime(2020, 4, 6, 10), datetime(2020, 1, 6, 10), Truth.MET),  # 3 months are 91 days  # noqa: DTZ001 - naive on purpose
+        (datetime(2020, 4, 6, 10), datetime(2020, 1, 6, 9), Truth.UNKNOWN),  # noqa: DTZ001 - naive on purpose
+        (datetime(2021, 5, 1, 10), datetime(2021, 1, 31, 10), Truth.MET),  # 90 days are longer than 3 months  # noqa: DTZ001 - naive on purpose
+        (datetime(2021, 5, 1, 10), datetime(2021, 1, 31, 9), Truth.UNKNOWN),  # noqa: DTZ001 - naive on purpose
     ],
 )
 def test_the_longer_of_90_days_and_3_months(at, ended, truth):

@@ -101,7 +101,7 @@ def test_the_status_of_what_is_to_come(schedule, status):
 
 @LAWS
 @given(
-    st.datetimes(datetime(2000, 1, 1), datetime(2050, 1, 1)),  # noqa: DTZ001
+    st.datetimes(datetime(2000, 1, 1), datetime(2050, 1, 1)),  # noqa: DTZ001 - naive on purpose
     st.sampled_from(["UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu"]),
     st.lists(st.integers(66, 120), max_size=3),
 )

@@ -13,7 +13,7 @@ from mscprotocol.truth import Truth
 from tests.properties.strategies import LAWS
 
 UTC_PLUS_14, UTC_MINUS_12 = timezone(timedelta(hours=14)), timezone(timedelta(hours=-12))
-moments = st.datetimes(datetime(1950, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
+moments = st.datetimes(datetime(1950, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - naive on purpose
 windows = st.sampled_from(["45 min", "2 h", "72 h", "90 d", "2 wk", "3 mo", "24 mo", "120 a", "90 d or 3 mo"])
 
 
@@ -151,9 +151,9 @@ def test_what_still_lies_in_a_window_of_clamped_months_has_not_expired():
 
 def test_a_span_needs_a_zone_and_an_order():
     with pytest.raises(ValueError, match="time zone"):
-        TimeSpan(datetime(2020, 4, 6), utc(2020, 4, 6))  # noqa: DTZ001
+        TimeSpan(datetime(2020, 4, 6), utc(2020, 4, 6))  # noqa: DTZ001 - naive on purpose
     with pytest.raises(ValueError, match="time zone"):
-        TimeSpan(utc(2020, 4, 6), datetime(2020, 4, 6))  # noqa: DTZ001
+        TimeSpan(utc(2020, 4, 6), datetime(2020, 4, 6))  # noqa: DTZ001 - naive on purpose
     with pytest.raises(ValueError, match="must not end"):
         TimeSpan(utc(2020, 4, 6, 1), utc(2020, 4, 6))
 
@@ -166,7 +166,7 @@ def test_an_instant_is_kept_in_utc():
 
 
 def test_a_local_time_without_a_zone_may_have_been_anywhere():
-    found = unzoned(datetime(2020, 4, 6, 10), datetime(2020, 4, 6, 11))  # noqa: DTZ001
+    found = unzoned(datetime(2020, 4, 6, 10), datetime(2020, 4, 6, 11))  # noqa: DTZ001 - naive on purpose
     assert found.earliest == datetime(2020, 4, 6, 10, tzinfo=UTC_PLUS_14)
     assert found.latest == datetime(2020, 4, 6, 11, tzinfo=UTC_MINUS_12)
     assert not found.is_instant
@@ -209,8 +209,8 @@ def test_the_first_and_the_last_days_of_the_calendar_are_held_where_every_zone_c
 @pytest.mark.parametrize(
     "edge",
     [
-        lambda: unzoned(datetime.min, datetime.min),  # noqa: DTZ901
-        lambda: unzoned(datetime.max, datetime.max),  # noqa: DTZ901
+        lambda: unzoned(datetime.min, datetime.min),  # noqa: DTZ901 - naive on purpose
+        lambda: unzoned(datetime.max, datetime.max),  # noqa: DTZ901 - naive on purpose
         lambda: instant(datetime.min.replace(tzinfo=UTC_PLUS_14)),
         lambda: instant(datetime.max.replace(tzinfo=UTC_MINUS_12)),
         lambda: parse_window("90 d").start(utc(1, 1, 31)),
