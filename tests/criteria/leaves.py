@@ -1,16 +1,19 @@
-"""The leaves that the protocol really uses, with the section of the tables that has to cover each."""
+"""The leaves that the protocols really use, with the section of the tables that has to cover each."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from mscprotocol.definitions import FindingDefinition, Ladder, Score
 from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.knowledge_forms import Expression, Leaf, walk_leaves
 from mscprotocol.knowledge_loader import named_definitions
+from mscprotocol.protocols import Protocol
 from mscprotocol.rulebook import ALWAYS_CONCLUDED
-from tests.criteria.tables import PROTOCOL
+
+CASES = Path(__file__).parent / "cases"
 
 
 @dataclass(frozen=True)
@@ -28,10 +31,10 @@ class Used:
 
 
 def find_used(knowledge: KnowledgeBase) -> list[Used]:
-    """Every leaf behind the criteria of the protocol and the conclusions that are always drawn."""
-    protocol = knowledge.protocols[PROTOCOL]
+    """Every leaf behind the criteria of the protocols and the conclusions that are always drawn."""
     found: list[Used] = []
-    waiting = [*protocol.criteria, *ALWAYS_CONCLUDED, protocol.severity, protocol.tier]
+    waiting = [*computable_criteria(knowledge), *ALWAYS_CONCLUDED]
+    waiting += [name for one in assessed(knowledge) for name in (one.severity, one.tier) if name is not None]
     seen: set[str] = set()
     while waiting:
         owner = waiting.pop(0)
@@ -45,13 +48,19 @@ def find_used(knowledge: KnowledgeBase) -> list[Used]:
     return found
 
 
+def assessed(knowledge: KnowledgeBase) -> list[Protocol]:
+    """The protocols that patients are assessed by."""
+    return [one for one in knowledge.protocols.values() if one.assessed]
+
+
 def computable_criteria(knowledge: KnowledgeBase) -> list[str]:
-    """The criteria of the protocol that a record can answer."""
-    return [name for name in knowledge.protocols[PROTOCOL].criteria if knowledge.criteria[name].when is not None]
+    """The criteria of the protocols that a record can answer."""
+    named = dict.fromkeys(name for one in assessed(knowledge) for name in one.criteria)
+    return [name for name in named if knowledge.criteria[name].when is not None]
 
 
 def used_definitions(knowledge: KnowledgeBase) -> list[str]:
-    """The definitions that the protocol rests on, except decision lists and the trend."""
+    """The definitions that the protocols rest on, except decision lists and the trend."""
     owners = dict.fromkeys(one.owner for one in find_used(knowledge))
     return [name for name in owners if name in knowledge.definitions]
 

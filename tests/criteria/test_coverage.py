@@ -13,16 +13,15 @@ from decimal import Decimal
 
 import pytest
 
+from mscprotocol.case_tables import Asked, read_rows
 from mscprotocol.definitions import FindingDefinition, Ladder, Score
 from mscprotocol.knowledge_forms import ChangeLeaf, ConditionLeaf, MeasurementLeaf, ScoreLeaf
 from mscprotocol.knowledge_loader import load_knowledge
 from mscprotocol.reasons import Reason
-from mscprotocol.rulebook import Rulebook, compile_rulebook
 from mscprotocol.scores import Scores
 from mscprotocol.truth import Truth
 from mscprotocol.units import to_canonical
-from tests.criteria.leaves import Used, computable_criteria, find_used, used_definitions
-from tests.criteria.tables import PROTOCOL, Asked, read_rows
+from tests.criteria.leaves import CASES, Used, computable_criteria, find_used, used_definitions
 
 KNOWLEDGE = load_knowledge()
 USED = find_used(KNOWLEDGE)
@@ -32,10 +31,9 @@ MINUTE = timedelta(minutes=1)
 @pytest.fixture(scope="module")
 def asked() -> dict[str, list[Asked]]:
     """Every row by its section, ready to be looked into."""
-    book: Rulebook = compile_rulebook(KNOWLEDGE, PROTOCOL)
     found: dict[str, list[Asked]] = defaultdict(list)
-    for row in read_rows():
-        found[row.section].append(Asked(row, book))
+    for row in read_rows(CASES):
+        found[row.section].append(Asked(row, KNOWLEDGE))
     return found
 
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from mscprotocol.case_records import AT, build_record
 from mscprotocol.findings import Findings
 from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.knowledge_forms import ConditionLeaf
 from mscprotocol.knowledge_loader import load_knowledge
 from mscprotocol.yaml_files import read_yaml
-from tests.criteria.given import AT, build_record
 from tests.criteria.leaves import Used, find_used
-from tests.criteria.tables import FOLDER
 
-TABLE = read_yaml((FOLDER / "presence.yaml").read_text(encoding="utf-8"))
+TABLE = read_yaml((Path(__file__).parent / "presence.yaml").read_text(encoding="utf-8"))
 # A test or a part of the condition also speaks of these, so plain absence is asked of the whole record elsewhere.
 TRUTHS = {"met", "not_met", "unknown"}
 

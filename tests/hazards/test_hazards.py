@@ -9,12 +9,15 @@ from typing import Any
 
 import pytest
 
+from mscprotocol.case_tables import read_rows
 from mscprotocol.places import find_folder
 from mscprotocol.yaml_files import read_yaml
-from tests.criteria.tables import FOLDER, read_rows
+from tests.criteria.leaves import CASES
 
+FOLDER = Path(__file__).parent
 HAZARDS: dict[str, dict[str, Any]] = read_yaml((FOLDER / "hazards.yaml").read_text(encoding="utf-8"))
 TESTS = FOLDER.parent
+CRITERIA = TESTS / "criteria"
 # Traps of the paper, and a row that would be wrong for whoever fell into them.
 TRAPS = {
     "T1": "product.yaml::PRD-02",  # the scan's "ACE2+" is an error: a lot must be negative
@@ -27,7 +30,7 @@ TRAPS = {
 
 def rows_marked(kind: str, mark: str) -> set[str]:
     """The sections whose rows carry a hazard or trap."""
-    return {row.place for row in read_rows() if mark in getattr(row, kind)}
+    return {row.place for row in read_rows(CASES) if mark in getattr(row, kind)}
 
 
 def test_all_hazards_are_listed() -> None:
@@ -48,7 +51,7 @@ def test_the_tests_of_a_hazard_exist(hazard: str) -> None:
         if not path.endswith(".yaml"):
             assert name in _functions(TESTS / path), place
         elif path == "presence.yaml":
-            table = read_yaml((FOLDER / path).read_text(encoding="utf-8"))
+            table = read_yaml((CRITERIA / path).read_text(encoding="utf-8"))
             assert any(row.get("hazard") == hazard for row in table[name]), place
         else:
             assert place in rows_marked("hazards", hazard), place

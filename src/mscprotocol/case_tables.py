@@ -1,8 +1,10 @@
-"""The tables of this folder as cases: what is given, what is asked, what must come out.
+"""Case tables: rules put to the engine as rows of what is given, what is asked, and what must come out.
 
+Whoever owns the rules writes them as YAML: a folder of tables beside `base.yaml`, the patients that rows start from.
 A section is named by what it asks: a criterion (`EX-04`), a definition (`severity_nhc`, `sepsis`, `sofa`), an item of a
 score (`sofa.renal`), a computed value (`value.pf_ratio`), a signal of the trend (`signal.crp`), or an answer as a whole
 (`verdict`, `outlook`, `trend`, `dose`, `gate`). It is a list of rows, or a mapping with its rows and what they share.
+A row is put to the `protocol` that it names, or else to the first that its criterion belongs to.
 """
 
 from __future__ import annotations
@@ -18,28 +20,27 @@ from typing import Any
 from mscprotocol.answer import Assessment
 from mscprotocol.assessment import assess
 from mscprotocol.case import Request
+from mscprotocol.case_records import AT, build_record
 from mscprotocol.definitions import FindingDefinition, Ladder, Score
 from mscprotocol.findings import Findings
 from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.protocols import Stage
 from mscprotocol.record import PatientRecord
-from mscprotocol.rulebook import Rulebook
+from mscprotocol.rulebook import Rulebook, compile_rulebook
 from mscprotocol.yaml_files import read_yaml
-from tests.criteria.given import AT, build_record
 
-FOLDER = Path(__file__).parent
-PROTOCOL = "seed-covid-4x"
-TABLES = (
-    "inclusion", "exclusion", "coagulopathy", "severity", "scores", "complications", "timing", "enrolment", "product",
-    "conclusions",
-)  # fmt: skip
-_SHARED = {"base", "given", "stage", "at"}
+DEFAULT_PROTOCOL = "seed-covid-4x"
+_BASE = "base"
+_SHARED = {"base", "given", "stage", "at", "protocol"}
 _ROW = {*_SHARED, "without", "expect", "reason", "case", "hazard", "trap"}
 _BY_SCORE = {
     "dic_overt": ("dic_isth", "overt"),
     "sic_total": ("sic", "total_at_least_4"),
     "sic_as_published": ("sic", "as_published"),
 }
+
+
+Bases = dict[str, dict[str, object]]
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ class Row:
     expect: str
     reason: str | None
     stage: Stage | None
+    protocol: str | None
     at: datetime
     hazards: tuple[str, ...]
     traps: tuple[str, ...]
@@ -68,49 +70,54 @@ class Row:
         return f"{self.table}.yaml::{self.section}"
 
 
-@lru_cache(maxsize=1)
-def read_bases() -> dict[str, dict[str, object]]:
+@lru_cache(maxsize=16)
+def read_rows(folder: Path) -> tuple[Row, ...]:
+    """Every row of every table of a folder.
+
+    Raises ValueError for a row that says what no table knows.
+    """
+    bases = _read_bases(folder)
+    tables = sorted(path for path in folder.glob("*.yaml") if path.stem != _BASE)
+    return tuple(row for path in tables for row in _rows_of(path, bases))
+
+
+def _read_bases(folder: Path) -> Bases:
     """The base patients: each is a whole record, from which a row takes or changes a datum."""
-    bases: dict[str, dict[str, object]] = {"none": {}}
-    for name, said in _read("base").items():
+    bases: Bases = {"none": {}}
+    for name, said in _read(folder / f"{_BASE}.yaml").items():
         below = bases[said.pop("base")] if "base" in said else {}
         bases[name] = {**below, **said}
     return bases
 
 
-@lru_cache(maxsize=1)
-def read_rows() -> tuple[Row, ...]:
-    """Every row of every table."""
-    return tuple(row for table in TABLES for row in _rows_of(table))
+def _read(path: Path) -> dict[str, Any]:
+    return read_yaml(path.read_text(encoding="utf-8"))
 
 
-def _read(table: str) -> dict[str, Any]:
-    return read_yaml((FOLDER / f"{table}.yaml").read_text(encoding="utf-8"))
-
-
-def _rows_of(table: str) -> Iterator[Row]:
-    for section, content in _read(table).items():
+def _rows_of(path: Path, bases: Bases) -> Iterator[Row]:
+    for section, content in _read(path).items():
         shared = {} if isinstance(content, list) else {k: v for k, v in content.items() if k != "rows"}
         _refuse_unknown(shared, _SHARED, section)
         rows = content if isinstance(content, list) else content["rows"]
         for number, row in enumerate(rows, 1):
-            yield _row(table, section, number, shared, row)
+            _refuse_unknown(row, _ROW, section)
+            yield _row(path.stem, section, number, {**shared, "given": None, **row}, (bases, shared.get("given") or {}))
 
 
-def _row(table: str, section: str, number: int, shared: dict[str, Any], said: dict[str, Any]) -> Row:
-    _refuse_unknown(said, _ROW, section)
+def _row(table: str, section: str, number: int, said: dict[str, Any], below: tuple[Bases, dict[str, object]]) -> Row:
+    bases, shared = below
     changed = said.get("given") or {}
-    base = read_bases()[said.get("base", shared.get("base", "none"))]
-    given = {**base, **(shared.get("given") or {}), **changed}
+    given = {**bases[said.get("base", "none")], **shared, **changed}
     for name in _as_tuple(said.get("without")):
         del given[name]
-    at = said.get("at", shared.get("at"))
+    at = said.get("at")
     return Row(
         table, section, number, given,
         summary=said.get("case") or _summarise(changed, _as_tuple(said.get("without"))),
         expect=str(said["expect"]),
         reason=said.get("reason"),
-        stage=said.get("stage", shared.get("stage")),
+        stage=said.get("stage"),
+        protocol=said.get("protocol"),
         at=AT if at is None else datetime.fromisoformat(at),
         hazards=_as_tuple(said.get("hazard")),
         traps=_as_tuple(said.get("trap")),
@@ -131,18 +138,26 @@ def _summarise(changed: Mapping[str, object], without: tuple[str, ...]) -> str:
     return "; ".join([*said, *(f"without {name}" for name in without)]) or "nothing given"
 
 
+def find_protocol(row: Row, knowledge: KnowledgeBase) -> str:
+    """The protocol that a row is put to: the one it names, or the first that its criterion belongs to."""
+    if row.protocol is not None:
+        return row.protocol
+    mine = [one.id for one in knowledge.protocols.values() if one.assessed and row.section in one.criteria]
+    return DEFAULT_PROTOCOL if not mine or DEFAULT_PROTOCOL in mine else mine[0]
+
+
 # -- asking -----------------------------------------------------------------------------------------
 
 
 class Asked:
     """One row put to the real engine; what it asks is answered by `outcome`."""
 
-    def __init__(self, row: Row, book: Rulebook) -> None:
-        self.row, self.book = row, book
+    def __init__(self, row: Row, knowledge: KnowledgeBase) -> None:
+        self.row, self.knowledge = row, knowledge
 
-    @property
-    def knowledge(self) -> KnowledgeBase:
-        return self.book.knowledge
+    @cached_property
+    def book(self) -> Rulebook:
+        return compile_rulebook(self.knowledge, find_protocol(self.row, self.knowledge))
 
     @cached_property
     def record(self) -> PatientRecord:
