@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("src/mscprotocol", "fhir_adapters")
+PACKAGES = ("src/mscprotocol", "src/mscprotocol/authoring", "fhir_adapters")
 HEAD = "# Implementation\nOne sentence for each module; written by `make docs` from the modules themselves.\n"
 COMMAND = "mscprotocol assess samples/one-lab-open/input.json --at 2020-04-06T10:00:00+08:00 --zone Asia/Shanghai"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,15 +18,14 @@ from fhir_adapters.record_builder import build_record
 from mscprotocol.answer import Assessment, to_json
 from mscprotocol.assessment import assess
 from mscprotocol.case import Request
-from mscprotocol.errors import DataError, KnowledgeError
+from mscprotocol.errors import DataError
 from mscprotocol.knowledge import KnowledgeBase
-from mscprotocol.knowledge_loader import load_knowledge
 from mscprotocol.protocols import STAGES, Stage
 from mscprotocol.record import PatientRecord
 from mscprotocol.rulebook import compile_rulebook
+from mscprotocol.rules_cli import rules_app
+from mscprotocol.terminal import DATA, OK, load_or_exit
 
-# Exit codes are documented in the README and never reused for another meaning.
-OK, USAGE, DATA, RULES = 0, 2, 3, 4
 FORMATS = ("text", "json", "html", "pdf")
 
 app = typer.Typer(
@@ -35,7 +34,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Research pre-screening for mesenchymal-stem-cell protocols. It decides nothing for a clinician.",
 )
-rules_app = typer.Typer(no_args_is_help=True, help="Look at the rules.")
 app.add_typer(rules_app, name="rules")
 
 
@@ -63,7 +61,7 @@ def assess_command(
     out: Annotated[Path | None, typer.Option(help="File to write, or a folder for several patients.")] = None,
 ) -> None:
     """Assess patients by a protocol; several files give one JSON a line."""
-    knowledge = _load(site)
+    knowledge = load_or_exit(site=site)
     book = compile_rulebook(knowledge, _known_protocol(knowledge, protocol))
     form = _known_format(format_, files, together)
     request = _request(at, stage, start, zone)
@@ -163,14 +161,6 @@ def _render(answer: Assessment, form: str, knowledge: KnowledgeBase) -> bytes:
 # -- arguments ---------------------------------------------------------------------------------------
 
 
-def _load(site: Path | None = None) -> KnowledgeBase:
-    try:
-        return load_knowledge(None, site)
-    except KnowledgeError as error:
-        _say(f"The rules cannot be used: {error}")
-        raise typer.Exit(RULES) from error
-
-
 def _read_lot(path: Path, knowledge: KnowledgeBase) -> ProductLot:
     try:
         return read_product_lot(path.read_bytes(), path.name, knowledge)
@@ -224,74 +214,7 @@ def demo_command(
     from mscprotocol.demo import run_demo
 
     width = None if sys.stdout.isatty() else 150
-    run_demo(_load(), out, Console(width=width, highlight=False))
-
-
-# -- rules -------------------------------------------------------------------------------------------
-
-
-@rules_app.command("list")
-def list_rules() -> None:
-    """Every criterion with its role and marks."""
-    knowledge = _load()
-    for name, criterion in knowledge.criteria.items():
-        marks = ",".join(dict.fromkeys(source.mark for source in criterion.sources))
-        _print(f"{name:8} {criterion.role:11} {criterion.stage:10} {marks:20} {criterion.text}")
-
-
-@rules_app.command("show")
-def show_rule(name: Annotated[str, typer.Argument(help="Criterion id.")]) -> None:
-    """One criterion: its rule in words, its sources, and the durable-rules form of what it concludes."""
-    knowledge = _load()
-    if name not in knowledge.criteria:
-        raise typer.BadParameter(f"no criterion {name!r}; see: mscprotocol rules list")
-    for line in _rule_lines(knowledge, name):
-        _print(line)
-
-
-def _rule_lines(knowledge: KnowledgeBase, name: str) -> Iterator[str]:
-    from mscprotocol.rulesets import to_durable
-    from mscprotocol.wording import describe
-
-    criterion = knowledge.criteria[name]
-    file, line = knowledge.lines[name]
-    yield f"{name} ({criterion.role}, {criterion.stage}) {file}:{line}"
-    yield criterion.text
-    yield (
-        f"Rule: {describe(knowledge, criterion.when)}"
-        if criterion.when
-        else f"Not computed: {criterion.not_computable}"
-    )
-    for source in criterion.sources:
-        yield f"Source [{source.mark}]: {knowledge.sources[source.id].citation}"
-        if source.quote:
-            yield f'  "{source.quote}" ({source.section})'
-    for protocol in knowledge.protocols:
-        book = compile_rulebook(knowledge, protocol)
-        ruleset = book.steps.get(book.roots.get(name, ""))
-        if ruleset is not None:
-            yield f"durable-rules ({protocol}), inputs in order: {'; '.join(ruleset.inputs)}"
-            yield msgspec.json.format(msgspec.json.encode(to_durable(ruleset)), indent=1).decode()
-
-
-@rules_app.command("check")
-def check_rules() -> None:
-    """Load every rule, compile every protocol, and say what stands there."""
-    knowledge = _load()
-    for protocol in knowledge.protocols:
-        book = compile_rulebook(knowledge, protocol)
-        _print(
-            f"{protocol}: {len(list(book.criteria))} criteria, {len(book.leaves)} findings, {len(book.steps)} rulesets"
-        )
-    _print(f"rules {knowledge.version} sha256 {knowledge.sha256}")
-
-
-def _print(text: str) -> None:
-    sys.stdout.write(text + "\n")
-
-
-def _say(text: str) -> None:
-    sys.stderr.write(text + "\n")
+    run_demo(load_or_exit(), out, Console(width=width, highlight=False))
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from mscprotocol import cli
+from mscprotocol import cli, terminal
 from mscprotocol.reasons import Reason
 from scripts.write_docs import list_modules, put_session, run_session
 
@@ -27,7 +27,7 @@ def test_the_session_of_the_readme_is_real() -> None:
 
 def test_the_exit_codes_are_those_of_the_command() -> None:
     stated = {int(code) for code in re.findall(r"^\| (\d) \|", README, re.M)}
-    assert stated == {cli.OK, cli.USAGE, cli.DATA, cli.RULES}
+    assert stated == {terminal.OK, terminal.USAGE, terminal.DATA, terminal.RULES}
 
 
 def test_the_readme_names_every_option_of_assess() -> None:

@@ -1,0 +1,34 @@
+"""What every command shares: exit codes, and how it writes lines and loads the rules."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import typer
+
+from mscprotocol.errors import KnowledgeError
+from mscprotocol.knowledge import KnowledgeBase
+from mscprotocol.knowledge_loader import load_knowledge
+
+# Exit codes are documented in the README and never reused for another meaning.
+OK, USAGE, DATA, RULES = 0, 2, 3, 4
+
+
+def load_or_exit(folder: Path | None = None, site: Path | None = None) -> KnowledgeBase:
+    """The rules of a folder (default: those that ship); a command ends with RULES when they cannot be used."""
+    try:
+        return load_knowledge(folder, site)
+    except KnowledgeError as error:
+        say(f"The rules cannot be used: {error}")
+        raise typer.Exit(RULES) from error
+
+
+def print_line(text: str) -> None:
+    """One line to standard output."""
+    sys.stdout.write(text + "\n")
+
+
+def say(text: str) -> None:
+    """One line to the person at the terminal."""
+    sys.stderr.write(text + "\n")
