@@ -2,7 +2,9 @@
 
 MscProtocolError
   ├── KnowledgeError      the rule base is wrong: names file and line
+  │     └── ChoiceError   a site parameter, its option, or an edit of the rules that does not exist
   ├── DataError           no verdict can be given for this input: one code, the same at every door
+  ├── RequestError        what is asked cannot be served: one code, the same at every door
   └── EngineError         the inference broke its own contract: a defect of ours
 """
 
@@ -22,6 +24,10 @@ class KnowledgeError(MscProtocolError):
         self.file, self.line = file, line
 
 
+class ChoiceError(KnowledgeError):
+    """A choice that the rules do not offer: the caller's mistake, not that of the rules."""
+
+
 class DataError(MscProtocolError):
     """No verdict can be given; `code` is one of DATA_ERROR_CODES and the text names resources, not people."""
 
@@ -29,6 +35,14 @@ class DataError(MscProtocolError):
         super().__init__(message)
         if code not in DATA_ERROR_CODES:
             raise ValueError(f"not a data error code: {code}")
+        self.code = code
+
+
+class RequestError(MscProtocolError):
+    """What is asked cannot be served; the text says what to ask instead and never repeats what was sent."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
         self.code = code
 
 

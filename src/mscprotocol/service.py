@@ -1,0 +1,104 @@
+"""What every server door does with a patient's data: read it, assess it, store the answer, write the audit entry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from fhir_adapters.bundle import PatientBundle, read_bundle
+from fhir_adapters.record_builder import build_record
+from mscprotocol.answer import Assessment
+from mscprotocol.assessment import assess
+from mscprotocol.case import Request
+from mscprotocol.errors import RequestError
+from mscprotocol.knowledge import KnowledgeBase
+from mscprotocol.rulebook import compile_rulebook
+from mscprotocol.store import assessments, audit
+from mscprotocol.store.database import Database
+
+
+def now() -> datetime:
+    """The only clock of the server; the core gets its instants as arguments."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who asks, and what that program or person may do."""
+
+    name: str
+    scopes: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is asked about a patient, through which door and by whom."""
+
+    protocol: str
+    request: Request
+    door: str
+    caller: Caller
+
+
+@dataclass(frozen=True)
+class Answered:
+    """An answer, and the id under which it is stored."""
+
+    id: str
+    answer: Assessment
+
+
+class Service:
+    """One rule base and one database, shared by all doors."""
+
+    def __init__(self, knowledge: KnowledgeBase, database: Database, clock: Callable[[], datetime] = now) -> None:
+        self.knowledge, self.database, self.clock = knowledge, database, clock
+
+    def assess_bundles(self, contents: Sequence[bytes], order: Order) -> Answered:
+        """Assess one patient from the bytes of one or more FHIR bundles.
+
+        Raises DataError as `read_bundle` and `assess` do, and RequestError for a protocol that cannot be assessed.
+        """
+        return self.assess_patient(read_bundle(list(contents)), contents, order)
+
+    def assess_patient(self, bundle: PatientBundle, inputs: Sequence[bytes], order: Order) -> Answered:
+        """Assess resources that were read already; `inputs` are the bytes they came in, kept for replay."""
+        self.check_protocol(order.protocol)
+        record = build_record(bundle, self.knowledge)
+        answer = assess(record, compile_rulebook(self.knowledge, order.protocol), order.request)
+        return Answered(self.store(answer, inputs, order), answer)
+
+    def check_protocol(self, protocol: str) -> None:
+        """Raise RequestError for a protocol that is not listed, or listed for information only."""
+        found = self.knowledge.protocols.get(protocol)
+        if found is None:
+            raise RequestError("unknown_protocol", f"no protocol of that id; known: {', '.join(self.assessable)}")
+        if not found.assessed:
+            raise RequestError("information_only", f"{found.id} is listed for information and cannot be assessed")
+
+    @property
+    def assessable(self) -> list[str]:
+        """The protocols that patients are assessed by."""
+        return [one.id for one in self.knowledge.protocols.values() if one.assessed]
+
+    def store(self, answer: Assessment, inputs: Sequence[bytes], order: Order) -> str:
+        """Store an answer and its audit entry in one transaction; the id of the stored assessment."""
+        at = self.clock()
+        origin = assessments.Origin(at, order.door, order.caller.name, describe_request(order.request))
+        with self.database.writing() as session:
+            stored = assessments.save(session, answer, inputs, origin)
+            detail = {"door": order.door, "protocol": order.protocol, "verdict": answer.verdict}
+            audit.append(session, at, order.caller.name, "assess", f"Assessment/{stored.id}", detail)
+            return stored.id
+
+
+def describe_request(request: Request) -> dict[str, Any]:
+    """A request as it is stored: enough to ask the same again."""
+    return {
+        "at": request.at.isoformat(),
+        "stage": request.stage,
+        "start": None if request.start is None else request.start.isoformat(),
+        "zone": request.zone,
+    }

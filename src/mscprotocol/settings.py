@@ -1,0 +1,92 @@
+"""What an installation sets, from environment variables `MSCPROTOCOL_…`; no secret has a default or is shown."""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+from typing import Annotated, Literal, Self
+from zoneinfo import ZoneInfo
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+PREFIX = "MSCPROTOCOL_"
+MEBIBYTE = 1024 * 1024
+
+
+def _split(value: object) -> object:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+Listed = Annotated[tuple[str, ...], NoDecode]
+
+
+class Settings(BaseSettings):
+    """One installation. Every field is read from the environment variable of its name with the prefix."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True)
+
+    host: str = Field("127.0.0.1", description="Address to listen on; any but loopback needs authentication.")
+    port: int = Field(8470, ge=0, le=65535, description="Port of the web server; 0 takes a free one.")
+    public_url: str | None = Field(
+        None, description="How clients reach the service, like https://msc.example.org; the audience of their tokens."
+    )
+    database_url: str = Field(
+        "sqlite:///mscprotocol.sqlite3", description="SQLite, or PostgreSQL as postgresql+psycopg://user@host/name."
+    )
+    zone: str = Field("UTC", description="IANA zone of the site: times are shown in it.")
+    site_file: Path | None = Field(None, description="The site's own upper limits of normal (YAML).")
+    authentication: Literal["off", "required"] = Field(
+        "off", description="`off` serves whoever reaches a loopback address; any other address refuses to start so."
+    )
+    production: bool = Field(False, description="Refuse messages and tokens that say they are for tests.")
+    secret_key: SecretStr | None = Field(
+        None, description="At least 32 random bytes, as text: signs sessions; needed when authentication is required."
+    )
+    max_body_bytes: int = Field(64 * MEBIBYTE, gt=0, description="Largest request body.")
+    request_seconds: float = Field(30, gt=0, description="Longest time that one request may take.")
+    requests_per_minute: int = Field(600, ge=0, description="For one client; 0 sets no limit.")
+    cors_origins: Listed = Field((), description="Origins of web pages that may call the API, separated by commas.")
+    cds_issuers: dict[str, str] = Field(
+        {},
+        description='CDS Hooks clients: issuer to the address of its keys, as JSON: {"https://ehr": "https://…/jwks"}.',
+    )
+    fhir_servers: Listed = Field(
+        (), description="FHIR servers that missing prefetch may be read from, separated by commas."
+    )
+
+    _lists = field_validator("cors_origins", "fhir_servers", mode="before")(_split)
+
+    @field_validator("zone")
+    @classmethod
+    def _is_zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ValueError, OSError) as error:
+            raise ValueError(f"no time zone named {name!r}; write it like Europe/Berlin") from error
+        return name
+
+    @field_validator("secret_key")
+    @classmethod
+    def _is_long(cls, key: SecretStr | None) -> SecretStr | None:
+        if key is not None and len(key.get_secret_value()) < 32:
+            raise ValueError("too short: take at least 32 characters, like those of `openssl rand -hex 32`")
+        return key
+
+    @model_validator(mode="after")
+    def _open_only_on_loopback(self) -> Self:
+        if self.authentication == "off" and not is_loopback(self.host):
+            raise ValueError(
+                f"{PREFIX}HOST is no loopback address: set {PREFIX}AUTHENTICATION=required, or listen on 127.0.0.1"
+            )
+        if self.authentication == "required" and self.secret_key is None:
+            raise ValueError(f"{PREFIX}AUTHENTICATION=required needs {PREFIX}SECRET_KEY")
+        return self
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address can be reached from this machine only."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,1 @@
+"""What lasts: assessments with their input, the audit trail, and what each door must remember."""

@@ -1,0 +1,89 @@
+"""One database: opened, brought to the present tables, and written to in transactions that are whole or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Engine, create_engine, event, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.pool import StaticPool
+
+BUSY_SECONDS = 30
+MIGRATIONS = Path(__file__).resolve().parents[1] / "migrations"
+
+
+class Database:
+    """A database and its sessions."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._sessions = sessionmaker(engine, expire_on_commit=False)
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """A session that changes nothing."""
+        with self._sessions() as session:
+            yield session
+            session.rollback()
+
+    @contextmanager
+    def writing(self) -> Iterator[Session]:
+        """A transaction: committed at the end, rolled back on any exception. SQLite admits one writer at a time."""
+        with self._sessions.begin() as session:
+            if self.engine.dialect.name == "sqlite":
+                session.execute(text("BEGIN IMMEDIATE"))
+            yield session
+
+    def is_ready(self) -> bool:
+        """Whether the database answers."""
+        with self.reading() as session:
+            return session.execute(text("SELECT 1")).scalar() == 1
+
+    def migrate(self) -> None:
+        """Bring the tables to the present version. Safe to call on every start."""
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS))
+        with self.engine.connect() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self.engine.dispose()
+
+
+def open_database(url: str) -> Database:
+    """The database at an SQLAlchemy URL; its tables are those of `migrate`. Raises ValueError for other kinds."""
+    parsed = make_url(url)
+    kind = parsed.get_backend_name()
+    if kind == "sqlite":
+        return Database(_open_sqlite(url, in_memory=parsed.database in (None, "", ":memory:")))
+    if kind == "postgresql":
+        return Database(create_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=20))
+    raise ValueError(f"no database of kind {kind}: write sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME")
+
+
+def _open_sqlite(url: str, *, in_memory: bool) -> Engine:
+    arguments = {"check_same_thread": False, "timeout": BUSY_SECONDS}
+    engine = (
+        create_engine(url, connect_args=arguments, poolclass=StaticPool)
+        if in_memory
+        else create_engine(url, connect_args=arguments)
+    )
+    event.listen(engine, "connect", _prepare_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _: object) -> None:
+    """Durable writes, readers beside the writer, and transactions that begin when we say so."""
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()

@@ -1,0 +1,178 @@
+"""The tables, as SQLAlchemy classes; `migrations/` brings any earlier database to them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import JSON, DateTime, ForeignKey, Index, LargeBinary, MetaData, String, TypeDecorator, UniqueConstraint
+from sqlalchemy.engine import Dialect
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+ID, SHA256 = String(36), String(64)
+
+
+class Instant(TypeDecorator[datetime]):
+    """An aware instant: kept in UTC, refused without a zone. SQLite itself would drop the zone."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Refuse a naive time; keep the others in UTC."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a stored time needs its zone")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Give the zone back that SQLite dropped."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Table(DeclarativeBase):
+    """What all tables share."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(column_0_label)s",
+            "uq": "uq_%(table_name)s_%(column_0_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {datetime: Instant, dict[str, Any]: JSON, bytes: LargeBinary}
+
+
+class StoredAssessment(Table):
+    """An answer with all that it followed from: nothing in it is ever changed."""
+
+    __tablename__ = "assessment"
+    __table_args__ = (Index("ix_assessment_patient", "patient_id", "made_at"),)
+
+    id: Mapped[str] = mapped_column(ID, primary_key=True)
+    made_at: Mapped[datetime]
+    door: Mapped[str] = mapped_column(String(20))
+    actor: Mapped[str] = mapped_column(String(200))
+    patient_id: Mapped[str] = mapped_column(String(255))
+    protocol_id: Mapped[str] = mapped_column(String(64))
+    stage: Mapped[str] = mapped_column(String(16))
+    verdict: Mapped[str] = mapped_column(String(16))
+    request: Mapped[dict[str, Any]]
+    inputs: Mapped[bytes]
+    answer: Mapped[bytes]
+    rulebase_sha256: Mapped[str] = mapped_column(SHA256)
+    input_sha256: Mapped[str] = mapped_column(SHA256)
+    trace_sha256: Mapped[str] = mapped_column(SHA256)
+    seal_sha256: Mapped[str] = mapped_column(SHA256)
+
+
+class AuditHead(Table):
+    """The end of the audit chain: one row, locked while an entry is appended."""
+
+    __tablename__ = "audit_head"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    sequence: Mapped[int]
+    sha256: Mapped[str] = mapped_column(SHA256)
+
+
+class AuditEntry(Table):
+    """Who did what, when; each entry carries the hash of the one before."""
+
+    __tablename__ = "audit_entry"
+
+    sequence: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    at: Mapped[datetime]
+    actor: Mapped[str] = mapped_column(String(200))
+    action: Mapped[str] = mapped_column(String(40))
+    subject: Mapped[str] = mapped_column(String(255))
+    detail: Mapped[dict[str, Any]]
+    previous_sha256: Mapped[str] = mapped_column(SHA256)
+    sha256: Mapped[str] = mapped_column(SHA256)
+
+
+class IdempotentReply(Table):
+    """The reply to a request that came with an idempotency key: the same request gets the same reply."""
+
+    __tablename__ = "idempotent_reply"
+    __table_args__ = (UniqueConstraint("client", "key"),)
+
+    id: Mapped[str] = mapped_column(ID, primary_key=True)
+    client: Mapped[str] = mapped_column(String(200))
+    key: Mapped[str] = mapped_column(String(200))
+    request_sha256: Mapped[str] = mapped_column(SHA256)
+    made_at: Mapped[datetime]
+    status: Mapped[int]
+    content_type: Mapped[str] = mapped_column(String(100))
+    body: Mapped[bytes]
+
+
+class ApiClient(Table):
+    """A program that may call: its key is kept as a hash only."""
+
+    __tablename__ = "api_client"
+
+    id: Mapped[str] = mapped_column(ID, primary_key=True)
+    name: Mapped[str] = mapped_column(String(200), unique=True)
+    scopes: Mapped[str] = mapped_column(String(400))
+    key_sha256: Mapped[str | None] = mapped_column(SHA256, unique=True)
+    jwks: Mapped[dict[str, Any] | None]
+    made_at: Mapped[datetime]
+    revoked_at: Mapped[datetime | None]
+
+
+class UsedToken(Table):
+    """A token id that was used: it is refused until it would have expired anyway."""
+
+    __tablename__ = "used_token"
+
+    sha256: Mapped[str] = mapped_column(SHA256, primary_key=True)
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class CdsFeedback(Table):
+    """What a clinician did with a card."""
+
+    __tablename__ = "cds_feedback"
+
+    id: Mapped[str] = mapped_column(ID, primary_key=True)
+    received_at: Mapped[datetime]
+    service: Mapped[str] = mapped_column(String(64))
+    card: Mapped[str] = mapped_column(String(64), index=True)
+    criterion: Mapped[str | None] = mapped_column(String(32))
+    outcome: Mapped[str] = mapped_column(String(16))
+    detail: Mapped[dict[str, Any]]
+
+
+class SourceUnit(Table):
+    """A resource or segment that came for a patient and still stands, kept until it is replaced or retracted."""
+
+    __tablename__ = "source_unit"
+    __table_args__ = (UniqueConstraint("patient_key", "sha256"), Index("ix_source_unit_patient_key", "patient_key"))
+
+    id: Mapped[str] = mapped_column(ID, primary_key=True)
+    patient_key: Mapped[str] = mapped_column(String(255))
+    received_at: Mapped[datetime]
+    kind: Mapped[str] = mapped_column(String(40))
+    sha256: Mapped[str] = mapped_column(SHA256)
+    content: Mapped[bytes]
+
+
+class ReceivedMessage(Table):
+    """An HL7 v2 message by its sender and control id, with the acknowledgement that it got."""
+
+    __tablename__ = "received_message"
+    __table_args__ = (UniqueConstraint("sender", "control_id"),)
+
+    id: Mapped[str] = mapped_column(ID, primary_key=True)
+    sender: Mapped[str] = mapped_column(String(255))
+    control_id: Mapped[str] = mapped_column(String(200))
+    sha256: Mapped[str] = mapped_column(SHA256)
+    received_at: Mapped[datetime]
+    acknowledgement: Mapped[bytes]
+    assessment_id: Mapped[str | None] = mapped_column(ForeignKey("assessment.id"))

@@ -1,0 +1,41 @@
+"""The web application: the doors put together around one service."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
+
+from mscprotocol.knowledge_loader import load_knowledge
+from mscprotocol.rulebook import compile_rulebook
+from mscprotocol.service import Service
+from mscprotocol.settings import Settings
+from mscprotocol.store.database import open_database
+from mscprotocol.web import problems
+
+# Traces would carry paths, and paths carry ids.
+NO_TELEMETRY: TelemetryConfig = {"tracing": False, "logs": False, "operation_spans": False}
+
+
+def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
+    """The application of one installation; its database is brought to the present tables first."""
+    service = service or _open_service(settings)
+    service.database.migrate()
+    for protocol in service.assessable:
+        compile_rulebook(service.knowledge, protocol)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        service.database.close()
+
+    app = FastAPI(title="mscprotocol", lifespan=lifespan, telemetry=NO_TELEMETRY, docs_url=None, redoc_url=None)
+    app.state.settings, app.state.service = settings, service
+    problems.install(app)
+    return app
+
+
+def _open_service(settings: Settings) -> Service:
+    return Service(load_knowledge(None, settings.site_file), open_database(settings.database_url))

@@ -1,0 +1,99 @@
+"""Errors in the caller's own language: OperationOutcome where FHIR is spoken, RFC 9457 problems elsewhere."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from mscprotocol.errors import DataError, MscProtocolError, RequestError
+
+PROBLEM_JSON, FHIR_JSON = "application/problem+json", "application/fhir+json"
+log = logging.getLogger(__name__)
+
+# How each code of ours is said over HTTP, and as an issue type of FHIR.
+_STATUS = {"too_large": 413, "unknown_protocol": 404, "not_found": 404, "unauthorized": 401, "forbidden": 403,
+           "too_many_requests": 429, "timeout": 503, "conflict": 409, "unsupported_media_type": 415,
+           "bad_request": 400, "precondition_failed": 412}  # fmt: skip
+_ISSUE = {400: "invalid", 401: "login", 403: "forbidden", 404: "not-found", 405: "not-supported", 409: "conflict",
+          412: "incomplete", 413: "too-long", 415: "not-supported", 422: "processing", 429: "throttled",
+          503: "timeout"}  # fmt: skip
+UNPROCESSABLE, INTERNAL = 422, 500
+
+
+class ProblemError(MscProtocolError):
+    """A request that ends with an error of its own."""
+
+    def __init__(self, status: int, code: str, text: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(text)
+        self.status, self.code, self.text, self.headers = status, code, text, headers
+
+
+def speaks_fhir(request: Request) -> bool:
+    """Whether the caller speaks FHIR: by the door, or by what it sent or asks for."""
+    named = " ".join((request.headers.get("content-type", ""), request.headers.get("accept", "")))
+    return request.url.path.startswith("/fhir") or FHIR_JSON in named
+
+
+def render(
+    request: Request, status: int, code: str, text: str, headers: Mapping[str, str] | None = None
+) -> JSONResponse:
+    """An error as a response. `text` never repeats what was sent."""
+    if speaks_fhir(request) or request.url.path.startswith("/cds-services"):
+        return JSONResponse(outcome(status, code, text), status, headers, FHIR_JSON)
+    body = {"type": "about:blank", "title": code.replace("_", " "), "status": status, "code": code, "detail": text}
+    return JSONResponse(body, status, headers, PROBLEM_JSON)
+
+
+def outcome(status: int, code: str, text: str) -> dict[str, Any]:
+    """An OperationOutcome with one issue."""
+    issue = {
+        "severity": "error",
+        "code": _ISSUE.get(status, "exception"),
+        "details": {"coding": [{"code": code}], "text": text},
+        "diagnostics": text,
+    }
+    return {"resourceType": "OperationOutcome", "issue": [issue]}
+
+
+def install(app: FastAPI) -> None:
+    """Turn every exception into one clear error."""
+    app.add_exception_handler(ProblemError, _problem)
+    app.add_exception_handler(DataError, _data_error)
+    app.add_exception_handler(RequestError, _data_error)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(Exception, _defect)
+
+
+async def _problem(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, ProblemError)
+    return render(request, error.status, error.code, error.text, error.headers)
+
+
+async def _data_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, DataError | RequestError)
+    return render(request, _STATUS.get(error.code, UNPROCESSABLE), error.code, str(error))
+
+
+async def _invalid(request: Request, error: Exception) -> JSONResponse:
+    """Name the fields, never their values."""
+    assert isinstance(error, RequestValidationError)
+    found = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()[:5])
+    return render(request, UNPROCESSABLE, "invalid_request", found)
+
+
+async def _http_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    return render(request, error.status_code, "http_error", str(error.detail), error.headers)
+
+
+async def _defect(request: Request, error: Exception) -> JSONResponse:
+    """A defect of ours: its kind and place are logged, its text is not, which may quote data."""
+    log.error("defect", extra={"kind": type(error).__name__})
+    return render(request, INTERNAL, "internal_error", "The service failed; its operator finds the cause in the log.")
