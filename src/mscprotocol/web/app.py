@@ -13,7 +13,8 @@ from mscprotocol.rulebook import compile_rulebook
 from mscprotocol.service import Service
 from mscprotocol.settings import Settings
 from mscprotocol.store.database import open_database
-from mscprotocol.web import problems
+from mscprotocol.web import operations, problems
+from mscprotocol.web.middleware import Guard
 
 # Traces would carry paths, and paths carry ids.
 NO_TELEMETRY: TelemetryConfig = {"tracing": False, "logs": False, "operation_spans": False}
@@ -34,6 +35,8 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
     app = FastAPI(title="mscprotocol", lifespan=lifespan, telemetry=NO_TELEMETRY, docs_url=None, redoc_url=None)
     app.state.settings, app.state.service = settings, service
     problems.install(app)
+    app.include_router(operations.router)
+    app.add_middleware(Guard, settings=settings)
     return app
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,7 +13,6 @@ from starlette.exceptions import HTTPException
 from mscprotocol.errors import DataError, MscProtocolError, RequestError
 
 PROBLEM_JSON, FHIR_JSON = "application/problem+json", "application/fhir+json"
-log = logging.getLogger(__name__)
 
 # How each code of ours is said over HTTP, and as an issue type of FHIR.
 _STATUS = {"too_large": 413, "unknown_protocol": 404, "not_found": 404, "unauthorized": 401, "forbidden": 403,
@@ -23,7 +21,7 @@ _STATUS = {"too_large": 413, "unknown_protocol": 404, "not_found": 404, "unautho
 _ISSUE = {400: "invalid", 401: "login", 403: "forbidden", 404: "not-found", 405: "not-supported", 409: "conflict",
           412: "incomplete", 413: "too-long", 415: "not-supported", 422: "processing", 429: "throttled",
           503: "timeout"}  # fmt: skip
-UNPROCESSABLE, INTERNAL = 422, 500
+UNPROCESSABLE = 422
 
 
 class ProblemError(MscProtocolError):
@@ -62,13 +60,12 @@ def outcome(status: int, code: str, text: str) -> dict[str, Any]:
 
 
 def install(app: FastAPI) -> None:
-    """Turn every exception into one clear error."""
+    """Turn every error that is raised on purpose into one clear answer; defects of ours are the middleware's."""
     app.add_exception_handler(ProblemError, _problem)
     app.add_exception_handler(DataError, _data_error)
     app.add_exception_handler(RequestError, _data_error)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http_error)
-    app.add_exception_handler(Exception, _defect)
 
 
 async def _problem(request: Request, error: Exception) -> JSONResponse:
@@ -91,9 +88,3 @@ async def _invalid(request: Request, error: Exception) -> JSONResponse:
 async def _http_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     return render(request, error.status_code, "http_error", str(error.detail), error.headers)
-
-
-async def _defect(request: Request, error: Exception) -> JSONResponse:
-    """A defect of ours: its kind and place are logged, its text is not, which may quote data."""
-    log.error("defect", extra={"kind": type(error).__name__})
-    return render(request, INTERNAL, "internal_error", "The service failed; its operator finds the cause in the log.")

@@ -1,0 +1,27 @@
+"""Counts and durations for Prometheus: by route, outcome and protocol, never by patient."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+
+REGISTRY = CollectorRegistry(auto_describe=True)
+REQUESTS = Histogram(
+    "mscprotocol_request_seconds",
+    "Duration of requests",
+    ("method", "route", "status"),
+    registry=REGISTRY,
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 30),
+)
+ASSESSMENTS = Counter("mscprotocol_assessments", "Assessments made", ("door", "protocol", "verdict"), registry=REGISTRY)
+FAILURES = Counter("mscprotocol_data_errors", "Inputs without a verdict", ("door", "code"), registry=REGISTRY)
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+def observe(method: str, route: str, status: int, seconds: float) -> None:
+    """One request. Methods that nobody serves share one name, so that no client can make new ones."""
+    REQUESTS.labels(method if method in _METHODS else "other", route, str(status)).observe(seconds)
+
+
+def write() -> bytes:
+    """All metrics in Prometheus' text format."""
+    return generate_latest(REGISTRY)
