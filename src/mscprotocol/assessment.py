@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from decimal import Decimal
 from functools import lru_cache
 
 from mscprotocol import reporting
@@ -12,6 +13,7 @@ from mscprotocol.case import Case, Judgement, Request, exact_tier, tally
 from mscprotocol.course import conclude_gate
 from mscprotocol.criteria import judge_criteria
 from mscprotocol.deterioration import find_signals, summarise
+from mscprotocol.dosing import DosePlan, choose_level
 from mscprotocol.engine import Engine
 from mscprotocol.errors import DataError
 from mscprotocol.findings import Findings
@@ -19,7 +21,7 @@ from mscprotocol.fingerprint import hash_input, hash_trace
 from mscprotocol.inference import Conclusions, conclude, decide
 from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.needs import find_needs
-from mscprotocol.protocols import Stage
+from mscprotocol.protocols import Sourced, Stage
 from mscprotocol.record import PatientRecord
 from mscprotocol.rulebook import DOSE_STATUS, OUTLOOK, VERDICT, Rulebook
 from mscprotocol.rulesets import UNKNOWN
@@ -95,12 +97,10 @@ def _conclude_case(record: PatientRecord, book: Rulebook, request: Request, engi
         {"violated": _tally(judgements, "violated"), "open": _tally(judgements, "open")},
     )
     outlook = _conclude_outlook(conclusions, engine, judgements, verdict)
-    dose_status = decide(
-        conclusions,
-        engine,
-        DOSE_STATUS,
-        {"verdict": verdict, "tier": exact_tier(conclusions), "weight": _weight(findings, book)},
-    )
+    tier, weight = exact_tier(conclusions), findings.exact_number(book.weight_datum)
+    level_state, level = judge_level(book, request.dose_level, tier, weight)
+    tokens = {"verdict": verdict, "tier": tier, "weight": _weight_token(level, weight), "level": level_state}
+    dose_status = decide(conclusions, engine, DOSE_STATUS, tokens)
     gate = None if request.stage != "infusion" else conclude_gate(conclusions, judgements, findings)
     return Case(
         record,
@@ -114,6 +114,8 @@ def _conclude_case(record: PatientRecord, book: Rulebook, request: Request, engi
         verdict,
         outlook,
         dose_status,
+        level_state,
+        level,
         gate,
     )
 
@@ -126,10 +128,23 @@ def _tally(judgements: Sequence[Judgement], kind: str) -> str:
     return tally(sum(getattr(one, f"is_{kind}") for one in judgements if one.is_mandatory))
 
 
-def _weight(findings: Findings, book: Rulebook) -> str:
-    name = "weight" if book.protocol.dose.weight_basis == "actual" else "predicted_body_weight"
-    chosen = findings.select(name).chosen
-    return "known" if chosen is not None and chosen.value is not None and chosen.value.exact else UNKNOWN
+def _weight_token(level: Sourced | None, weight: Decimal | None) -> str:
+    if level is not None and not level.is_per_kg:
+        return "not_needed"
+    return "known" if weight else UNKNOWN
+
+
+def judge_level(
+    book: Rulebook, wanted: Decimal | None, tier: str, weight: Decimal | None
+) -> tuple[str, Sourced | None]:
+    """The dose level as the token that enters the ruleset, and the level itself where it is known."""
+    state, level = choose_level(book.protocol.dose, wanted)
+    if level is None or tier != "moderate":
+        return state, level
+    plan = DosePlan(book.protocol.dose, book.practice, level)
+    # Without a weight, only a level per kg can be compared with what is allowed per kg.
+    known = weight or (Decimal(1) if level.is_per_kg else None)
+    return ("too_high" if known is None or plan.is_above_moderate(known) else state), level
 
 
 def _conclude_outlook(

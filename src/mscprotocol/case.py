@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from mscprotocol.answer import EvidenceItem, GateResult
 from mscprotocol.deterioration import SignalResult
 from mscprotocol.findings import Findings
 from mscprotocol.inference import Conclusions
-from mscprotocol.protocols import STAGES, Criterion, Stage
+from mscprotocol.protocols import STAGES, Criterion, Sourced, Stage
 from mscprotocol.reasons import Reason
 from mscprotocol.record import PatientRecord
 from mscprotocol.rulebook import Rulebook
@@ -28,12 +29,16 @@ REVIEWABLE = (Reason.NEEDS_REVIEW, Reason.CONFLICTING_SIGNALS)
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked about a record: when, at which stage, and when and where a first infusion would start."""
+    """What is asked about a record: when, at which stage, and when and where a first infusion would start.
+
+    `dose_level` names the cohort of a protocol with several, in the unit of its levels (10*6/kg or 10*6).
+    """
 
     at: datetime
     stage: Stage = "screening"
     start: datetime | None = None
     zone: str = "UTC"
+    dose_level: Decimal | None = None
 
     def __post_init__(self) -> None:
         if self.at.tzinfo is None or (self.start is not None and self.start.tzinfo is None):
@@ -109,5 +114,7 @@ class Case:
     verdict: str
     outlook: str | None
     dose_status: str
+    level_state: str
+    level: Sourced | None
     gate: GateResult | None
     evidence_items: dict[tuple[int, bool, Reason | None], EvidenceItem] = field(default_factory=dict)

@@ -142,7 +142,7 @@ def find_protocol(row: Row, knowledge: KnowledgeBase) -> str:
     """The protocol that a row is put to: the one it names, or the first that its criterion belongs to."""
     if row.protocol is not None:
         return row.protocol
-    mine = [one.id for one in knowledge.protocols.values() if one.assessed and row.section in one.criteria]
+    mine = [one.id for one in knowledge.protocols.values() if row.section in one.criteria]
     return DEFAULT_PROTOCOL if not mine or DEFAULT_PROTOCOL in mine else mine[0]
 
 

@@ -86,6 +86,7 @@ class PrintedChecklist:
 def build_checklist(answer: Assessment, knowledge: KnowledgeBase) -> PrintedChecklist:
     """Everything that the printed checklist says about one assessment."""
     protocol = knowledge.protocols[answer.protocol.id]
+    practice = knowledge.practices[protocol.practice]
     verdict, verdict_note = VERDICTS[answer.verdict]
     banner = knowledge.criteria[BANNER]
     lines = answer.dose.lines
@@ -123,9 +124,9 @@ def build_checklist(answer: Assessment, knowledge: KnowledgeBase) -> PrintedChec
         has_dose=bool(lines),
         proposal=build_proposal(answer, protocol),
         schedule=build_schedule(answer),
-        schedule_notes=tuple(build_schedule_notes(answer, protocol)),
+        schedule_notes=tuple(build_schedule_notes(answer, protocol, practice)),
         timeline=build_timeline(answer.schedule),
-        infusions=tuple(build_infusions(answer, knowledge.checklists[protocol.checklist], knowledge)),
+        infusions=tuple(build_infusions(answer, knowledge.checklists[practice.checklist], knowledge)),
         no_infusions=build_why_no_infusions(answer),
         marks=tuple(Fact(mark, words) for mark, words in MARKS.items()),
         statements=tuple(build_statements(protocol, knowledge)),

@@ -33,7 +33,7 @@ from mscprotocol.checklist_patient import build_severity, build_status, is_again
 from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.knowledge_forms import ConclusionLeaf
 from mscprotocol.plots import TimelineBar
-from mscprotocol.protocols import Checklist, ChecklistItem, Protocol, Sourced
+from mscprotocol.protocols import Checklist, ChecklistItem, Practice, Protocol, Schedule, Sourced
 
 
 def build_dose(answer: Assessment) -> Iterator[Fact]:
@@ -107,19 +107,27 @@ def build_why_no_infusions(answer: Assessment) -> str:
     return f"No infusion is scheduled and no boxes are printed: {'; '.join(answer.dose.because) or answer.verdict}."
 
 
-def build_schedule_notes(answer: Assessment, protocol: Protocol) -> Iterator[Line]:
+def build_schedule_notes(answer: Assessment, protocol: Protocol, practice: Practice) -> Iterator[Line]:
     """How the schedule was computed."""
-    plan = protocol.schedule
-    yield _number("Reading in use, from start to start", plan.interval)
-    yield _number("Most infusions", plan.max_infusions)
-    yield _number("Earliest", plan.earliest)
-    yield _number("Latest", plan.latest)
-    yield _number("Course closes", plan.closes)
-    yield _number("A release lapses", plan.release_valid)
+    for label, number in _schedule_numbers(protocol.schedule, practice):
+        yield _number(label, number)
     if any(row.status == "conditional" for row in answer.schedule):
         yield Line("Conditional: the verdict is open. No infusion follows from this plan until it is settled.")
     if answer.dose.status == "withheld" and answer.schedule:
         yield Line(f"The dose is withheld, so no infusion follows from this plan. {' '.join(answer.dose.because)}")
+
+
+def _schedule_numbers(plan: Schedule, practice: Practice) -> Iterator[tuple[str, Sourced]]:
+    """The numbers of a course; a single infusion has no spacing and never closes."""
+    if plan.interval and plan.earliest and plan.latest:
+        yield "Reading in use, from start to start", plan.interval
+        yield "Most infusions", plan.max_infusions
+        yield "Earliest", plan.earliest
+        yield "Latest", plan.latest
+        yield "Course closes", practice.closes
+    else:
+        yield "Most infusions", plan.max_infusions
+    yield "A release lapses", practice.release_valid
 
 
 def _number(label: str, number: Sourced) -> Line:
@@ -257,13 +265,11 @@ def build_sources(answer: Assessment, protocol: Protocol, knowledge: KnowledgeBa
 
 
 def _used_sources(answer: Assessment, protocol: Protocol, knowledge: KnowledgeBase) -> Iterator[str]:
-    plan = protocol.schedule
+    numbers = _schedule_numbers(protocol.schedule, knowledge.practices[protocol.practice])
     yield from (source.id for one in answer.criteria for source in one.sources)
     yield from (line.source for line in answer.dose.lines)
-    yield from (
-        number.source for number in (plan.interval, plan.earliest, plan.latest, plan.closes, plan.release_valid)
-    )
-    used: Iterable[str] = (*answer.scores, protocol.tier, protocol.severity, "deterioration")
+    yield from (number.source for _, number in numbers)
+    used: Iterable[str] = filter(None, (*answer.scores, protocol.tier, protocol.severity, "deterioration"))
     yield from (source.id for name in used for source in knowledge.definitions[name].sources)
     yield from (source.id for name in protocol.statements for source in knowledge.criteria[name].sources)
 

@@ -94,10 +94,10 @@ def _complication(state: str) -> str:
 
 def build_severity(answer: Assessment, protocol: Protocol) -> Fact:
     """The class on the scale of the protocol, the other scales below it."""
-    own = SCALES.get(protocol.severity, protocol.severity)
+    own = SCALES.get(protocol.severity or "", "")
     others = tuple(Line(_on_scale(one)) for name, one in answer.severity.items() if name != own)
     if own not in answer.severity:
-        return Fact("Severity", "unknown (not assessed)", others)
+        return Fact("Severity of COVID-19", "not asked by this protocol", others)
     result = answer.severity[own]
     scale = Line(f"{result.scale} ({result.version})")
     return Fact("Severity", graded(result.class_, result.at_least), (scale, *others))

@@ -18,7 +18,7 @@ _SHOWN = ("tier", "course", "stop_event", "improved")
 
 def conclude_gate(conclusions: Conclusions, judgements: Sequence[Judgement], findings: Findings) -> GateResult:
     """The gate at the time of the findings; an unanswered question is a hold."""
-    given = findings.series.record.infusion_starts(findings.at)
+    book, given = conclusions.book, findings.series.record.infusion_starts(findings.at)
     gating = [one for one in judgements if one.criterion.role in GATING]
     exclusions = [one for one in gating if one.criterion.role == "exclusion"]
     others = [one for one in gating if one.criterion.role != "exclusion"]
@@ -27,7 +27,7 @@ def conclude_gate(conclusions: Conclusions, judgements: Sequence[Judgement], fin
         "tier": exact_tier(conclusions),
         "violated": tally(sum(one.is_violated for one in others)),
         "open": tally(sum(one.is_open for one in gating)),
-        "course": course_state(conclusions.book.protocol.schedule, given, findings.at),
+        "course": course_state(book.protocol.schedule, book.practice.closes, given, findings.at),
         "stop_event": _since_start(findings.defined(STOP_EVENT), has_begun=bool(given)),
         "improved": _since_start(findings.event(IMPROVED), has_begun=bool(given)),
     }

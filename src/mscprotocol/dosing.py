@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_HALF_EVEN, Decimal
 
 from mscprotocol.interval import EXACT, plain
-from mscprotocol.protocols import Dose, Sourced
+from mscprotocol.protocols import Dose, Practice, Sourced
 
 MILLION = Decimal(1_000_000)
 HUNDRED = Decimal(100)
@@ -40,8 +40,8 @@ class Line:
 class DoseResult:
     """The dose as far as it can be computed. Cells are viable cells; volumes in mL, rate in mL/h."""
 
-    cells_per_kg: Decimal
-    weight_kg: Decimal
+    cells_per_kg: Decimal | None
+    weight_kg: Decimal | None
     cells: Decimal
     is_capped: bool = False
     volume_ml: Decimal | None = None
@@ -65,39 +65,78 @@ class _Sheet:
         self.lines.append(Line(label, working, result, number.mark, number.source))
 
 
-def plan_dose(limits: Dose, weight_kg: Decimal, product: Product, level: Sourced | None = None) -> DoseResult:
-    """The dose for a weight, and the volume, bags, rate and excipients when the product lot tells enough."""
+@dataclass(frozen=True, slots=True)
+class DosePlan:
+    """What is asked: the protocol's own dosing, the site's practice, and the level that was chosen."""
+
+    dose: Dose
+    practice: Practice
+    level: Sourced
+
+    def __post_init__(self) -> None:
+        """Refuse a level that is not in the protocol's closed list or above the ceiling (in 10*6/kg)."""
+        number, ceiling = self.level.value, self.practice.ceiling.value
+        if self.level.is_per_kg and number.value > ceiling.value:
+            raise ValueError(f"above the ceiling of {ceiling}")
+        allowed = [one.value for one in (*self.dose.levels, self.dose.reduced_proposal) if one is not None]
+        if number not in allowed:
+            raise ValueError(f"not a dose level of this protocol: {number}")
+
+    def cells_for(self, weight_kg: Decimal) -> Decimal:
+        """The level in cells, for a weight."""
+        cells = EXACT.multiply(self.level.value.value, MILLION)
+        return EXACT.multiply(cells, weight_kg) if self.level.is_per_kg else cells
+
+    def is_above_moderate(self, weight_kg: Decimal) -> bool:
+        """Whether the dose exceeds what the site allows at moderate risk of clotting, for a weight."""
+        most = EXACT.multiply(EXACT.multiply(self.practice.moderate_at_most.value.value, MILLION), weight_kg)
+        return self.cells_for(weight_kg) > most
+
+
+def choose_level(dose: Dose, wanted: Decimal | None) -> tuple[str, Sourced | None]:
+    """The level that was asked for, or the only one there is: `known`, `not_chosen` or `refused`; never a guess."""
+    if wanted is None:
+        return ("known", dose.levels[0]) if len(dose.levels) == 1 else ("not_chosen", None)
+    found = next((one for one in dose.levels if one.value.value == wanted), None)
+    return ("refused", None) if found is None else ("known", found)
+
+
+def plan_dose(plan: DosePlan, weight_kg: Decimal | None, product: Product) -> DoseResult:
+    """The dose for a weight, and the volume, bags, rate and excipients when the product lot tells enough.
+
+    Only a fixed number of cells needs no weight. Raises ValueError for cells per kg without one.
+    """
     sheet = _Sheet()
-    per_kg = level or limits.starting
-    check_level(limits, per_kg.value.value)
-    cells_per_kg = EXACT.multiply(per_kg.value.value, MILLION)
-    wanted = EXACT.multiply(cells_per_kg, weight_kg)
-    sheet.add("Dose level", "closed list of the protocol", f"{_count(cells_per_kg)} cells/kg", per_kg)
-    sheet.add(
-        "Target cells",
-        f"{_count(cells_per_kg)} cells/kg x {plain(weight_kg)} kg",
-        f"{_count(wanted)} {limits.label_basis} cells",
-        per_kg,
-    )
-    cap = EXACT.multiply(limits.max_cells.value.value, MILLION)
-    cells = min(wanted, cap)
-    if cells < wanted:
-        sheet.warnings.append(f"Target capped at {_count(cap)} cells for one infusion.")
-        sheet.add("Cap", f"at most {_count(cap)} cells an infusion", f"{_count(cap)} cells", limits.max_cells)
-    base = DoseResult(cells_per_kg, weight_kg, cells, is_capped=cells < wanted)
-    return _with_volume(limits, base, product, sheet)
+    level = plan.level
+    if level.is_per_kg and weight_kg is None:
+        raise ValueError("cells per kg need a weight")
+    wanted = plan.cells_for(weight_kg or Decimal(0))
+    each = _count(EXACT.multiply(level.value.value, MILLION))
+    sheet.add("Dose level", "closed list of the protocol", f"{each} cells{'/kg' if level.is_per_kg else ''}", level)
+    working = "fixed, whatever the weight"
+    if level.is_per_kg:
+        working = f"{each} cells/kg x {plain(weight_kg or Decimal(0))} kg"
+    sheet.add("Target cells", working, f"{_count(wanted)} {plan.practice.label_basis} cells", level)
+    cells = _capped(plan, wanted, sheet)
+    per_kg = EXACT.multiply(level.value.value, MILLION) if level.is_per_kg else None
+    base = DoseResult(per_kg, weight_kg, cells, is_capped=cells < wanted)
+    return _with_volume(plan.practice, base, product, sheet)
 
 
-def check_level(limits: Dose, level: Decimal) -> None:
-    """Refuse a dose level that is not in the protocol's closed list or above its ceiling (in 10*6/kg)."""
-    if level > limits.ceiling.value.value:
-        raise ValueError(f"above the ceiling of {limits.ceiling.value}")
-    allowed = [one.value.value for one in (*limits.levels, limits.reduced_proposal) if one is not None]
-    if level not in allowed:
-        raise ValueError(f"not a dose level of this protocol: {plain(level)} x 10^6/kg")
+def _capped(plan: DosePlan, wanted: Decimal, sheet: _Sheet) -> Decimal:
+    """At most the protocol's own limit, and at most what the heaviest weight that is dosed would need."""
+    caps = [(plan.cells_for(plan.practice.heaviest.value.value), plan.practice.heaviest)]
+    if plan.dose.max_cells is not None:
+        caps.append((EXACT.multiply(plan.dose.max_cells.value.value, MILLION), plan.dose.max_cells))
+    cap, number = min(caps, key=lambda one: one[0])
+    if wanted <= cap:
+        return wanted
+    sheet.warnings.append(f"Target capped at {_count(cap)} cells for one infusion.")
+    sheet.add("Cap", f"at most {_count(cap)} cells an infusion", f"{_count(cap)} cells", number)
+    return cap
 
 
-def _with_volume(limits: Dose, base: DoseResult, product: Product, sheet: _Sheet) -> DoseResult:
+def _with_volume(limits: Practice, base: DoseResult, product: Product, sheet: _Sheet) -> DoseResult:
     viable = _viable_per_ml(product, sheet, limits)
     if viable is None:
         return _finish(base, sheet)
@@ -144,7 +183,7 @@ def _with_volume(limits: Dose, base: DoseResult, product: Product, sheet: _Sheet
     )
 
 
-def _viable_per_ml(product: Product, sheet: _Sheet, limits: Dose) -> Decimal | None:
+def _viable_per_ml(product: Product, sheet: _Sheet, limits: Practice) -> Decimal | None:
     """Viable cells in a mL. A label that does not say total or viable is refused."""
     if product.concentration is None:
         return None
@@ -170,7 +209,7 @@ def _viable_per_ml(product: Product, sheet: _Sheet, limits: Dose) -> Decimal | N
     return viable
 
 
-def _bags(product: Product, volume: Decimal, sheet: _Sheet, limits: Dose) -> int | None:
+def _bags(product: Product, volume: Decimal, sheet: _Sheet, limits: Practice) -> int | None:
     if product.bag_volume is None:
         return None
     bags = int(EXACT.divide(volume, product.bag_volume).to_integral_value(rounding=ROUND_CEILING))
@@ -178,8 +217,8 @@ def _bags(product: Product, volume: Decimal, sheet: _Sheet, limits: Dose) -> int
     return bags
 
 
-def _dmso(limits: Dose, base: DoseResult, product: Product, volume: Decimal, sheet: _Sheet) -> Decimal | None:
-    if product.dmso is None:
+def _dmso(limits: Practice, base: DoseResult, product: Product, volume: Decimal, sheet: _Sheet) -> Decimal | None:
+    if product.dmso is None or base.weight_kg is None:
         return None
     grams = EXACT.multiply(EXACT.divide(EXACT.multiply(volume, product.dmso), HUNDRED), limits.dmso_density.value.value)
     per_kg = EXACT.divide(grams, base.weight_kg)
@@ -196,8 +235,8 @@ def _dmso(limits: Dose, base: DoseResult, product: Product, volume: Decimal, she
     return per_kg
 
 
-def _endotoxin(limits: Dose, base: DoseResult, product: Product, volume: Decimal, sheet: _Sheet) -> Decimal | None:
-    if product.endotoxin is None:
+def _endotoxin(limits: Practice, base: DoseResult, product: Product, volume: Decimal, sheet: _Sheet) -> Decimal | None:
+    if product.endotoxin is None or base.weight_kg is None:
         return None
     per_kg = EXACT.divide(EXACT.multiply(product.endotoxin, volume), base.weight_kg)
     sheet.add(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from decimal import Decimal
 
 from mscprotocol.data_dictionary import Measurement as Datum
 from mscprotocol.definitions import FindingDefinition
@@ -95,6 +96,11 @@ class Findings:
         if found is None:
             found = self._selected[name, window] = self._select(name, window)
         return found
+
+    def exact_number(self, name: str) -> Decimal | None:
+        """The chosen value of a measurement where it is exactly known."""
+        chosen = self.select(name).chosen
+        return None if chosen is None or chosen.value is None else chosen.value.exact
 
     def _select(self, name: str, window: Window | None) -> Selection:
         found = find_latest(self.series.points(name), window or self.shelf_life(name), self.at)

@@ -9,7 +9,7 @@ from functools import cached_property
 from mscprotocol.data_dictionary import Condition, Measurement, SiteLimit
 from mscprotocol.definitions import AnyDefinition, Trend
 from mscprotocol.knowledge_forms import Operator, Strict
-from mscprotocol.protocols import Checklist, Criterion, Protocol
+from mscprotocol.protocols import Checklist, Criterion, InformationOnly, Practice, Protocol
 
 
 class Source(Strict):
@@ -33,6 +33,9 @@ class KnowledgeBase:
     definitions: dict[str, AnyDefinition]
     criteria: dict[str, Criterion]
     protocols: dict[str, Protocol]
+    # Protocols that are shown and never assessed, and what a site does whatever the protocol.
+    information: dict[str, InformationOnly]
+    practices: dict[str, Practice]
     checklists: dict[str, Checklist]
     unit_aliases: dict[str, str]
     site_limits: tuple[SiteLimit, ...] = ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache, partial
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -29,7 +29,7 @@ from mscprotocol.knowledge_forms import (
     walk_leaves,
 )
 from mscprotocol.places import find_folder
-from mscprotocol.protocols import Checklist, Criterion, Protocol
+from mscprotocol.protocols import Checklist, Criterion, InformationOnly, Practice, Protocol, ProtocolCard
 from mscprotocol.units import UnitError, to_canonical
 from mscprotocol.yaml_files import YamlError, YamlMapping, read_yaml
 
@@ -53,6 +53,8 @@ def load_knowledge(folder: Path | None = None, site: Path | None = None) -> Know
     home = folder or find_folder("rules")
     reader = _Reader(home)
     limits = () if site is None else tuple(_Reader(site.parent).mapping(site.name, SiteLimit).values())
+    practices = reader.mapping("practices.yaml", Practice)
+    cards = {name: _under_practice(reader, one, practices) for name, one in reader.cards().items()}
     knowledge = KnowledgeBase(
         version=VERSION,
         sha256=hash_rules(home, site),
@@ -61,7 +63,9 @@ def load_knowledge(folder: Path | None = None, site: Path | None = None) -> Know
         conditions=reader.mapping("conditions.yaml", Condition),
         definitions=reader.definitions(),
         criteria=reader.mappings("criteria", Criterion),
-        protocols=reader.files("protocols", Protocol),
+        protocols={name: one for name, one in cards.items() if isinstance(one, Protocol)},
+        information={name: one for name, one in cards.items() if isinstance(one, InformationOnly)},
+        practices=practices,
         checklists=reader.mapping("checklists.yaml", Checklist),
         unit_aliases=reader.mapping("units.yaml", str),
         site_limits=limits,
@@ -102,14 +106,15 @@ class _Reader:
             found |= entries
         return found
 
-    def files(self, folder: str, model: type[T]) -> dict[str, T]:
-        """A folder with one entry a file, named like its id."""
-        found: dict[str, T] = {}
-        for path in sorted((self.home / folder).glob("*.yaml")):
+    def cards(self) -> dict[str, Protocol | InformationOnly]:
+        """The protocols, one a file that is named like its id."""
+        found: dict[str, Protocol | InformationOnly] = {}
+        for path in sorted((self.home / "protocols").glob("*.yaml")):
             tree = self._read(path)
             self.lines[path.stem] = (self._name(path), 1)
+            model: Any = InformationOnly if tree.get("assessed") is False else Protocol
             found[path.stem] = self._validated(path, tree, (), model)
-            if getattr(found[path.stem], "id", None) != path.stem:
+            if found[path.stem].id != path.stem:
                 raise KnowledgeError("the id must be the file's name", self._name(path), 1)
         return found
 
@@ -171,8 +176,9 @@ def _check_names(knowledge: KnowledgeBase) -> None:
         for source in sources:
             if source.id not in knowledge.sources:
                 raise KnowledgeError(f"{owner}: no source named {source.id!r}", *_place(knowledge, owner))
-    for protocol in knowledge.protocols.values():
-        _check_protocol(knowledge, protocol)
+    cards: dict[str, Protocol | InformationOnly] = {**knowledge.protocols, **knowledge.information}
+    for card in cards.values():
+        _check_protocol(knowledge, card)
     for name, condition in knowledge.conditions.items():
         for part in condition.parts:
             _need(knowledge, name, part, knowledge.conditions, "condition")
@@ -255,12 +261,32 @@ def _check_classes(definition: AnyDefinition, named: set[str]) -> None:
         raise ValueError(f"{definition.id} never concludes {', '.join(sorted(unknown))}")
 
 
-def _check_protocol(knowledge: KnowledgeBase, protocol: Protocol) -> None:
-    for criterion in (*protocol.criteria, *protocol.statements):
-        _need(knowledge, protocol.id, criterion, knowledge.criteria, "criterion")
-    for name in (protocol.severity, protocol.tier, protocol.trend):
-        _need(knowledge, protocol.id, name, knowledge.definitions, "definition")
-    _need(knowledge, protocol.id, protocol.checklist, knowledge.checklists, "checklist")
+def _under_practice(
+    reader: _Reader, card: Protocol | InformationOnly, practices: Mapping[str, Practice]
+) -> Protocol | InformationOnly:
+    """An assessed protocol with what its practice adds; one for information has none."""
+    if isinstance(card, InformationOnly):
+        return card
+    if card.practice not in practices:
+        raise KnowledgeError(f"{card.id}: no practice named {card.practice!r}", *reader.lines[card.id])
+    return card.under(practices[card.practice])
+
+
+def _check_protocol(knowledge: KnowledgeBase, card: Protocol | InformationOnly) -> None:
+    for statement in card.statements:
+        _need(knowledge, card.id, statement, knowledge.criteria, "criterion")
+    if isinstance(card, InformationOnly):
+        return
+    for criterion in card.criteria:
+        _need(knowledge, card.id, criterion, knowledge.criteria, "criterion")
+    for name in filter(None, (card.severity, card.tier, card.trend)):
+        _need(knowledge, card.id, name, knowledge.definitions, "definition")
+    practice = knowledge.practices[card.practice]
+    _need(knowledge, card.practice, practice.checklist, knowledge.checklists, "checklist")
+    if any(one.is_per_kg and one.value.value > practice.ceiling.value.value for one in card.dose.levels):
+        raise KnowledgeError(
+            f"{card.id}: a dose level above the ceiling of {practice.ceiling.value}", *_place(knowledge, card.id)
+        )
 
 
 def _sources(knowledge: KnowledgeBase) -> Iterator[tuple[str, tuple[SourceRef, ...]]]:
@@ -268,8 +294,11 @@ def _sources(knowledge: KnowledgeBase) -> Iterator[tuple[str, tuple[SourceRef, .
         *knowledge.criteria.items(),
         *knowledge.definitions.items(),
         *knowledge.protocols.items(),
+        *knowledge.information.items(),
     ):
         yield name, entry.sources
+        if isinstance(entry, ProtocolCard):
+            yield from ((name, fact.sources) for fact in entry.facts)
     for owner, expression in expressions(knowledge):
         yield owner, tuple(leaf.source for leaf in walk_leaves(expression) if leaf.source is not None)
 

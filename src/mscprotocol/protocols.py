@@ -32,6 +32,11 @@ class Sourced(Strict):
     mark: Mark
     note: str = ""
 
+    @property
+    def is_per_kg(self) -> bool:
+        """Whether the number counts for each kilogram of body weight."""
+        return self.value.unit.endswith("/kg")
+
 
 Role = Literal[
     "inclusion", "exclusion", "product", "dose", "schedule", "route", "safety",
@@ -71,16 +76,52 @@ class Criterion(Strict):
 
 
 class Dose(Strict):
-    """The dosing limits of a protocol."""
+    """How a protocol doses: a closed list of levels, cells per kg (`10*6/kg`) or a fixed number of cells (`10*6`)."""
 
-    starting: Sourced
     levels: Annotated[tuple[Sourced, ...], BeforeValidator(tuple)]
     reduced_proposal: Sourced | None = None
-    weight_basis: Literal["actual", "predicted"]
-    weight_basis_source: SourceRef
+    weight_basis: Literal["actual", "predicted"] | None = None
+    weight_basis_source: SourceRef | None = None
+    max_cells: Sourced | None = None
+
+    @model_validator(mode="after")
+    def _cells_only(self) -> Dose:
+        if not self.levels or any(one.value.unit not in ("10*6/kg", "10*6") for one in self.levels):
+            raise ValueError("a level counts cells: 10*6/kg, or 10*6 for a fixed number")
+        if any(one.is_per_kg for one in self.levels) and self.weight_basis_source is None:
+            raise ValueError("cells per kg need weight_basis and weight_basis_source")
+        return self
+
+
+class Schedule(Strict):
+    """How many infusions, and how far apart in elapsed time; a single infusion has no interval."""
+
+    max_infusions: Sourced
+    interval: Sourced | None = None
+    earliest: Sourced | None = None
+    latest: Sourced | None = None
+
+    @model_validator(mode="after")
+    def _several_need_an_interval(self) -> Schedule:
+        lengths = (self.interval, self.earliest, self.latest)
+        if any((one is not None) != (self.count > 1) for one in lengths):
+            raise ValueError("several infusions need interval, earliest and latest; a single one has none of them")
+        return self
+
+    @property
+    def count(self) -> int:
+        return int(self.max_infusions.value.value)
+
+
+class Practice(Strict):
+    """What a site does whatever the protocol: its numbers, the criteria and statements that it adds, its checklist."""
+
+    criteria: Names
+    statements: Names
     label_basis: Literal["viable", "total"]
-    max_cells: Sourced
+    heaviest: Sourced
     ceiling: Sourced
+    moderate_at_most: Sourced
     graduation: Sourced
     delivered_at_least: Sourced
     final_volume: Sourced
@@ -91,17 +132,9 @@ class Dose(Strict):
     dmso_limit: Sourced
     endotoxin_limit: Sourced
     viability_age: Sourced
-
-
-class Schedule(Strict):
-    """How infusions follow one another; lengths are elapsed time."""
-
-    max_infusions: Sourced
-    interval: Sourced
-    earliest: Sourced
-    latest: Sourced
     closes: Sourced
     release_valid: Sourced
+    checklist: str
 
 
 class ChecklistItem(Strict):
@@ -121,27 +154,72 @@ class Checklist(Strict):
     after: Annotated[tuple[ChecklistItem, ...], BeforeValidator(tuple)]
 
 
-class Protocol(Strict):
-    """A protocol of the paper: closed list of criteria, dose and schedule."""
+class Fact(Strict):
+    """One fact about a trial and its product, or that a source which was read does not state it."""
+
+    about: str
+    text: str
+    sources: Sources
+    note: str = ""
+
+
+class TrialProduct(Strict):
+    """What was infused or inhaled; only cells are ever dosed."""
+
+    kind: Literal["cells", "exosomes"]
+    state: Literal["fresh", "thawed", "not stated"]
+
+
+class ProtocolCard(Strict):
+    """What is shown of every protocol of the paper."""
 
     id: str
     version: str
     title: str
     short_title: str
-    assessed: bool = True
-    severity: str
+    indication: str
+    product: TrialProduct
+    route: str
+    facts: Annotated[tuple[Fact, ...], BeforeValidator(tuple)]
+    statements: Names = ()
+    sources: Sources
+
+
+class InformationOnly(ProtocolCard):
+    """A protocol that is shown for information: never assessed, never dosed, never scheduled."""
+
+    assessed: Literal[False]
+
+
+class Protocol(ProtocolCard):
+    """A protocol to assess patients by: closed list of criteria, dose and schedule, under a site's practice."""
+
+    assessed: Literal[True]
+    severity: str | None = None
     tier: str
     trend: str
     criteria: Names
-    statements: Names
-    route: str
     product_codes: tuple[Code, ...] = ()
     dose: Dose
     schedule: Schedule
-    checklist: str
-    sources: Sources
+    practice: str
 
     @model_validator(mode="before")
     @classmethod
     def _lists_as_tuples(cls, raw: object) -> object:
         return expand_codes(raw)
+
+    @model_validator(mode="after")
+    def _only_cells_are_dosed(self) -> Protocol:
+        if self.product.kind != "cells":
+            raise ValueError("only cells are dosed: a protocol of another product is for information, assessed: false")
+        return self
+
+    def under(self, practice: Practice) -> Protocol:
+        """The protocol with the criteria and statements that a site's practice adds."""
+        return self.model_copy(
+            update={
+                "criteria": tuple(dict.fromkeys((*self.criteria, *practice.criteria))),
+                "statements": tuple(dict.fromkeys((*self.statements, *practice.statements))),
+            }
+        )

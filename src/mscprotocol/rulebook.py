@@ -20,7 +20,7 @@ from mscprotocol.knowledge_forms import (
     ScoreLeaf,
     UnknownIf,
 )
-from mscprotocol.protocols import Criterion, Protocol
+from mscprotocol.protocols import Criterion, Practice, Protocol
 from mscprotocol.rulesets import (
     Ruleset,
     build_decision,
@@ -61,6 +61,16 @@ class Rulebook:
         for name in self.protocol.criteria:
             yield name, self.knowledge.criteria[name]
 
+    @property
+    def practice(self) -> Practice:
+        """What the site does whatever the protocol."""
+        return self.knowledge.practices[self.protocol.practice]
+
+    @property
+    def weight_datum(self) -> str:
+        """The datum of the dictionary that holds the weight which the protocol doses by."""
+        return "predicted_body_weight" if self.protocol.dose.weight_basis == "predicted" else "weight"
+
     def once(self, key: Hashable, compute: Callable[[], T]) -> T:
         """What follows from the rules alone, computed once."""
         found: T | None = self._once.get(key)
@@ -94,7 +104,8 @@ class _Compiler:
 
     def compile(self) -> Rulebook:
         for name in (*ALWAYS_CONCLUDED, self.book.protocol.severity, self.book.protocol.tier):
-            self._definition(name)
+            if name is not None:
+                self._definition(name)
         self._decision(self.book.protocol.trend)
         for name, criterion in self.book.criteria:
             if criterion.when is None:

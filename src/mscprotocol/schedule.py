@@ -29,13 +29,12 @@ def plan_schedule(
     schedule: Schedule, start: datetime, zone: ZoneInfo, given: Sequence[datetime], status: str
 ) -> list[ScheduledInfusion]:
     """The infusions of a course, `given` ones at their actual start, later ones at fixed elapsed times after it."""
-    count = int(schedule.max_infusions.value.value)
-    interval, earliest, latest = (length(one) for one in (schedule.interval, schedule.earliest, schedule.latest))
+    interval, earliest, latest = (_length(one) for one in (schedule.interval, schedule.earliest, schedule.latest))
     rows: list[ScheduledInfusion] = []
-    done = sorted(moment.astimezone(UTC) for moment in given)[:count]
+    done = sorted(moment.astimezone(UTC) for moment in given)[: schedule.count]
     first = done[0] if done else start.astimezone(UTC)
     previous: datetime | None = None
-    for number in range(1, count + 1):
+    for number in range(1, schedule.count + 1):
         if number <= len(done):
             planned = done[number - 1]
             window, state = (planned, planned), "given"
@@ -60,24 +59,29 @@ def plan_schedule(
     return rows
 
 
-def course_state(schedule: Schedule, given: Sequence[datetime], at: datetime) -> str:
+def course_state(schedule: Schedule, closes: Sourced, given: Sequence[datetime], at: datetime) -> str:
     """Where a course stands: open for the next infusion, too_early, missed, complete or closed."""
     done = sorted(moment.astimezone(UTC) for moment in given)
-    if len(done) >= int(schedule.max_infusions.value.value):
+    if len(done) >= schedule.count:
         return "complete"
     if not done:
         return "open"
     now = at.astimezone(UTC)
-    if now > done[0] + length(schedule.closes):
+    if now > done[0] + length(closes):
         return "closed"
-    if now < done[-1] + length(schedule.earliest):
+    if now < done[-1] + _length(schedule.earliest):
         return "too_early"
-    return "missed" if now > done[-1] + length(schedule.latest) else "open"
+    return "missed" if now > done[-1] + _length(schedule.latest) else "open"
 
 
 def length(number: Sourced) -> timedelta:
     """A length of the protocol as elapsed time."""
     return timedelta(hours=int(number.value.value) * _HOURS[number.value.unit])
+
+
+def _length(number: Sourced | None) -> timedelta:
+    """A length between infusions; a single infusion has none, and nothing is reckoned with it."""
+    return timedelta(0) if number is None else length(number)
 
 
 def _elapsed_days(first: datetime, moment: datetime) -> int:

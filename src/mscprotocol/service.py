@@ -72,16 +72,15 @@ class Service:
 
     def check_protocol(self, protocol: str) -> None:
         """Raise RequestError for a protocol that is not listed, or listed for information only."""
-        found = self.knowledge.protocols.get(protocol)
-        if found is None:
+        if protocol in self.knowledge.information:
+            raise RequestError("information_only", f"{protocol} is listed for information and cannot be assessed")
+        if protocol not in self.knowledge.protocols:
             raise RequestError("unknown_protocol", f"no protocol of that id; known: {', '.join(self.assessable)}")
-        if not found.assessed:
-            raise RequestError("information_only", f"{found.id} is listed for information and cannot be assessed")
 
     @property
     def assessable(self) -> list[str]:
         """The protocols that patients are assessed by."""
-        return [one.id for one in self.knowledge.protocols.values() if one.assessed]
+        return list(self.knowledge.protocols)
 
     def store(self, answer: Assessment, inputs: Sequence[bytes], order: Order) -> str:
         """Store an answer and its audit entry in one transaction; the id of the stored assessment."""

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
 from zoneinfo import ZoneInfo
 
 from mscprotocol.answer import DoseItem, DoseLine, ScheduleRow
 from mscprotocol.case import Case
-from mscprotocol.dosing import DoseResult, Product, plan_dose
+from mscprotocol.dosing import DosePlan, Product, plan_dose
 from mscprotocol.interval import EXACT, plain
 from mscprotocol.needs import valid_until
+from mscprotocol.protocols import Sourced
 from mscprotocol.record import Measurement
 from mscprotocol.rulebook import DOSE_STATUS
 from mscprotocol.schedule import ScheduledInfusion, plan_schedule
+from mscprotocol.wording import describe_quantity
 
 _WITHHELD = {
     "verdict": "The patient is ineligible.",
     "weight": "The weight is not known: {reason}.",
     "tier": "The coagulopathy tier is {tier}.",
+    "level": "{level}",
 }
-_BASES = {"actual": "weight", "predicted": "predicted_body_weight"}
+_LEVELS = {
+    "not_chosen": "Which cohort: {levels}? The dose level must be chosen; none is assumed.",
+    "refused": "{wanted} is not a dose level of this protocol: {levels}.",
+    "too_high": "At moderate risk of clotting no infusion exceeds {most} (site policy), and this level does.",
+}
 CAUTION = "Starting guide only: the optimised dose has not been formally established."
 
 
@@ -43,11 +51,28 @@ def plan_treatment(case: Case) -> Treatment:
 
 def _why_withheld(case: Case) -> list[str]:
     because = case.conclusions.made[DOSE_STATUS].because
-    selection = case.findings.select(_BASES[case.book.protocol.dose.weight_basis])
+    selection = case.findings.select(case.book.weight_datum)
     reason = "" if selection.reason is None else selection.reason.value.replace("_", " ")
     tier = case.conclusions.of(case.book.protocol.tier)
     words = "unknown, at least " + tier.removeprefix("at_least:") if tier.startswith("at_least:") else tier
-    return [_WITHHELD[name].format(reason=reason, tier=words) for name in because]
+    return [_WITHHELD[name].format(reason=reason, tier=words, level=_level_words(case)) for name in because]
+
+
+def _level_words(case: Case) -> str:
+    """Why no dose follows from the level: which there are, and what was asked for."""
+    levels, wanted = case.book.protocol.dose.levels, case.request.dose_level
+    return _LEVELS.get(case.level_state, "").format(
+        levels=list_levels(levels),
+        wanted="" if wanted is None else plain(wanted),
+        most=describe_quantity(case.book.practice.moderate_at_most.value),
+    )
+
+
+def list_levels(levels: Sequence[Sourced]) -> str:
+    """The closed list of a protocol in words."""
+    numbers = [plain(one.value.value) for one in levels]
+    text = " or ".join(filter(None, (", ".join(numbers[:-1]), numbers[-1])))
+    return f"{text} x 10^6 cells" + ("/kg" if levels[0].is_per_kg else "")
 
 
 def _reduced_proposal(case: Case) -> str | None:
@@ -61,27 +86,26 @@ def _reduced_proposal(case: Case) -> str | None:
 
 
 def _dose(case: Case) -> DoseItem:
-    limits = case.book.protocol.dose
-    weight = case.findings.select(_BASES[limits.weight_basis]).chosen
-    assert weight is not None and weight.value is not None and weight.value.exact is not None
-    result = plan_dose(limits, weight.value.exact, find_product(case))
-    predicted = case.findings.select("predicted_body_weight").chosen
-    predicted_kg = None if predicted is None or predicted.value is None else predicted.value.exact
+    dose = case.book.protocol.dose
+    assert case.level is not None
+    weight = case.findings.select(case.book.weight_datum).chosen
+    weight_kg = case.findings.exact_number(case.book.weight_datum)
+    result = plan_dose(DosePlan(dose, case.book.practice, case.level), weight_kg, find_product(case))
+    predicted_kg = _number(case, "predicted_body_weight")
+    ratio = _ratio(_number(case, "weight"), predicted_kg)
     blocks = [*result.blocks, *_refused_lot(case)]
     return DoseItem(
         status="withheld" if blocks else case.dose_status,
         because=blocks,
-        cells_per_kg=plain(result.cells_per_kg),
-        weight_kg=plain(result.weight_kg),
-        weight_basis=limits.weight_basis,
-        weight_source=weight.reference,
-        weight_at=None if weight.time is None else weight.time.latest.astimezone(case.request.at.tzinfo).isoformat(),
-        predicted_weight_kg=None if predicted_kg is None else plain(_round(predicted_kg, "0.01")),
-        actual_to_predicted=None
-        if not predicted_kg
-        else plain(_round(EXACT.divide(result.weight_kg, predicted_kg), "0.01")),
+        cells_per_kg=_text(result.cells_per_kg),
+        weight_kg=_text(weight_kg),
+        weight_basis=dose.weight_basis,
+        weight_source=None if weight is None else weight.reference,
+        weight_at=None if weight is None else _at(case, weight),
+        predicted_weight_kg=_text(predicted_kg, "0.01"),
+        actual_to_predicted=_text(ratio, "0.01"),
         cells=plain(result.cells),
-        cell_basis=limits.label_basis,
+        cell_basis=case.book.practice.label_basis,
         capped=result.is_capped,
         volume_ml=_text(result.volume_ml),
         delivered_cells=_text(result.delivered_cells),
@@ -93,9 +117,9 @@ def _dose(case: Case) -> DoseItem:
         warnings=[
             CAUTION,
             *result.warnings,
-            *_unmeasured(weight),
+            *_unmeasured(case),
             *_start_warnings(case),
-            *_basis_warnings(case, result, predicted_kg),
+            *_basis_warnings(case, ratio),
         ],
     )
 
@@ -106,8 +130,20 @@ def _refused_lot(case: Case) -> list[str]:
     return [f"The lot does not meet {one.id}: {case.book.texts[one.id]}." for one in violated]
 
 
-def _unmeasured(weight: Measurement) -> list[str]:
-    return [f"The weight was {flag}, not measured." for flag in ("estimated", "stated") if flag in weight.flags]
+def _at(case: Case, weight: Measurement) -> str | None:
+    return None if weight.time is None else weight.time.latest.astimezone(case.request.at.tzinfo).isoformat()
+
+
+def _ratio(actual: Decimal | None, predicted: Decimal | None) -> Decimal | None:
+    return None if actual is None or not predicted else EXACT.divide(actual, predicted)
+
+
+def _unmeasured(case: Case) -> list[str]:
+    """That what the dose rests on was not measured: a weight, or the height behind a predicted one."""
+    name = "weight" if case.book.weight_datum == "weight" else "height"
+    chosen = _chosen(case, name)
+    flags = () if chosen is None else chosen.flags
+    return [f"The {name} was {flag}, not measured." for flag in ("estimated", "stated") if flag in flags]
 
 
 def _start_warnings(case: Case) -> list[str]:
@@ -122,12 +158,9 @@ def _start_warnings(case: Case) -> list[str]:
     return []
 
 
-def _basis_warnings(case: Case, result: DoseResult, predicted_kg: Decimal | None) -> list[str]:
+def _basis_warnings(case: Case, ratio: Decimal | None) -> list[str]:
     limits = case.book.knowledge.measurements["weight"].parameters
-    if not predicted_kg:
-        return []
-    ratio = EXACT.divide(result.weight_kg, predicted_kg)
-    if limits["basis_ratio_below"] <= ratio <= limits["basis_ratio_above"]:
+    if ratio is None or limits["basis_ratio_below"] <= ratio <= limits["basis_ratio_above"]:
         return []
     return [
         f"Actual weight is {plain(_round(ratio, '0.01'))} times the predicted weight: the choice of basis changes the "
@@ -152,8 +185,7 @@ def _chosen(case: Case, name: str) -> Measurement | None:
 
 
 def _number(case: Case, name: str) -> Decimal | None:
-    chosen = _chosen(case, name)
-    return None if chosen is None or chosen.value is None else chosen.value.exact
+    return case.findings.exact_number(name)
 
 
 def _answer(case: Case, name: str) -> str | None:

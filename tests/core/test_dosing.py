@@ -6,7 +6,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from mscprotocol.dosing import Product, check_level, plan_dose, round_down
+from mscprotocol.dosing import DosePlan, Product, choose_level, plan_dose, round_down
+from mscprotocol.knowledge_forms import Quantity
 from mscprotocol.knowledge_loader import load_knowledge
 from tests.properties.strategies import LAWS, decimals
 
@@ -16,13 +17,25 @@ def limits():
     return load_knowledge().protocols["seed-covid-4x"].dose
 
 
+def practice():
+    return load_knowledge().practices["site-default"]
+
+
 def product(concentration="10", viability="85", bag="10", basis="total", **more):
     numbers = {"concentration": concentration, "viability": viability, "bag_volume": bag, **more}
     return Product(label_basis=basis, **{key: None if text is None else Decimal(text) for key, text in numbers.items()})
 
 
 def plan(limits, weight, *args, level=None, **more):
-    return plan_dose(limits, Decimal(str(weight)), product(*args, **more), level)
+    return plan_dose(asked(limits, level), Decimal(str(weight)), product(*args, **more))
+
+
+def asked(limits, level=None):
+    return DosePlan(limits, practice(), level or limits.levels[0])
+
+
+def with_number(level, number, unit=None):
+    return level.model_copy(update={"value": Quantity(value=Decimal(number), unit=unit or level.value.unit)})
 
 
 @pytest.mark.parametrize(
@@ -104,24 +117,24 @@ def test_endotoxin_over_the_whole_volume(limits, endotoxin, blocked):
 @pytest.mark.parametrize("level", ["2", "0.5", "0.1", "1.01", "10", "0", "-1"])
 def test_a_level_that_is_not_listed_is_refused(limits, level):
     with pytest.raises(ValueError, match="not a dose level of this protocol"):
-        check_level(limits, Decimal(level))
+        asked(limits, with_number(limits.levels[0], level))
+    assert choose_level(limits, Decimal(level)) == ("refused", None)
 
 
 @pytest.mark.parametrize("level", ["10.1", "100", "1000000"])
 def test_a_level_above_the_ceiling_is_refused(limits, level):
     with pytest.raises(ValueError, match="above the ceiling of 10"):
-        check_level(limits, Decimal(level))
+        asked(limits, with_number(limits.levels[0], level))
 
 
 def test_a_level_of_ten_times_the_dose_gives_no_dose(limits):
-    slip = limits.starting.model_copy(update={"value": limits.starting.value.model_copy(update={"value": Decimal(10)})})
     with pytest.raises(ValueError, match="not a dose level"):
-        plan(limits, 70, level=slip)
+        plan(limits, 70, level=with_number(limits.levels[0], "10"))
 
 
 @pytest.mark.parametrize("level", ["1.0", "1", "0.3"])
 def test_the_levels_of_the_protocol(limits, level):
-    check_level(limits, Decimal(level))
+    asked(limits, with_number(limits.levels[0], level))
 
 
 @pytest.mark.parametrize(
@@ -182,7 +195,8 @@ def test_every_line_has_its_source_and_mark(limits):
 @given(decimals(25, 300), decimals(1, 100, places=2), decimals(1, 100, places=1), st.sampled_from(["total", "viable"]))
 def test_no_more_than_the_target_is_ever_delivered(weight, concentration, viability, basis):
     limits = load_knowledge().protocols["seed-covid-4x"].dose
-    found = plan_dose(limits, weight, Product(concentration, basis, viability, Decimal(10), Decimal(10), Decimal(1)))
+    lot = Product(concentration, basis, viability, Decimal(10), Decimal(10), Decimal(1))
+    found = plan_dose(asked(limits), weight, lot)
     assert found.cells <= weight * 1_000_000
     assert found.cells <= 150_000_000
     assert found.delivered_cells <= found.cells
@@ -210,5 +224,5 @@ def test_a_heavier_patient_never_gets_less(one, other):
     limits = load_knowledge().protocols["seed-covid-4x"].dose
     lighter, heavier = sorted((one, other))
     assume(lighter < heavier)
-    doses = [plan_dose(limits, weight, product()) for weight in (lighter, heavier)]
+    doses = [plan_dose(asked(limits), weight, product()) for weight in (lighter, heavier)]
     assert doses[0].delivered_cells <= doses[1].delivered_cells

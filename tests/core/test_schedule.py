@@ -123,6 +123,14 @@ def test_infusions_are_never_closer_than_66_elapsed_hours(start, zone, gaps):
 # -- where a course stands --
 
 
+def closes():
+    return load_knowledge().practices["site-default"].closes
+
+
+def state_of(schedule, given, at):
+    return course_state(schedule, closes(), given, at)
+
+
 def hours(number):
     return timedelta(hours=number)
 
@@ -149,18 +157,18 @@ DAY_18 = FIRST + timedelta(days=18)
     ],
 )
 def test_the_state_of_a_course(schedule, given, at, state):
-    assert course_state(schedule, given, at) == state
-    assert course_state(schedule, [one.astimezone(ZoneInfo("Asia/Tokyo")) for one in given], at) == state
+    assert state_of(schedule, given, at) == state
+    assert state_of(schedule, [one.astimezone(ZoneInfo("Asia/Tokyo")) for one in given], at) == state
 
 
 @pytest.mark.parametrize("count", [4, 5])
 @pytest.mark.parametrize("later", [0, 72, 1000])
 def test_there_is_no_fifth_infusion(schedule, count, later):
     given = [FIRST + number * hours(72) for number in range(count)]
-    assert course_state(schedule, given, given[-1] + hours(later)) == "complete"
-    assert course_state(schedule, given[:3], given[2] + hours(72)) == "open"
+    assert state_of(schedule, given, given[-1] + hours(later)) == "complete"
+    assert state_of(schedule, given[:3], given[2] + hours(72)) == "open"
 
 
 def test_a_day_is_24_hours(schedule):
     assert length(schedule.interval) == timedelta(hours=72)
-    assert length(schedule.closes) == timedelta(days=21)
+    assert length(closes()) == timedelta(days=21)
