@@ -24,6 +24,7 @@ from mscprotocol.protocols import STAGES, Stage
 from mscprotocol.record import PatientRecord
 from mscprotocol.rulebook import compile_rulebook
 from mscprotocol.rules_cli import rules_app
+from mscprotocol.serving import serve_command, settings_command
 from mscprotocol.terminal import DATA, OK, load_or_exit
 
 FORMATS = ("text", "json", "html", "pdf")
@@ -35,6 +36,8 @@ app = typer.Typer(
     help="Research pre-screening for mesenchymal-stem-cell protocols. It decides nothing for a clinician.",
 )
 app.add_typer(rules_app, name="rules")
+app.command("serve")(serve_command)
+app.command("settings")(settings_command)
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,8 @@ def configure_logs(level: str = "INFO") -> None:
 def without_arguments(record: logging.LogRecord) -> bool:
     """Keep a library's template and drop what it would fill in, the text of exceptions included."""
     if not isinstance(record.msg, dict):
-        record.args = ()
+        if not (record.name == "uvicorn.error" and record.levelno < logging.WARNING):  # where it listens
+            record.args = ()
         if record.exc_info and record.exc_info[0] is not None:
             record.msg = f"{record.msg} [{record.exc_info[0].__name__}]"
         record.exc_info = record.exc_text = None

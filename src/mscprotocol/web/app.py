@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 
 from mscprotocol.knowledge_loader import load_knowledge
+from mscprotocol.logs import configure_logs
 from mscprotocol.rulebook import compile_rulebook
 from mscprotocol.service import Service
 from mscprotocol.settings import Settings
@@ -38,6 +39,12 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
     app.include_router(operations.router)
     app.add_middleware(Guard, settings=settings)
     return app
+
+
+def application() -> FastAPI:
+    """The application as the environment sets it: what each process of a server starts."""
+    configure_logs()
+    return create_app(Settings())
 
 
 def _open_service(settings: Settings) -> Service:

@@ -1,0 +1,62 @@
+"""The commands that serve over HTTP and say how an installation is set."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+import typer
+from pydantic import SecretStr, ValidationError
+
+from mscprotocol.settings import PREFIX, Settings
+from mscprotocol.terminal import USAGE, say
+
+GRACE_SECONDS = 20
+
+
+def serve_command(
+    host: Annotated[str | None, typer.Option(help="Address to listen on; 127.0.0.1 if left out.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port; 8470 if left out, 0 takes a free one.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that serve.")] = 1,
+) -> None:
+    """Serve the API, the FHIR operations, CDS Hooks and the coordinator's pages until stopped."""
+    import uvicorn
+
+    for name, value in (("HOST", host), ("PORT", port)):
+        if value is not None:
+            os.environ[PREFIX + name] = str(value)  # each worker reads its settings from the environment
+    settings = read_settings()
+    uvicorn.run(
+        "mscprotocol.web.app:application",
+        factory=True,
+        host=settings.host,
+        port=settings.port,
+        workers=workers,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
+
+
+def settings_command() -> None:
+    """Print every setting with its value and what it does; secrets only as set or not set."""
+    settings = read_settings()
+    for name, field in Settings.model_fields.items():
+        value = getattr(settings, name)
+        if isinstance(value, SecretStr) or (value is None and "secret" in name):
+            shown = "not set" if value is None else "set (not shown)"
+        else:
+            shown = "not set" if value is None else str(value)
+        typer.echo(f"{PREFIX}{name.upper()} = {shown}\n    {field.description}")
+
+
+def read_settings() -> Settings:
+    """The settings of this process; a wrong one ends it with a line that says which and what to write."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        for one in error.errors():
+            where = "".join(f"{PREFIX}{part}: ".upper() for part in one["loc"][:1])
+            say(f"{where}{one['msg'].removeprefix('Value error, ')}")
+        raise typer.Exit(USAGE) from error
