@@ -9,6 +9,7 @@ from functools import cached_property
 from mscprotocol.data_dictionary import Condition, Measurement, SiteLimit
 from mscprotocol.definitions import AnyDefinition, Trend
 from mscprotocol.knowledge_forms import Operator, Strict
+from mscprotocol.parameters import Parameter
 from mscprotocol.protocols import Checklist, Criterion, InformationOnly, Practice, Protocol
 
 
@@ -39,6 +40,10 @@ class KnowledgeBase:
     checklists: dict[str, Checklist]
     unit_aliases: dict[str, str]
     site_limits: tuple[SiteLimit, ...] = ()
+    # Site parameters, the option of each that is in force, and edits that were made beside them (path -> value).
+    parameters: dict[str, Parameter] = field(default_factory=dict)
+    chosen: dict[str, str] = field(default_factory=dict)
+    edits: dict[str, str] = field(default_factory=dict)
     # Comparison and threshold of each measurement leaf in canonical unit, by the leaf's identity.
     thresholds: dict[int, tuple[Operator, Decimal]] = field(default_factory=dict)
     lines: dict[str, tuple[str, int]] = field(default_factory=dict)

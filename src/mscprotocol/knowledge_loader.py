@@ -28,6 +28,8 @@ from mscprotocol.knowledge_forms import (
     UnknownIf,
     walk_leaves,
 )
+from mscprotocol.parameters import FILE as PARAMETERS
+from mscprotocol.parameters import Parameter, apply_edits, check_parameters, gather_edits, settle_choices
 from mscprotocol.places import find_folder
 from mscprotocol.protocols import Checklist, Criterion, InformationOnly, Practice, Protocol, ProtocolCard
 from mscprotocol.units import UnitError, to_canonical
@@ -35,6 +37,7 @@ from mscprotocol.yaml_files import YamlError, YamlMapping, read_yaml
 
 VERSION = "1.0.0"
 T = TypeVar("T")
+_Pairs = tuple[tuple[str, str], ...]
 _KINDS: dict[str, type[AnyDefinition]] = {
     "finding": FindingDefinition,
     "ladder": Ladder,
@@ -44,20 +47,36 @@ _KINDS: dict[str, type[AnyDefinition]] = {
 }
 
 
-@lru_cache(maxsize=16)
-def load_knowledge(folder: Path | None = None, site: Path | None = None) -> KnowledgeBase:
+def load_knowledge(
+    folder: Path | None = None,
+    site: Path | None = None,
+    choices: Mapping[str, str] | None = None,
+    edits: Mapping[str, str] | None = None,
+) -> KnowledgeBase:
     """The rule base of a folder (default: the one that ships), with a site's own upper limits of normal.
 
-    Raises KnowledgeError with file and line.
+    `choices` are options of site parameters by name; `edits` are single changes of the rules by path, for what-if.
+    Raises KnowledgeError with file and line, ChoiceError for a choice or path that does not exist.
     """
+    return _load(folder, site, *(tuple(sorted((given or {}).items())) for given in (choices, edits)))
+
+
+@lru_cache(maxsize=64)
+def _load(folder: Path | None, site: Path | None, choices: _Pairs, edits: _Pairs) -> KnowledgeBase:
     home = folder or find_folder("rules")
     reader = _Reader(home)
+    parameters = reader.mapping(PARAMETERS, Parameter)
+    check_parameters(reader.trees, parameters)
+    chosen = settle_choices(parameters, dict(choices))
+    apply_edits(reader.trees, gather_edits(parameters, chosen))
+    apply_edits(reader.trees, dict(edits))
     limits = () if site is None else tuple(_Reader(site.parent).mapping(site.name, SiteLimit).values())
     practices = reader.mapping("practices.yaml", Practice)
     cards = {name: _under_practice(reader, one, practices) for name, one in reader.cards().items()}
+    other = {name: option for name, option in chosen.items() if option != parameters[name].default}
     knowledge = KnowledgeBase(
         version=VERSION,
-        sha256=hash_rules(home, site),
+        sha256=hash_rules(home, site, {**other, **dict(edits)}),
         sources=reader.mapping("sources.yaml", Source),
         measurements=reader.mapping("measurements.yaml", Measurement),
         conditions=reader.mapping("conditions.yaml", Condition),
@@ -69,15 +88,23 @@ def load_knowledge(folder: Path | None = None, site: Path | None = None) -> Know
         checklists=reader.mapping("checklists.yaml", Checklist),
         unit_aliases=reader.mapping("units.yaml", str),
         site_limits=limits,
+        parameters=parameters,
+        chosen=chosen,
+        edits=dict(edits),
         lines=reader.lines,
     )
     _check_names(knowledge)
     return knowledge
 
 
-def hash_rules(home: Path, site: Path | None = None) -> str:
-    """SHA-256 over the relative names and bytes of all rule files, in order of name, and of a site's file."""
+def hash_rules(home: Path, site: Path | None = None, changed: Mapping[str, str] | None = None) -> str:
+    """SHA-256 over the relative names and bytes of all rule files, in order of name, and of a site's file.
+
+    `changed` are the choices and edits that depart from the files, so that no two rule bases share a hash.
+    """
     digest = hashlib.sha256(b"" if site is None else site.read_bytes() + b"\0")
+    for name, value in sorted((changed or {}).items()):
+        digest.update(f"{name}={value}".encode() + b"\0")
     for path in sorted(home.rglob("*.yaml")):
         digest.update(path.relative_to(home).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()
@@ -89,6 +116,12 @@ class _Reader:
     def __init__(self, home: Path) -> None:
         self.home = home
         self.lines: dict[str, tuple[str, int]] = {}
+        self._trees: dict[Path, YamlMapping] = {}
+
+    @property
+    def trees(self) -> dict[str, dict[str, Any]]:
+        """Every file of the folder as read, by its relative name; what is changed in it is what will be validated."""
+        return {path.relative_to(self.home).as_posix(): self._read(path) for path in sorted(self.home.rglob("*.yaml"))}
 
     def mapping(self, name: str, model: type[T]) -> dict[str, T]:
         """A file that maps names to entries of one model."""
@@ -141,6 +174,12 @@ class _Reader:
         return path.relative_to(self.home.parent).as_posix()
 
     def _read(self, path: Path) -> YamlMapping:
+        found = self._trees.get(path)
+        if found is None:
+            found = self._trees[path] = self._read_file(path)
+        return found
+
+    def _read_file(self, path: Path) -> YamlMapping:
         try:
             return read_yaml(path.read_text(encoding="utf-8"), is_ours=True)
         except YamlError as error:
@@ -250,6 +289,8 @@ def _check_leaf(knowledge: KnowledgeBase, leaf: Leaf) -> None:
 
 
 def _check_measurement_leaf(measurement: Measurement, leaf: MeasurementLeaf) -> None:
+    if leaf.set_aside and not (leaf.worst or measurement.select == "any"):
+        raise ValueError(f"set_aside needs a datum of which any value counts, and of {measurement.text} the latest does")
     named = {*(leaf.answer or ()), *(leaf.not_answer or ())}
     if unknown := named - {*measurement.answers, *measurement.levels}:
         raise ValueError(f"{measurement.text} has no answer {', '.join(sorted(unknown))}")
@@ -299,6 +340,9 @@ def _sources(knowledge: KnowledgeBase) -> Iterator[tuple[str, tuple[SourceRef, .
         yield name, entry.sources
         if isinstance(entry, ProtocolCard):
             yield from ((name, fact.sources) for fact in entry.facts)
+    for name, parameter in knowledge.parameters.items():
+        for option in parameter.options.values():
+            yield name, option.sources
     for owner, expression in expressions(knowledge):
         yield owner, tuple(leaf.source for leaf in walk_leaves(expression) if leaf.source is not None)
 
