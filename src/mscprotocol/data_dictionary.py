@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, model_validator
 
 from mscprotocol.codes import Coding, parse_code
-from mscprotocol.knowledge_forms import Lookback, Mark, Names, Strict, WithUnit
+from mscprotocol.knowledge_forms import Lookback, Mark, Names, Sources, Strict, WithUnit, as_tuple
 from mscprotocol.reasons import Reason
 
 
@@ -59,11 +59,12 @@ class Conversion(Strict):
 
 
 class CodedDatum(Strict):
-    """A code that carries a datum, with what the code itself says about it."""
+    """A code that carries a datum, with what the code itself says about it; `under` names what it is a kind of."""
 
     code: Code
     flag: str | None = None
     assay: str | None = None
+    under: Annotated[tuple[Code, ...], BeforeValidator(as_tuple)] = ()
 
 
 class RefusedCode(Strict):
@@ -99,7 +100,10 @@ class Inference(Strict):
 
 
 class Measurement(Strict):
-    """A datum of the dictionary: a quantity, an ordered state, or a set of answers."""
+    """A datum of the dictionary: a quantity, an ordered state, or a set of answers.
+
+    `sources` state its parameters; `mark` tells of its other numbers. `kept_for` says why it is here if no rule asks.
+    """
 
     id: str
     text: str
@@ -127,6 +131,8 @@ class Measurement(Strict):
     confounded_by: str | None = None
     bedside: bool = False
     order: Code | None = None
+    kept_for: str | None = None
+    sources: Sources = ()
     mark: Mark = "site"
 
     @model_validator(mode="before")
@@ -161,6 +167,7 @@ class Condition(Strict):
     attested_for: Lookback | None = None
     acts_for: Lookback | None = None
     attestable: bool = True
+    kept_for: str | None = None
     mark: Mark = "recalled"
 
     @model_validator(mode="before")

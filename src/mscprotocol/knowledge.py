@@ -14,12 +14,13 @@ from mscprotocol.protocols import Checklist, Criterion, InformationOnly, Practic
 
 
 class Source(Strict):
-    """An entry of the bibliography; `read` says what was read of it."""
+    """An entry of the bibliography; `read` says what was read of it, `kept_for` why it is here if no rule cites it."""
 
     citation: str
     read: str
     url: str | None = None
     note: str | None = None
+    kept_for: str | None = None
 
 
 @dataclass(frozen=True, eq=False)

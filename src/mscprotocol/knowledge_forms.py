@@ -49,7 +49,8 @@ def _parse_window(text: Any) -> Window:
     return text if isinstance(text, Window) else parse_window(str(text))
 
 
-def _as_tuple(value: Any) -> Any:
+def as_tuple(value: Any) -> Any:
+    """Let YAML write one name where a list may stand, and lists as tuples."""
     if isinstance(value, str):
         return (value,)
     return tuple(value) if isinstance(value, list) else value
@@ -57,7 +58,7 @@ def _as_tuple(value: Any) -> Any:
 
 WithUnit = Annotated[Quantity, BeforeValidator(parse_quantity)]
 Lookback = Annotated[Window, BeforeValidator(_parse_window)]
-Names = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
+Names = Annotated[tuple[str, ...], BeforeValidator(as_tuple)]
 
 
 class SourceRef(Strict):
@@ -77,7 +78,7 @@ class SourceRef(Strict):
         return self
 
 
-Sources = Annotated[tuple[SourceRef, ...], BeforeValidator(_as_tuple)]
+Sources = Annotated[tuple[SourceRef, ...], BeforeValidator(as_tuple)]
 
 
 class Leaf(Strict):
@@ -203,7 +204,7 @@ class Group(Strict):
     @model_validator(mode="before")
     @classmethod
     def _members_as_tuples(cls, raw: Any) -> Any:
-        return {key: _as_tuple(value) for key, value in raw.items()} if isinstance(raw, dict) else raw
+        return {key: as_tuple(value) for key, value in raw.items()} if isinstance(raw, dict) else raw
 
     @model_validator(mode="after")
     def _is_one_group(self) -> Group:

@@ -22,6 +22,7 @@ from mscprotocol.knowledge_forms import (
 )
 
 _UNITLESS = {"1", "{score}", "{infusions}"}
+EVER = "120 a"  # a look-back over a whole life
 
 
 def describe_leaf(knowledge: KnowledgeBase, leaf: Leaf) -> str:
@@ -70,7 +71,7 @@ def _condition(knowledge: KnowledgeBase, leaf: ConditionLeaf) -> str:
     text = knowledge.conditions[leaf.condition].text
     if leaf.within is not None:
         since = "begun " if leaf.by_onset else ""
-        text += " ever" if leaf.within.text == "120 a" else f" {since}within {leaf.within.text}"
+        text += " ever" if leaf.within.text == EVER else f" {since}within {leaf.within.text}"
     return text + (" (absent without a record)" if leaf.no_record else "")
 
 
