@@ -1,0 +1,252 @@
+"""Patients as they accumulate from HL7 v2 messages: who is who, merges and cancellations, and each one's resources.
+
+A chart keeps what the messages said; what holds now is worked out of all of it, so the order of arrival is of no
+account except where senders state nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+import msgspec
+from msgspec import Raw
+
+from fhir_adapters.bundle import PatientBundle, assemble
+from fhir_adapters.hl7v2_datatypes import Json, code
+from fhir_adapters.hl7v2_facts import Fact, in_versions
+from fhir_adapters.hl7v2_files import split_file
+from fhir_adapters.hl7v2_mapping import Demographics, Mapped, effect_of, map_message
+from fhir_adapters.hl7v2_parsing import Message, MessageError, parse_message
+from fhir_adapters.unpacking import Unit
+from mscprotocol.errors import DataError
+from mscprotocol.record import Identifier, QualityNote
+
+_ID = re.compile(r"[A-Za-z0-9.-]{1,64}")
+_NO_ID = re.compile(r"[^A-Za-z0-9.-]")
+_IDENTIFYING = ("birthDate", "gender")
+_UNCONFIRMED = code("http://terminology.hl7.org/CodeSystem/condition-ver-status", "unconfirmed")
+
+
+class _Description(NamedTuple):
+    """Who a message says that the patient is, and whether it is a message for that."""
+
+    is_administrative: bool
+    born: str
+    sex: str
+
+
+@dataclass(slots=True)
+class Chart:
+    """All that messages said of one patient; nothing once it was merged into another chart.
+
+    `number` names the chart where nothing about the patient may stand.
+    """
+
+    number: int
+    identifiers: dict[Identifier, None] = field(default_factory=dict)
+    former: set[Identifier] = field(default_factory=set)
+    messages: dict[tuple[str, tuple[Identifier, ...]], Mapped] = field(default_factory=dict)
+    described: set[_Description] = field(default_factory=set)
+
+    def bundle(self) -> PatientBundle:
+        """The patient for the record builder. Raises DataError `mixed_patients`."""
+        return assemble(*self.units())
+
+    def units(self) -> tuple[list[Unit], list[QualityNote]]:
+        """The patient's resources in all their versions, and what was odd about the messages.
+
+        Raises DataError `mixed_patients` if messages of one identifier describe different persons.
+        """
+        if any(self.contradicts(one) for one in self.described):
+            raise DataError("mixed_patients", "messages with one identifier give different birth dates or sexes")
+        patient_id = self._patient_id()
+        units = [*self._patients(patient_id)]
+        units += [_unit(fact, number, patient_id) for fact, number in in_versions(self._facts())]
+        notes = [QualityNote(place, text) for one in self.messages.values() for place, text in one.notes]
+        return units, notes
+
+    def contradicts(self, description: _Description) -> bool:
+        """Whether results describe another person than any administrative message, or else than any result, did."""
+        known = [one for one in self.described if one.is_administrative] or list(self.described)
+        if description.is_administrative or not known:
+            return False
+        born, sex = {one.born for one in known}, {one.sex for one in known}
+        return not (_agrees(description.born, born) and _agrees(description.sex, sex))
+
+    # -- what holds now ----------------------------------------------------------------------------
+
+    def _patient_id(self) -> str:
+        current = [one for one in self.identifiers if one not in self.former] or list(self.identifiers)
+        first = min(current, key=lambda one: (one.system, one.value))
+        return first.value if _ID.fullmatch(first.value) else _short(first.system, first.value)
+
+    def _facts(self) -> Iterator[Fact]:
+        cancelled = [one for one in self.messages.values() if one.effect == "cancel"]
+        for message in self.messages.values():
+            for fact in message.facts:
+                is_doubted = any(_is_cancelled(fact, cancel) for cancel in cancelled)
+                yield replace(fact, resource=_doubted(fact.resource)) if is_doubted else fact
+
+    def _patients(self, patient_id: str) -> Iterator[Unit]:
+        """The patient, field by field as stated last; twice, if who it is cannot be told from the messages."""
+        stated = [one.demographics for one in self.messages.values()]
+        digests = sorted({one.digest for one in stated})
+        identifiers = [{"system": one.system, "value": one.value} for one in self.identifiers]
+        shared: Json = {"resourceType": "Patient", "id": patient_id, "identifier": identifiers}
+        contending = {name: _latest(name, stated) for name in ("name", "deceasedDateTime", "deceasedBoolean")}
+        contending |= {name: _latest(name, stated) for name in _IDENTIFYING}
+        for turn in range(max(1, *(len(values) for values in contending.values()))):
+            chosen = {name: values[min(turn, len(values) - 1)] for name, values in contending.items() if values}
+            content = msgspec.json.encode(shared | {name: one for name, one in chosen.items() if one is not None})
+            yield Unit("Patient", patient_id, None, Raw(content), _short(*digests, str(turn), length=64))
+
+
+class Patients:
+    """Every patient that messages told of, by identifier."""
+
+    def __init__(self) -> None:
+        self._charts: dict[Identifier, Chart] = {}
+        self._count = 0
+
+    def __iter__(self) -> Iterator[Chart]:
+        return iter({chart.number: chart for chart in self._charts.values()}.values())
+
+    def check(self, mapped: Sequence[Mapped]) -> None:
+        """Raise MessageError `mixed_patients` if a message cannot be about one known patient."""
+        for one in mapped:
+            charts = self._known(one.identity)
+            if len(charts) > 1 and one.effect != "merge":
+                text = "its identifiers belong to different patients: a merge (A40) has to come first"
+                raise MessageError("mixed_patients", text, "204", "PID^1^3")
+            if any(chart.contradicts(_description(one)) for chart in charts):
+                text = "birth date or sex are not those of the patient with this identifier"
+                raise MessageError("mixed_patients", text, "204", "PID^1^7")
+
+    def take(self, mapped: Sequence[Mapped]) -> list[Chart]:
+        """Add what a message says, which `check` has let pass. The charts that it changed."""
+        return [self._take(one) for one in mapped]
+
+    def _take(self, mapped: Mapped) -> Chart:
+        named = (*mapped.identity, *mapped.former)
+        charts = self._known(named)
+        chart = charts[0] if charts else self._open()
+        for other in charts[1:]:
+            chart.messages |= other.messages
+            chart.former |= other.former
+            chart.identifiers |= other.identifiers
+            # Whoever is merged is the same person by the sender's word, however he was described before.
+            chart.described = {one._replace(is_administrative=True) for one in chart.described | other.described}
+            other.messages = {}
+        chart.identifiers |= dict.fromkeys(named)
+        chart.former = (chart.former | set(mapped.former)) - set(mapped.identity)
+        chart.messages[mapped.digest, mapped.former] = mapped
+        chart.described.add(_description(mapped))
+        self._charts |= dict.fromkeys(chart.identifiers, chart)
+        return chart
+
+    def _open(self) -> Chart:
+        self._count += 1
+        return Chart(self._count)
+
+    def _known(self, identity: Iterable[Identifier]) -> list[Chart]:
+        found = {chart.number: chart for one in identity if (chart := self._charts.get(one)) is not None}
+        return [chart for _, chart in sorted(found.items())]
+
+
+def read_patients(contents: Iterable[bytes], zone: ZoneInfo | None = None) -> tuple[Patients, list[QualityNote]]:
+    """The patients of files of HL7 v2 messages, and what was not read of them. Raises DataError."""
+    patients = Patients()
+    notes = []
+    # A merge tells who is who, so it is heard before the rest.
+    messages = [parse_message(one) for content in contents for one in split_file(content)]
+    for message in sorted(messages, key=_is_no_merge):
+        if message.header.text(11).upper() in ("D", "T"):
+            notes.append(QualityNote("MSH^1^11", "a message is marked as a test or as training (MSH-11)"))
+        try:
+            effect_of(message)
+        except MessageError as refused:
+            notes.append(QualityNote(refused.place, f"a message was not read: {refused}"))
+            continue
+        mapped = map_message(message, zone)
+        patients.check(mapped)
+        patients.take(mapped)
+    return patients, list(dict.fromkeys(notes))
+
+
+def read_patient(contents: Iterable[bytes], zone: ZoneInfo | None = None) -> PatientBundle:
+    """The one patient of files of HL7 v2 messages. Raises DataError, as `bundle.read_bundle` does for FHIR."""
+    patients, notes = read_patients(contents, zone)
+    charts = list(patients)
+    if not charts:
+        raise DataError("no_patient", "the file holds no message of a patient that is read")
+    if len(charts) > 1:
+        raise DataError("mixed_patients", "the file holds messages of more than one patient")
+    units, found = charts[0].units()
+    return assemble(units, [*notes, *found])
+
+
+def _is_no_merge(message: Message) -> bool:
+    try:
+        return effect_of(message) != "merge"
+    except MessageError:
+        return True
+
+
+# -- resources -------------------------------------------------------------------------------------
+
+
+def _unit(fact: Fact, number: int, patient_id: str) -> Unit:
+    """A fact as a resource; its version number says what stands over what."""
+    named = _NO_ID.sub("", fact.key[1])[:40] if fact.kind == "Observation" else ""
+    resource_id = "-".join(part for part in (named, _short(fact.kind, *fact.key, fact.time)) if part)
+    owner = "patient" if fact.kind == "AllergyIntolerance" else "subject"
+    head = {"id": resource_id, "meta": {"versionId": str(number)}, owner: {"reference": f"Patient/{patient_id}"}}
+    content = Raw(msgspec.json.encode(fact.resource | head))
+    # The URL tells apart one segment that stands for several values, as a correction of all of them does.
+    return Unit(fact.kind, resource_id, f"urn:x-hl7v2:{resource_id}", content, fact.digest)
+
+
+def _short(*parts: str, length: int = 16) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:length]
+
+
+def _is_cancelled(fact: Fact, cancel: Mapped) -> bool:
+    return fact.event == "admit" and fact.visit == cancel.visit and not cancel.sent.is_before(fact.sent)
+
+
+def _doubted(resource: Json) -> Json:
+    """What an admission brought that was cancelled: neither there nor not there, until somebody says so."""
+    if resource["resourceType"] in ("Condition", "AllergyIntolerance"):
+        return resource | {"verificationStatus": _UNCONFIRMED}
+    return resource | {"status": "unknown"}
+
+
+# -- demographics ----------------------------------------------------------------------------------
+
+
+def _latest(name: str, stated: Iterable[Demographics]) -> list[Any]:
+    """The values of a field that nothing newer replaces: administrative messages before results."""
+    given = [one for one in stated if name in one.fields]
+    trusted = [one for one in given if one.is_administrative] or given
+    last = [one for one in trusted if not any(one.sent.is_before(other.sent) for other in trusted)]
+    values = {msgspec.json.encode(one.fields[name]): one.fields[name] for one in last}
+    return [value for _, value in sorted(values.items())]
+
+
+def _description(mapped: Mapped) -> _Description:
+    fields = mapped.demographics.fields
+    born, sex = (fields.get(name) or "" for name in _IDENTIFYING)
+    return _Description(mapped.demographics.is_administrative, born, sex)
+
+
+def _agrees(said: str, known: set[str]) -> bool:
+    """Whether a description is silent, or says what was said before, perhaps less exactly."""
+    silent = {"", "unknown", "other"}
+    if said in silent or not known - silent:
+        return True
+    return any(said.startswith(other) or other.startswith(said) for other in known - silent)
