@@ -2,57 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
-from typing import Any
 
-import msgspec
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from fhir_adapters.bundle import read_bundle
-from fhir_adapters.record_builder import build_record
 from mscprotocol.answer import Assessment
-from mscprotocol.assessment import assess
-from mscprotocol.case import Request
 from mscprotocol.knowledge import KnowledgeBase
-from mscprotocol.places import find_folder
 from mscprotocol.rendering import render_html
-from mscprotocol.rulebook import compile_rulebook
+from mscprotocol.sample_cases import assess_sample, find_samples
 
-PROTOCOL = "seed-covid-4x"
 _STYLES = {"eligible": "green", "ineligible": "red", "undetermined": "yellow"}
-
-
-@dataclass(frozen=True)
-class SampleCase:
-    """A sample patient with the question put to it and what is expected."""
-
-    name: str
-    folder: Path
-    request: Request
-    expected: dict[str, Any]
-    title: str
-
-
-def find_samples() -> Iterator[SampleCase]:
-    """The sample patients that came with this installation."""
-    for folder in sorted(path.parent for path in find_folder("samples").glob("*/case.json")):
-        case = msgspec.json.decode((folder / "case.json").read_bytes())
-        request = Request(
-            at=datetime.fromisoformat(case["at"]), stage=case.get("stage", "screening"), zone=case.get("zone", "UTC")
-        )
-        title = (folder / "description.md").read_text(encoding="utf-8").splitlines()[0].lstrip("# ")
-        yield SampleCase(folder.name, folder, request, case["expected"], title)
-
-
-def assess_sample(sample: SampleCase, knowledge: KnowledgeBase) -> Assessment:
-    """The answer for one sample patient."""
-    record = build_record(read_bundle([(sample.folder / "input.json").read_bytes()]), knowledge)
-    return assess(record, compile_rulebook(knowledge, PROTOCOL), sample.request)
 
 
 def run_demo(knowledge: KnowledgeBase, out: Path, console: Console) -> None:

@@ -9,7 +9,7 @@ ADAPTERS = sorted((ROOT / "fhir_adapters").rglob("*.py"))
 # What stands around the pure core: doors, what is printed there, and the tools of whoever owns the rules.
 OUTER = {
     "__main__", "authoring", "case_records", "case_tables", "checklist", "cli", "demo", "plots", "rendering", "rules",
-    "screening", "settings", "store", "summary", "terminal", "web",
+    "sample_cases", "screening", "settings", "store", "summary", "terminal", "web",
 }  # fmt: skip
 
 

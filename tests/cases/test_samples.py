@@ -13,9 +13,9 @@ from fhir_adapters.record_builder import build_record
 from mscprotocol.answer import Assessment
 from mscprotocol.assessment import assess
 from mscprotocol.case import Request
-from mscprotocol.demo import assess_sample, find_samples
 from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.rulebook import compile_rulebook
+from mscprotocol.sample_cases import assess_sample, find_samples
 from tests.sample_patients import SAMPLES, SEED, Sample
 
 CASES = {sample.name: sample for sample in find_samples()}

@@ -15,8 +15,8 @@ import pytest
 
 from mscprotocol.answer import Assessment
 from mscprotocol.cli import DATA, OK
-from mscprotocol.demo import SampleCase, assess_sample, find_samples
 from mscprotocol.knowledge import KnowledgeBase
+from mscprotocol.sample_cases import SampleCase, assess_sample, find_samples
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = {"rules": "mscprotocol/rules", "templates": "mscprotocol/templates", "samples": "mscprotocol/samples"}
