@@ -1,7 +1,5 @@
 """durable-rules against the oracle: every ruleset that ships, whole rules from leaf to verdict, and random rulesets."""
 
-import itertools
-import math
 import random
 
 import pytest
@@ -10,16 +8,25 @@ from hypothesis import strategies as st
 
 from mscprotocol.definitions import Decision, FindingDefinition, Ladder
 from mscprotocol.engine import Engine
-from mscprotocol.knowledge_forms import ConclusionLeaf, FindingLeaf, Group, UnknownIf
+from mscprotocol.knowledge_forms import ConclusionLeaf, FindingLeaf, Group
 from mscprotocol.knowledge_loader import load_knowledge
 from mscprotocol.rulebook import compile_rulebook
 from mscprotocol.rulesets import TRUTHS, build_decision, build_group, build_guard, build_ladder, build_reading
-from mscprotocol.wording import describe_leaf
-from tests import oracle
 from tests.properties.strategies import ENGINE_LAWS
-from tests.properties.test_kleene_narrowing import conclude
+from tests.rule_oracles import (
+    applies,
+    conclude,
+    decision_oracle,
+    evaluate,
+    group_oracle,
+    guard_oracle,
+    ladder_oracle,
+    ladder_token,
+    oracles,
+    patterns,
+    reading_oracle,
+)
 
-FULLY, SAMPLE = 20_000, 2_000
 PROTOCOLS = [name for name, protocol in load_knowledge().protocols.items() if protocol.assessed]
 
 
@@ -33,83 +40,12 @@ def book(request):
     return compile_rulebook(load_knowledge(), request.param)
 
 
-def patterns(ruleset):
-    """Every combination of tokens, or a seeded sample of very many."""
-    if math.prod(map(len, ruleset.inputs.values())) <= FULLY:
-        yield from itertools.product(*ruleset.inputs.values())
-        return
-    chance = random.Random(ruleset.name)
-    for _ in range(SAMPLE):
-        yield tuple(chance.choice(tokens) for tokens in ruleset.inputs.values())
-
-
-def applies(row, tokens):
-    return any(all(tokens[key] in allowed for key, allowed in term.items()) for term in row.test)
-
-
 def disagreements(engine, ruleset, expected):
     for pattern in patterns(ruleset):
         tokens = dict(zip(ruleset.inputs, pattern, strict=True))
         found = engine.conclude(ruleset, tokens)
         if found.token != expected(tokens) or not applies(ruleset.rows[found.row], tokens):
             yield tokens, found, expected(tokens)
-
-
-# -- the oracle of each form --
-
-
-def group_oracle(group):
-    kind = next(kind for kind in ("all_of", "any_of", "none_of") if getattr(group, kind))
-    return lambda tokens: oracle.group(kind, list(tokens.values()))
-
-
-def ladder_oracle(ladder):
-    names = [rung.name for rung in ladder.rungs]
-    return lambda tokens: oracle.ladder(names, ladder.otherwise, list(tokens.values()))
-
-
-def reading_oracle(leaf):
-    return lambda tokens: oracle.reading(leaf.met, leaf.not_met, tokens[leaf.conclusion])
-
-
-def decision_oracle(decision):
-    rows = [(row.all, row.any, row.conclude) for row in decision.rows]
-    return lambda tokens: oracle.decision(rows, decision.otherwise, tokens)
-
-
-def guard_oracle(tokens):
-    return oracle.guard(*tokens.values())
-
-
-def oracles(book):
-    """The oracle of each step, read from the rules themselves and not from what they were compiled to."""
-    found = {}
-    for name, definition in book.knowledge.definitions.items():
-        match definition:
-            case FindingDefinition():
-                _add_expression(found, name, definition.when)
-            case Ladder():
-                found[name] = ladder_oracle(definition)
-                for rung in definition.rungs:
-                    _add_expression(found, f"{name}.{rung.name}", rung.when)
-            case Decision():
-                found[name] = decision_oracle(definition)
-    for name, criterion in book.criteria:
-        if criterion.when is not None:
-            _add_expression(found, name, criterion.when)
-    return found
-
-
-def _add_expression(found, owner, expression):
-    match expression:
-        case Group():
-            found[owner] = group_oracle(expression)
-            for number, member in enumerate(expression.members, 1):
-                _add_expression(found, f"{owner}.{number}", member)
-        case UnknownIf(unknown_if=name):
-            found[f"{name}?"] = guard_oracle
-        case ConclusionLeaf():
-            found[owner] = reading_oracle(expression)
 
 
 # -- the rules that ship --
@@ -148,31 +84,7 @@ def test_whole_rules_from_leaf_to_criterion(engine, book):
                 assert tokens[book.roots[name]] == evaluate(book, criterion.when, leaves), name
         for name, definition in book.knowledge.definitions.items():
             if isinstance(definition, Ladder) and name in tokens:
-                assert tokens[name] == _ladder(book, name, leaves), name
-
-
-def evaluate(book, expression, leaves):
-    """The token of an expression by the oracle alone."""
-    definitions = book.knowledge.definitions
-    match expression:
-        case Group():
-            kind = next(kind for kind in ("all_of", "any_of", "none_of") if getattr(expression, kind))
-            return oracle.group(kind, [evaluate(book, member, leaves) for member in expression.members])
-        case FindingLeaf(finding=name):
-            return evaluate(book, definitions[name].when, leaves)
-        case UnknownIf(unknown_if=name):
-            return oracle.guard(evaluate(book, definitions[name].when, leaves))
-        case ConclusionLeaf(conclusion=name):
-            concluded = leaves[name] if name in leaves else _ladder(book, name, leaves)
-            return oracle.reading(expression.met, expression.not_met, concluded)
-        case _:
-            return leaves[describe_leaf(book.knowledge, expression)]
-
-
-def _ladder(book, name, leaves):
-    ladder = book.knowledge.definitions[name]
-    rungs = [evaluate(book, rung.when, leaves) for rung in ladder.rungs]
-    return oracle.ladder([rung.name for rung in ladder.rungs], ladder.otherwise, rungs)
+                assert tokens[name] == ladder_token(book, name, leaves), name
 
 
 # -- random rules --
@@ -255,7 +167,7 @@ def test_random_readings(met, data):
     leaf = ConclusionLeaf(
         conclusion="ladder", met=tuple(sorted(met & set(source.conclusions))), not_met=tuple(sorted(not_met))
     )
-    assert not next(disagreements(Engine(), build_reading("x", leaf, source), reading_oracle(leaf)), None)
+    assert not next(disagreements(Engine(), build_reading("x", leaf, source), reading_oracle(leaf, ladder)), None)
 
 
 def test_a_guard_is_never_met():

@@ -7,12 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mscprotocol.definitions import Decision, Ladder
+from mscprotocol.definitions import Ladder
 from mscprotocol.engine import Engine
 from mscprotocol.knowledge_loader import load_knowledge
 from mscprotocol.rulebook import compile_rulebook
 from mscprotocol.truth import Truth, all_of, any_of
 from tests.properties.strategies import LAWS, refined, truths
+from tests.rule_oracles import conclude
 
 KNOWN = (Truth.MET, Truth.NOT_MET)
 
@@ -37,9 +38,9 @@ def test_a_group_is_unknown_just_when_it_could_be_either(count):
 # -- every rule that ships --
 
 
-@pytest.fixture(scope="module")
-def book():
-    return compile_rulebook(load_knowledge(), "seed-covid-4x")
+@pytest.fixture(scope="module", params=[one.id for one in load_knowledge().protocols.values() if one.assessed])
+def book(request):
+    return compile_rulebook(load_knowledge(), request.param)
 
 
 def test_refining_findings_never_turns_a_rule_round(book):
@@ -57,15 +58,6 @@ def test_refining_findings_never_turns_a_rule_round(book):
         before, after = (conclude(book, engine, {**tokens, **course}) for tokens in (leaves, finer))
         for name in before:
             assert _may_become(book, name, before[name], after[name]), (name, before[name], after[name])
-
-
-def conclude(book, engine, tokens):
-    """Every step of the rulebook but the decision lists, whose inputs are not findings."""
-    tokens = dict(tokens)
-    for name, ruleset in book.steps.items():
-        if not isinstance(book.knowledge.definitions.get(name), Decision):
-            tokens[name] = engine.conclude(ruleset, tokens).token
-    return tokens
 
 
 def _may_become(book, name, before, after):

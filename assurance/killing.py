@@ -1,0 +1,273 @@
+"""Puts a mutant of the rules to the tests until one of them fails: first rows of the case tables, then test modules.
+
+Rows are asked in process, with the conclusions drawn in plain Python: that durable-rules concludes the same is what
+`agreement.py` shows. Which rows are asked follows from what their section rests on; a row that is not asked can only
+make the score worse. What the rows leave alive is put to the test modules that read such rules, in a child process.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Any
+
+import hypothesis  # noqa: F401  # children find it imported
+import pytest
+from mutants import Mutant, Tree
+
+from mscprotocol import assessment, knowledge_loader
+from mscprotocol.case_tables import Asked, Row, read_rows
+from mscprotocol.definitions import FindingDefinition, Ladder, Score, Trend
+from mscprotocol.engine import Engine
+from mscprotocol.errors import KnowledgeError
+from mscprotocol.knowledge import KnowledgeBase
+from mscprotocol.knowledge_forms import ChangeLeaf, ConditionLeaf, Leaf, MeasurementLeaf, walk_leaves
+from mscprotocol.knowledge_loader import named_definitions
+from mscprotocol.places import find_folder
+from mscprotocol.rulesets import Ruleset
+
+HOME = Path(__file__).resolve().parent.parent
+CASES = HOME / "tests" / "criteria" / "cases"
+MOST_ROWS = 160
+_Original = knowledge_loader._Reader
+WHOLE = ("verdict", "outlook", "dose", "gate", "trend")
+# Test modules that read the rules of a file, besides the tables: first the one that most often notices.
+_DICTIONARY = "specs/test_dictionary.py"
+MODULES = {
+    "measurements.yaml": [[_DICTIONARY], ["core", "criteria/test_presence.py", "adapters/test_measurements.py",
+                                          "adapters/test_presences.py", "adapters/test_forms.py", "cases"]],
+    "conditions.yaml": [[_DICTIONARY], ["criteria/test_presence.py", "core", "adapters/test_presences.py",
+                                        "adapters/test_forms.py", "cases"]],
+    "criteria": [[_DICTIONARY], ["criteria/test_presence.py", "core", "specs", "cases", "rendering"]],
+    "definitions": [["criteria/test_presence.py"], ["core", "specs", "cases"]],
+}  # fmt: skip
+OTHER_MODULES = [["core"], ["specs", "cases", "rendering"]]
+# Tests that fail on the rules as they are prove nothing about a mutant.
+unsound_rows: set[str] = set()
+unsound_modules: set[str] = set()
+
+
+class PlainEngine(Engine):
+    """Concludes without durable-rules: the first row that covers the tokens, as the compiled rulesets state it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._kept: list[Ruleset] = []  # an id is its ruleset's own only while that lives
+
+    def _run(self, ruleset: Ruleset, pattern: Sequence[str]) -> int:
+        self._kept.append(ruleset)
+        return next(place for place, row in enumerate(ruleset.rows) if row.covers(ruleset, pattern))
+
+
+# -- mutated rule bases -----------------------------------------------------------------------------
+
+
+@cache
+def read_trees() -> dict[Path, Tree]:
+    """Every file of the rules as it is."""
+    home = find_folder("rules")
+    reader = _Original(home)
+    return {path: reader._read_file(path) for path in sorted(home.rglob("*.yaml"))}
+
+
+class _Reader(_Original):
+    """Reads the files that are kept in memory, one of them with a mutant's edit; what is not edited is built once."""
+
+    changed: Mapping[Path, Tree] = {}
+    owns_files = False
+    built: dict[tuple[int, Any], Any] = {}
+
+    def _read_file(self, path: Path) -> Tree:  # type: ignore[override]
+        if path not in read_trees():  # a site's own file
+            return super()._read_file(path)
+        tree = self.changed.get(path) or read_trees()[path]
+        return deepcopy(tree) if self.owns_files else tree
+
+    def _validated(self, path: Path, tree: Tree, place: tuple[str, ...], model: Any) -> Any:  # type: ignore[override]
+        node: Any = tree
+        for step in place:
+            node = node[step]
+        original: Any = read_trees().get(path)
+        for step in place:
+            original = original and original.get(step)
+        if node is not original or self.owns_files:
+            return super()._validated(path, tree, place, model)
+        key = (id(node), model)
+        if key not in self.built:
+            self.built[key] = super()._validated(path, tree, place, model)
+        return self.built[key]
+
+
+def install(mutant: Mutant | None, *, owns_files: bool = False) -> None:
+    """Let every rule base that is loaded from now on be the mutant's."""
+    knowledge_loader._Reader = _Reader  # type: ignore[misc]
+    knowledge_loader._load.cache_clear()
+    home = find_folder("rules")
+    _Reader.owns_files = owns_files
+    _Reader.changed = {} if mutant is None else {home / mutant.file: mutant.apply(read_trees()[home / mutant.file])}
+
+
+def load(mutant: Mutant | None) -> KnowledgeBase:
+    """The rule base with a mutant's edit. Raises KnowledgeError when the loader refuses it."""
+    install(mutant)
+    return knowledge_loader.load_knowledge()
+
+
+# -- rows -------------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=1)
+def rows_by_name() -> dict[str, list[Row]]:
+    """For each entry of the rules the rows whose answer may rest on it, the closest first."""
+    knowledge = load(None)
+    behind = {section: set(_behind(knowledge, section)) for section in dict.fromkeys(r.section for r in _rows())}
+    found: dict[str, list[tuple[int, int, Row]]] = defaultdict(list)
+    for number, row in enumerate(_rows()):
+        given = {name for datum in row.given for name in _makes(knowledge, datum)}
+        for name in behind[row.section]:
+            distance = len(behind[row.section])
+            if name in knowledge.measurements or name in knowledge.conditions:
+                distance += 0 if name in given else 10_000
+            elif name in row.section.split("."):
+                distance = 0
+            found[name].append((distance, number, row))
+    return {name: [row for _, _, row in sorted(rows, key=lambda one: one[:2])] for name, rows in found.items()}
+
+
+def _rows() -> tuple[Row, ...]:
+    return read_rows(CASES)
+
+
+@lru_cache(maxsize=1024)
+def _makes(knowledge: KnowledgeBase, datum: str) -> frozenset[str]:
+    """A datum, and what is computed from it."""
+    return frozenset({datum, *(name for name, one in knowledge.measurements.items() if datum in one.made_of)})
+
+
+def _behind(knowledge: KnowledgeBase, section: str) -> Iterator[str]:
+    """Every entry that an answer of a section rests on."""
+    head, _, item = section.partition(".")
+    course = knowledge.course
+    if head in WHOLE:
+        yield from knowledge.measurements.keys() | knowledge.conditions.keys() | knowledge.definitions.keys()
+        yield from knowledge.criteria.keys() | knowledge.protocols.keys() | knowledge.practices.keys()
+    elif head == "value":
+        yield from _behind_datum(knowledge, item)
+    elif head == "signal":
+        yield from (course.id, item, *_behind_datum(knowledge, course.signals[item].measurement))
+    else:
+        yield from _behind_rule(knowledge, head, item)
+
+
+def _behind_datum(knowledge: KnowledgeBase, name: str) -> Iterator[str]:
+    yield name
+    datum = knowledge.measurements.get(name)
+    if datum is None:
+        yield from _behind_rule(knowledge, name, "") if name in knowledge.definitions else ()
+        return
+    yield from (datum.confounded_by,) if datum.confounded_by else ()
+    for part in (*datum.made_of, *(one.measurement for one in datum.inferred if one.measurement)):
+        yield from _behind_datum(knowledge, part)
+    yield from (one.condition for one in datum.inferred if one.condition)
+
+
+def _behind_rule(knowledge: KnowledgeBase, name: str, item: str) -> Iterator[str]:
+    yield name
+    for leaf in _leaves(knowledge, name, item):
+        if isinstance(leaf, MeasurementLeaf):
+            yield from _behind_datum(knowledge, leaf.measurement)
+        elif isinstance(leaf, ChangeLeaf):
+            yield from _behind_datum(knowledge, leaf.change)
+        elif isinstance(leaf, ConditionLeaf):
+            yield leaf.condition
+            yield from knowledge.conditions[leaf.condition].parts
+            yield from (test.measurement for test in knowledge.conditions[leaf.condition].tests)
+        for other in named_definitions(leaf):
+            yield from _behind_rule(knowledge, other, "")
+
+
+def _leaves(knowledge: KnowledgeBase, name: str, item: str) -> list[Leaf]:
+    rule = knowledge.criteria.get(name) or knowledge.definitions.get(name)
+    match rule:
+        case FindingDefinition():
+            return walk_leaves(rule.when)
+        case Ladder():
+            return [leaf for rung in rule.rungs for leaf in walk_leaves(rung.when)]
+        case Score():
+            rows = [row for key, one in rule.items.items() if not item or key == item for row in one.rows]
+            return [leaf for row in rows for leaf in walk_leaves(row.when)]
+        case Trend() | None:
+            return []
+        case _:
+            return list(getattr(rule, "leaves", []))
+
+
+def kill_by_rows(mutant: Mutant) -> str | None:
+    """The first row that fails under a mutant, `refused` when the loader does not take it, or None."""
+    try:
+        knowledge = load(mutant)
+    except (KnowledgeError, AssertionError):
+        return "refused"
+    engine = PlainEngine()
+    assessment.shared_engine = lambda: engine  # type: ignore[assignment]
+    inside = {str(step) for step in mutant.path}
+    rows = rows_by_name().get(mutant.owner, [])
+    nearest = sorted(rows, key=lambda row: not inside & set(row.section.split(".")[1:]))
+    asked = [row for row in nearest if row.name not in unsound_rows]
+    return next((row.name for row in asked[:MOST_ROWS] if _fails(row, knowledge)), None)
+
+
+def find_unsound() -> list[str]:
+    """Set aside, and name, the tests that fail without any mutant."""
+    knowledge, engine = load(None), PlainEngine()
+    assessment.shared_engine = lambda: engine  # type: ignore[assignment]
+    unsound_rows.update(row.name for row in _rows() if _fails(row, knowledge))
+    steps = [modules for several in (*MODULES.values(), OTHER_MODULES) for modules in several]
+    modules = dict.fromkeys(one for modules in steps for one in modules)
+    unsound_modules.update(one for one in modules if _fails_in_child(None, [one]))
+    return sorted(unsound_rows | unsound_modules)
+
+
+def _fails(row: Row, knowledge: KnowledgeBase) -> bool:
+    try:
+        found, reason = Asked(row, knowledge).outcome
+    except Exception:  # noqa: BLE001  # a test that ends with an error has failed
+        return True
+    return found != row.expect or (row.reason is not None and reason != row.reason)
+
+
+# -- test modules -----------------------------------------------------------------------------------
+
+
+def kill_by_modules(mutant: Mutant) -> str | None:
+    """The test modules under a mutant, in a child process: what failed, or None."""
+    for wanted in MODULES.get(mutant.file.partition("/")[0], OTHER_MODULES):
+        modules = [one for one in wanted if one not in unsound_modules]
+        if modules and _fails_in_child(mutant, modules):
+            return f"tests/{', '.join(modules)}"
+    return None
+
+
+def _fails_in_child(mutant: Mutant | None, modules: list[str]) -> bool:
+    child = os.fork()
+    if child == 0:
+        os._exit(_run_modules(mutant, modules))
+    _, status = os.waitpid(child, 0)
+    return os.waitstatus_to_exitcode(status) != 0
+
+
+def _run_modules(mutant: Mutant | None, modules: list[str]) -> int:
+    silence = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(silence, 1)
+    os.dup2(silence, 2)
+    sys.path.insert(0, str(HOME))
+    os.chdir(HOME)
+    install(mutant, owns_files=True)
+    return int(
+        pytest.main(["-x", "-q", "--assert=plain", "-p", "no:cacheprovider", *(f"tests/{one}" for one in modules)])
+    )
