@@ -27,8 +27,12 @@ class RenderingError(MscProtocolError):
 
 def render_html(answer: Assessment, knowledge: KnowledgeBase) -> str:
     """The checklist as one HTML file that loads nothing: it prints on A4 and Letter and reads on any screen."""
-    template = _environment().get_template(_TEMPLATE)
-    return template.render(sheet=build_checklist(answer, knowledge), style=_style())
+    return fill_template("checklist", sheet=build_checklist(answer, knowledge))
+
+
+def fill_template(name: str, **values: object) -> str:
+    """A page of `templates/` with the style sheet of its name, as one HTML file that loads nothing."""
+    return _environment().get_template(f"{name}.html.j2").render(style=_style(name), **values)
 
 
 def render_pdf(answer: Assessment, knowledge: KnowledgeBase, paper: Paper = "A4") -> bytes:
@@ -99,9 +103,9 @@ def _environment() -> Environment:
     return environment
 
 
-@lru_cache(maxsize=1)
-def _style() -> Markup:
-    return Markup((find_folder("templates") / _STYLE).read_text(encoding="utf-8"))  # noqa: S704 - our own file
+@lru_cache(maxsize=4)
+def _style(name: str) -> Markup:
+    return Markup((find_folder("templates") / f"{name}.css").read_text(encoding="utf-8"))  # noqa: S704 - our own file
 
 
 def _trend_markup(plot: TrendPlot) -> Markup:

@@ -112,6 +112,23 @@ def diff_command(
         print_line(line)
 
 
+@rules_app.command("book")
+def book_command(
+    out: Annotated[Path, typer.Option(help="File to write: one HTML page that loads nothing.")],
+    rules: RulesOption = None,
+    cases: CasesOption = None,
+) -> None:
+    """The rule book to print and sign: every rule with its numbers, marks, sources and tests."""
+    from mscprotocol.authoring.book import build_book
+    from mscprotocol.rendering import fill_template
+
+    page = fill_template("rulebook", book=build_book(_read(rules), _rows(cases, is_needed=False)))
+    try:
+        out.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise typer.BadParameter(f"cannot write {out}: {error.strerror}", param_hint="--out") from error
+
+
 # -- what the commands read -----------------------------------------------------------------------
 
 

@@ -93,7 +93,9 @@ def _score(knowledge: KnowledgeBase, leaf: ScoreLeaf) -> str:
 
 
 def _conclusion(knowledge: KnowledgeBase, leaf: ConclusionLeaf) -> str:
-    return f"{knowledge.definitions[leaf.conclusion].text} is {' or '.join(leaf.met)}"
+    other = [f"{word}: {', '.join(named)}" for word, named in (("no", leaf.not_met), ("review", leaf.review)) if named]
+    found = " or ".join(leaf.met) if leaf.met else "read"
+    return f"{knowledge.definitions[leaf.conclusion].text} is {found} ({'; '.join(other)})"
 
 
 _WORDS: dict[type[Leaf], Callable[[KnowledgeBase, Any], str]] = {

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from itertools import product
 from math import prod
 
 from mscprotocol.authoring.entries import Entry, Place, RuleFolder
-from mscprotocol.authoring.logic import Node, Space, TooLargeError, is_measured, question_of
+from mscprotocol.authoring.logic import Node, Space, TooLargeError, find_case, is_measured, question_of
 from mscprotocol.authoring.problems import Problem, problem
 from mscprotocol.definitions import Decision, DecisionRow, FindingDefinition, Ladder, Score, ScoreItem
+from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.knowledge_forms import Expression, Group, Leaf, MeasurementLeaf, walk_leaves
 from mscprotocol.protocols import Criterion
 from mscprotocol.truth import Truth
@@ -46,16 +47,14 @@ def _check_both_ways(rules: RuleFolder, entry: Entry, when: Expression) -> Itera
     node = space.node(when)
     if space.find((node, Truth.MET)) is None:
         yield problem(entry, ("when",), "can never be met", "mend the thresholds or members that exclude each other")
-    if not asks_only_whether_known(when) and space.find((node, Truth.NOT_MET)) is None:
-        yield problem(
-            entry, ("when",), "can never be not met", "mend what is always so, or ask only whether it is known"
-        )
+    if space.find((node, Truth.NOT_MET)) is None and not is_open_by_design(rules.knowledge, when):
+        yield problem(entry, ("when",), "can never be not met", "mend the thresholds or members that are always so")
 
 
-def asks_only_whether_known(expression: Expression) -> bool:
-    """Whether a rule is met or unknown by construction: it only asks whether data are known."""
-    leaves = walk_leaves(expression)
-    return all(isinstance(leaf, MeasurementLeaf) and leaf.known for leaf in leaves)
+def is_open_by_design(knowledge: KnowledgeBase, when: Expression) -> bool:
+    """Whether a rule could be not met but for what it can only leave open, such as whether a datum is known."""
+    space = Space(knowledge, [when], deniable=True)
+    return space.find((space.node(when), Truth.NOT_MET)) is not None
 
 
 # -- rows of which the first that holds counts ----------------------------------------------------
@@ -152,21 +151,17 @@ def _check_decision(entry: Entry, decision: Decision) -> Iterator[Problem]:
         yield problem(entry, place, f"{key} is never {' or '.join(tokens)}", "name a token of its inputs")
     if unknown:
         return
-    if prod(map(len, decision.inputs.values())) > MOST_CASES:
-        raise TooLargeError
-    reached = {
-        _applies(decision, dict(zip(decision.inputs, one, strict=True))) for one in product(*decision.inputs.values())
-    }
+    nodes = [_row_node(decision, row) for row in decision.rows]
     for number, row in enumerate(decision.rows):
-        if number not in reached:
-            yield problem(
-                entry, ("rows", number), f"row {number + 1} ({row.conclude}) is never reached",
-                "the rows above cover it: reorder or remove it",
-            )  # fmt: skip
-    if len(decision.rows) not in reached:
-        yield problem(
-            entry, ("otherwise",), f"{decision.otherwise} is never reached", "the rows cover every case already"
-        )
+        if (
+            find_case(decision.inputs, [(nodes[number], Truth.MET), *((one, Truth.NOT_MET) for one in nodes[:number])])
+            is None
+        ):
+            text = f"row {number + 1} ({row.conclude}) is never reached"
+            yield problem(entry, ("rows", number), text, "the rows above cover it: reorder or remove it")
+    if find_case(decision.inputs, [(one, Truth.NOT_MET) for one in nodes]) is None:
+        text = f"{decision.otherwise} is never reached"
+        yield problem(entry, ("otherwise",), text, "the rows cover every case already: name it in none, or mend them")
 
 
 def _tokens(decision: Decision) -> Iterator[tuple[tuple[Place, tuple[str, ...]], str]]:
@@ -175,9 +170,13 @@ def _tokens(decision: Decision) -> Iterator[tuple[tuple[Place, tuple[str, ...]],
             yield from ((((("rows", number, part, key)), tokens), key) for key, tokens in getattr(row, part).items())
 
 
-def _applies(decision: Decision, given: dict[str, str]) -> int:
-    holds: Callable[[DecisionRow], bool] = lambda row: (  # noqa: E731
-        all(given[key] in tokens for key, tokens in row.all.items())
-        and (not row.any or any(given[key] in tokens for key, tokens in row.any.items()))
-    )
-    return next((number for number, row in enumerate(decision.rows) if holds(row)), len(decision.rows))
+def _row_node(decision: Decision, row: DecisionRow) -> Node:
+    """A row over the tokens of its inputs: every one of `all`, and one of `any` should it name some."""
+    every = [_token_node(decision, key, tokens) for key, tokens in row.all.items()]
+    some = [_token_node(decision, key, tokens) for key, tokens in row.any.items()]
+    return Node("all", (*every, *([Node("any", tuple(some))] if some else [])))
+
+
+def _token_node(decision: Decision, key: str, tokens: Sequence[str]) -> Node:
+    truths = {token: Truth.MET if token in tokens else Truth.NOT_MET for token in decision.inputs[key]}
+    return Node(question=key, truths=truths)

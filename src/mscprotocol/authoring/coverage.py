@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from mscprotocol.authoring.check_logic import asks_only_whether_known
+from mscprotocol.authoring.check_logic import is_open_by_design
 from mscprotocol.authoring.entries import Entry, RuleFolder
-from mscprotocol.authoring.logic import Space, TooLargeError
+from mscprotocol.authoring.logic import Space, TooLargeError, Wanted
 from mscprotocol.case_tables import Asked, Row
 from mscprotocol.definitions import Decision, FindingDefinition, Ladder, Score, Trend
 from mscprotocol.knowledge_forms import Expression
@@ -85,7 +85,9 @@ def _wanted(rules: RuleFolder, entry: Entry) -> Iterator[Coverage]:
             yield Coverage(entry.name, (), not_counted={"all": f"not computed: {reason or 'a statement'}"})
         case Criterion() if not _is_asked(rules, entry.name):
             yield Coverage(entry.name, (), not_counted={"all": "no protocol that patients are assessed by has it"})
-        case Criterion(when=when) | FindingDefinition(when=when) if when is not None:
+        case Criterion(when=when, attestable=is_attested) if when is not None:
+            yield _of_truth(rules, entry.name, when, is_attested=is_attested)
+        case FindingDefinition(when=when):
             yield _of_truth(rules, entry.name, when)
         case Ladder() as ladder:
             yield _of_ladder(rules, ladder)
@@ -103,23 +105,21 @@ def _is_asked(rules: RuleFolder, name: str) -> bool:
     return any(name in one.criteria for one in rules.knowledge.protocols.values())
 
 
-def _of_truth(rules: RuleFolder, name: str, when: Expression) -> Coverage:
-    space = Space(rules.knowledge, [when])
-    impossible = {}
-    for truth in (Truth.MET, Truth.NOT_MET):
-        if asks_only_whether_known(when) and truth is Truth.NOT_MET:
-            impossible[truth.value] = "it only asks whether data are known"
-        elif _is_impossible(space, when, truth):
-            impossible[truth.value] = "the rule excludes it"
+def _of_truth(rules: RuleFolder, name: str, when: Expression, *, is_attested: bool = False) -> Coverage:
+    """Met, not met and unknown, but for what the rule excludes; a named person may answer what no datum can."""
+    impossible = {} if is_attested else dict(_impossible(rules, when))
     wanted = tuple(truth.value for truth in (Truth.MET, Truth.NOT_MET, Truth.UNKNOWN) if truth.value not in impossible)
     return Coverage(name, wanted, not_counted=impossible)
 
 
-def _is_impossible(space: Space, when: Expression, truth: Truth) -> bool:
-    try:
-        return space.find((space.node(when), truth)) is None
-    except TooLargeError:
-        return False
+def _impossible(rules: RuleFolder, when: Expression) -> Iterator[tuple[str, str]]:
+    space = Space(rules.knowledge, [when])
+    node = space.node(when)
+    if not _can(space, (node, Truth.MET)):
+        yield Truth.MET.value, "the rule excludes it"
+    if not _can(space, (node, Truth.NOT_MET)):
+        is_open = is_open_by_design(rules.knowledge, when)
+        yield Truth.NOT_MET.value, "what it asks is known or open, never denied" if is_open else "the rule excludes it"
 
 
 def _of_ladder(rules: RuleFolder, ladder: Ladder) -> Coverage:
@@ -128,7 +128,15 @@ def _of_ladder(rules: RuleFolder, ladder: Ladder) -> Coverage:
     nodes = [(space.node(rung.when), Truth.NOT_MET) for rung in ladder.rungs]
     classes = ladder.classes
     impossible = {}
-    if space.find(*nodes) is None:
+    if not _can(space, *nodes):
         classes = classes[:-1]
         impossible[ladder.otherwise] = "the classes above it cover every case"
     return Coverage(ladder.id, (*classes, UNKNOWN), not_counted=impossible)
+
+
+def _can(space: Space, *wanted: Wanted) -> bool:
+    """Whether something can be; also where that cannot be said, so that a row has to show it."""
+    try:
+        return space.find(*wanted) is not None
+    except TooLargeError:
+        return True

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from itertools import pairwise
 from operator import ge, gt, le, lt
+from typing import Any
 
 from mscprotocol.definitions import Decision, FindingDefinition, Ladder, Score
 from mscprotocol.knowledge import KnowledgeBase
@@ -32,6 +33,7 @@ from mscprotocol.knowledge_forms import (
 from mscprotocol.truth import Truth, all_of, any_of
 
 Sample = Hashable
+Samples = Mapping[Any, tuple[Sample, ...]]
 Assignment = Mapping[Hashable, Sample]
 _COMPARE: dict[Operator, Callable[[Decimal, Decimal], bool]] = {"lt": lt, "lte": le, "gt": gt, "gte": ge}
 MOST_STEPS = 50_000
@@ -48,7 +50,7 @@ class Node:
     join: str = ""
     members: tuple[Node, ...] = ()
     question: Hashable = None
-    truths: Mapping[Sample, Truth] | None = None
+    truths: Mapping[Any, Truth] | None = None
 
     def truth(self, given: Assignment) -> Truth:
         """The truth under a partial assignment; what is not assigned is unknown."""
@@ -66,6 +68,7 @@ class Node:
             yield from one.questions()
 
 
+Wanted = tuple[Node, Truth]
 KNOWN = Node("all")  # an empty conjunction: always met
 
 
@@ -75,10 +78,14 @@ def is_measured(leaf: Leaf) -> bool:
 
 
 class Space:
-    """The questions of some rules with their samples, and the rules as nodes over them."""
+    """The questions of some rules with their samples, and the rules as nodes over them.
 
-    def __init__(self, knowledge: KnowledgeBase, expressions: Iterable[Expression]) -> None:
-        self.knowledge = knowledge
+    Of `deniable` rules also what can only be left open (whether a datum is known, an answer that is never denied) may
+    be not met: that tells rules which are open by design from rules that contradict themselves.
+    """
+
+    def __init__(self, knowledge: KnowledgeBase, expressions: Iterable[Expression], *, deniable: bool = False) -> None:
+        self.knowledge, self.deniable = knowledge, deniable
         self.samples: dict[Hashable, tuple[Sample, ...]] = {}
         self._limits: dict[Hashable, set[Decimal]] = {}
         for leaf in (one for expression in expressions for one in self._base_leaves(expression)):
@@ -95,7 +102,7 @@ class Space:
                 return self._finding(name, expression)
             case UnknownIf(unknown_if=name):
                 return Node("guard", (self._finding(name, expression),))
-            case MeasurementLeaf(known=True):
+            case MeasurementLeaf(known=True) if not self.deniable:
                 return KNOWN
             case _:
                 return self._question(expression)
@@ -106,14 +113,9 @@ class Space:
         assert leaf.comparison is not None
         return self.knowledge.thresholds.get(id(leaf)) or (leaf.comparison[0], leaf.comparison[1].value)
 
-    def find(self, *wanted: tuple[Node, Truth]) -> Assignment | None:
-        """An assignment under which every node has the truth that is wanted of it, or None if there is none.
-
-        Raises TooLargeError when that cannot be said after many steps.
-        """
-        questions = list(dict.fromkeys(question for node, _ in wanted for question in node.questions()))
-        found = _Search(self.samples, wanted).run({}, questions)
-        return None if isinstance(found, frozenset) else found
+    def find(self, *wanted: Wanted) -> Assignment | None:
+        """An assignment under which every node has the truth that is wanted of it: see `find_case`."""
+        return find_case(self.samples, wanted)
 
     def _base_leaves(self, expression: Expression) -> Iterator[Leaf]:
         for leaf in walk_leaves(expression):
@@ -144,6 +146,8 @@ class Space:
             case MeasurementLeaf(measurement=name) if is_measured(leaf):
                 hard = self.knowledge.measurements[name].hard
                 return _regions(self._limits[key], hard.low if hard else None, hard.high if hard else None)
+            case MeasurementLeaf(known=True):
+                return (False, True)
             case MeasurementLeaf(measurement=name):
                 datum = self.knowledge.measurements[name]
                 return (*datum.levels, *(answer for answer in datum.answers if answer not in datum.levels))
@@ -167,20 +171,29 @@ class Space:
             case MeasurementLeaf() | ScoreLeaf() if is_measured(leaf):
                 operator, limit = self.comparison(leaf)
                 return Truth.MET if _COMPARE[operator](sample, limit) else Truth.NOT_MET  # type: ignore[arg-type]
-            case MeasurementLeaf(answer=answer, not_answer=denied):
-                if sample in (answer or ()):
-                    return Truth.MET
-                return Truth.NOT_MET if denied is None or sample in denied else Truth.UNKNOWN
+            case MeasurementLeaf(answer=answer, not_answer=denied) if answer is not None:
+                is_denied = self.deniable or denied is None or sample in denied
+                return Truth.MET if sample in answer else Truth.NOT_MET if is_denied else Truth.UNKNOWN
             case ConclusionLeaf(met=met, not_met=not_met):
                 return Truth.MET if sample in met else Truth.NOT_MET if sample in not_met else Truth.UNKNOWN
             case _:
                 return Truth.MET if sample is True else Truth.NOT_MET
 
 
+def find_case(samples: Samples, wanted: Sequence[Wanted]) -> Assignment | None:
+    """Samples for the questions under which every node has the truth that is wanted of it, or None if there are none.
+
+    Raises TooLargeError when that cannot be said after many steps.
+    """
+    questions = list(dict.fromkeys(question for node, _ in wanted for question in node.questions()))
+    found = _Search(samples, wanted).run({}, questions)
+    return None if isinstance(found, frozenset) else found
+
+
 class _Search:
     """Backtracking that jumps over questions which had no part in a contradiction."""
 
-    def __init__(self, samples: Mapping[Hashable, tuple[Sample, ...]], wanted: Sequence[tuple[Node, Truth]]) -> None:
+    def __init__(self, samples: Samples, wanted: Sequence[Wanted]) -> None:
         self.samples = samples
         self.wanted = [(node, truth, frozenset(node.questions())) for node, truth in wanted]
         self.steps = 0
@@ -214,7 +227,7 @@ def question_of(leaf: Leaf) -> Hashable:
     match leaf:
         case MeasurementLeaf():
             window = None if leaf.within is None else leaf.within.text
-            kind = "value" if is_measured(leaf) else "answer"
+            kind = "value" if is_measured(leaf) else "answer" if leaf.answer else "known"
             return (kind, leaf.measurement, window, leaf.worst, leaf.received_in)
         case ScoreLeaf():
             return ("score", leaf.score, leaf.items)

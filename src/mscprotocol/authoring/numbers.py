@@ -32,6 +32,7 @@ class Number:
     place: Place
     words: str
     sources: tuple[SourceRef, ...]
+    note: str = ""
 
     @property
     def marks(self) -> tuple[Mark, ...]:
@@ -45,7 +46,8 @@ def numbers_of(knowledge: KnowledgeBase, entry: Entry) -> Iterator[Number]:
         words = _words(knowledge, place, value)
         if words is not None and words not in seen:
             seen.add(words)
-            yield Number(place, words, _sources(entry, place))
+            note = value.note if isinstance(value, Sourced) else ""
+            yield Number(place, words, _sources(entry, place), note)
 
 
 def _words(knowledge: KnowledgeBase, place: Place, value: object) -> str | None:
@@ -87,7 +89,7 @@ def _text(value: object) -> str:
 
 
 def _name(place: Place) -> str:
-    return " ".join(str(step).replace("_", " ") for step in place if step != "value")
+    return " ".join(step.replace("_", " ") for step in place if isinstance(step, str) and step != "value")
 
 
 def _sources(entry: Entry, place: Place) -> tuple[SourceRef, ...]:
