@@ -80,7 +80,7 @@ def read_device_use(draft: Draft, item: Item, statement: DeviceUseStatement) -> 
 
 def read_medication(draft: Draft, item: Item, resource: Medicated) -> None:
     """Add a medication that was ordered, given or taken; a running rate; an infusion of the product."""
-    why_not = _not_taken(resource)
+    why_not = why_not_taken(resource)
     if why_not is not None:
         draft.note(item, why_not)
         return
@@ -144,7 +144,7 @@ def _bounds(moment: str | None, period: Period | None) -> tuple[TimeSpan | None,
     return parse_time(moment), None
 
 
-def _not_taken(resource: Medicated) -> str | None:
+def why_not_taken(resource: Medicated) -> str | None:
     """Why a medication was neither given nor ordered, if so."""
     if resource.status in _NOT_DONE:
         return f"it is {resource.status} and was left out"
@@ -175,7 +175,7 @@ def _medication_times(resource: Medicated) -> tuple[TimeSpan | None, TimeSpan | 
 
 def _add_infusion(draft: Draft, act: _Act) -> None:
     products = [code for protocol in draft.knowledge.protocols.values() for code in protocol.product_codes]
-    given = [code for code in codings(act.concept) if any(_is_same(code, product) for product in products)]
+    given = [code for code in codings(act.concept) if any(is_same_code(code, product) for product in products)]
     if given and act.status in _GIVEN:
         infusion = Infusion(
             name="infusion",
@@ -191,7 +191,8 @@ def _add_infusion(draft: Draft, act: _Act) -> None:
         draft.note(act.item, "an infusion of the product whose status does not say that it was given")
 
 
-def _is_same(code: Coding, product: Coding) -> bool:
+def is_same_code(code: Coding, product: Coding) -> bool:
+    """Whether a code is that of a product; a local one counts in its own system, if that is stated."""
     if (code.system, code.code) != (product.system, product.code):
         return False
     return code.system is not CodeSystem.LOCAL or product.uri in ("", code.uri)

@@ -13,7 +13,7 @@ from fhir_adapters.draft import Draft
 from fhir_adapters.quantities import Reading, read_bare, read_quantity, write_number
 from fhir_adapters.resources import Answer, Item, QuestionnaireResponse
 from fhir_adapters.times import parse_time
-from fhir_adapters.values import answers_of, read_answer
+from fhir_adapters.values import answers_of, read_answer, read_moment
 from mscprotocol.codes import Coding
 from mscprotocol.data_dictionary import Measurement as Definition
 from mscprotocol.reasons import Reason
@@ -161,6 +161,9 @@ def _measure(draft: Draft, form: _Form, link: str, definition: Definition, answe
 
 def _read(draft: Draft, definition: Definition, answer: Answer) -> Reading:
     received = _written(answer)
+    if definition.kind == "time":
+        moment = answer.value_date_time or answer.value_date
+        return read_moment(moment, moment or received)
     if definition.kind in ("quantity", "derived"):
         if answer.value_quantity is not None:
             return read_quantity(draft.knowledge, definition, answer.value_quantity)

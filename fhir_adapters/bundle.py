@@ -6,9 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from fhir_adapters.datatypes import Reference
 from fhir_adapters.decoding import decode_tolerantly
+from fhir_adapters.lots import Lot, find_lot, names_product, product_references, specimen_owner
 from fhir_adapters.resources import CLINICAL, LINKED, Clinical, Linked, Observation, Patient, Resource
-from fhir_adapters.subjects import Owner, without_version
+from fhir_adapters.subjects import Owner, split_url, without_version
 from fhir_adapters.unpacking import Unit, unpack
 from fhir_adapters.versions import Current, Version, current_versions
 from mscprotocol.errors import DataError
@@ -22,17 +24,19 @@ class Item:
     """A clinical resource with its reference.
 
     Conflicting: another version says otherwise and none is known to be the newer. Damaged: paths that did not fit.
+    Lot: the product lot that it is about, and not the patient.
     """
 
     reference: str
     resource: Clinical
     is_conflicting: bool = False
     damaged: tuple[str, ...] = ()
+    lot: Lot | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class PatientBundle:
-    """All that came of one patient. `linked` are medications, specimens and devices by reference."""
+    """All that came of one patient. `linked` are products, specimens and devices by reference."""
 
     reference: str
     patient: Patient
@@ -60,14 +64,14 @@ def assemble(units: Iterable[Unit], notes: Iterable[QualityNote] = ()) -> Patien
     reference, patient = _one_patient(patients)
     owner = Owner((version.resource, version.unit.full_url) for version in patients)
     clinical = _decode(units, CLINICAL, found)
-    _refuse_foreign(owner, reference, clinical)
-    linked = _decode(units, LINKED, found)
+    linked = _by_name(_noted(current_versions(_decode(units, LINKED, found)), found))
+    _refuse_foreign(owner, linked, reference, clinical)
     current = _noted(current_versions(clinical), found)
     return PatientBundle(
         reference=reference,
         patient=patient,
-        items=tuple(item for one in current for item in _items(owner, one, found)),
-        linked=_by_name(_noted(current_versions(linked), found)),
+        items=tuple(item for one in current for item in _items(owner, linked, one, found)),
+        linked=linked,
         digests=tuple(sorted({unit.digest for unit in units})),
         notes=tuple(found),
     )
@@ -109,14 +113,29 @@ def _identity(patient: Patient) -> tuple[object, ...]:
     return patient.birth_date, patient.gender, patient.deceased_boolean, patient.deceased_date_time, patient.extension
 
 
-def _refuse_foreign(owner: Owner, patient: str, versions: Iterable[Version[Clinical]]) -> None:
+def _refuse_foreign(
+    owner: Owner, linked: Mapping[str, Linked], patient: str, versions: Iterable[Version[Clinical]]
+) -> None:
     foreign = [
         version.unit.reference
         for version in versions
-        if not owner.owns(version.resource.subject, version.resource.contained, version.unit.full_url)
+        if not _owns(owner, version, version.resource.subject) and not _is_of_product(linked, version.resource)
     ]
     if foreign:
         raise DataError("foreign_subject", f"{min(foreign)} does not say that it is about {patient}")
+
+
+def _owns(owner: Owner, version: Version[Clinical], reference: Reference | None) -> bool:
+    return owner.owns(reference, version.resource.contained, version.unit.full_url)
+
+
+def _is_of_product(linked: Mapping[str, Linked], resource: Clinical) -> bool:
+    """Whether an observation is of a product and of no person."""
+    if not isinstance(resource, Observation):
+        return False
+    if resource.subject is None:
+        return bool(product_references(linked, resource))
+    return names_product(linked, resource, resource.subject)
 
 
 def _noted(current: list[Current[R]], notes: list[QualityNote]) -> list[Current[R]]:
@@ -128,13 +147,41 @@ def _noted(current: list[Current[R]], notes: list[QualityNote]) -> list[Current[
     return current
 
 
-def _items(owner: Owner, current: Current[Clinical], notes: list[QualityNote]) -> Iterable[Item]:
+def _items(
+    owner: Owner, linked: Mapping[str, Linked], current: Current[Clinical], notes: list[QualityNote]
+) -> Iterable[Item]:
     for version in current.versions:
-        focus = version.resource.focus if isinstance(version.resource, Observation) else ()
-        if not all(owner.owns(one, version.resource.contained, version.unit.full_url) for one in focus):
-            notes.append(QualityNote(current.reference, "it is about something else than the patient: left out"))
+        lot = _about(owner, linked, version)
+        if isinstance(lot, str):
+            notes.append(QualityNote(current.reference, f"{lot}: left out"))
             continue
-        yield Item(current.reference, version.resource, current.is_conflicting, version.damaged)
+        yield Item(current.reference, version.resource, current.is_conflicting, version.damaged, lot)
+
+
+def _about(owner: Owner, linked: Mapping[str, Linked], version: Version[Clinical]) -> Lot | str | None:
+    """The lot that a resource is about; None for the patient; else why it is about neither."""
+    resource = version.resource
+    if not isinstance(resource, Observation):
+        return None
+    products = product_references(linked, resource)
+    others = [one for one in resource.focus if one not in products]
+    if not all(_owns(owner, version, one) for one in others) or (products and others):
+        return "it is about something else than the patient"
+    if _is_somebodys(owner, version, specimen_owner(linked, resource)):
+        return "its specimen is of somebody else"
+    lots = [find_lot(linked, resource, one, version.unit.reference) for one in products]
+    known = [lot for lot in lots if lot is not None]
+    if len(known) < len(lots):
+        return "it names a product that did not come, or that contradicts itself"
+    if any(not lot.is_same(known[0].names) for lot in known):
+        return "it names several products"
+    return known[0] if known else None
+
+
+def _is_somebodys(owner: Owner, version: Version[Clinical], reference: Reference | None) -> bool:
+    """Whether a reference names a person other than the patient."""
+    parts = split_url(reference.reference if reference else None)
+    return parts is not None and parts[1] == "Patient" and not _owns(owner, version, reference)
 
 
 def _by_name(current: list[Current[Linked]]) -> dict[str, Linked]:

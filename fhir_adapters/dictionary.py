@@ -15,7 +15,7 @@ from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.reasons import Reason
 
 Relation = Literal["is", "narrower", "suspected", "refutes", "excepted"]
-Source = Literal["observation", "condition", "procedure", "medication", "allergy"]
+Source = Literal["observation", "condition", "procedure", "medication", "allergy", "product"]
 DRUG_SYSTEMS = (CodeSystem.RXNORM, CodeSystem.ATC)
 _LONGEST_TEXT = 300
 
@@ -133,13 +133,14 @@ def main_code(concept: CodeableConcept | None) -> Coding:
 
 # -- which words are looked for in which resources -------------------------------------------------
 
-_SOURCES: tuple[Source, ...] = ("observation", "condition", "procedure", "medication", "allergy")
+_SOURCES: tuple[Source, ...] = ("observation", "condition", "procedure", "medication", "allergy", "product")
 _CONDITION_KINDS: dict[Source, tuple[str, ...]] = {
     "observation": ("condition", "event", "attestation"),
     "condition": ("condition", "event", "attestation", "procedure", "allergy"),
     "procedure": ("procedure", "condition"),
     "medication": ("medication",),
     "allergy": ("allergy",),
+    "product": (),
 }
 
 
@@ -153,6 +154,10 @@ def _patterns(knowledge: KnowledgeBase, source: Source) -> Iterator[tuple[str, r
 
 
 def _is_measured_by(measurement: Measurement, source: Source) -> bool:
+    if (measurement.about == "product") != (source == "product"):
+        return False
+    if source == "product":
+        return True
     if _has_drug_codes(coded.code for coded in measurement.codes):
         return source == "medication"
     return source == "observation" or (source == "procedure" and measurement.kind == "ordinal")
@@ -179,9 +184,11 @@ def _bare(code: str) -> str:
 
 
 def _datum_codes(knowledge: KnowledgeBase) -> dict[tuple[CodeSystem, str], list[tuple[str, CodedDatum]]]:
-    """Each code of the dictionary with the measurements that it carries."""
+    """Each code with the measurements that it carries; a datum of a product is a code of our own by its name."""
     found: dict[tuple[CodeSystem, str], list[tuple[str, CodedDatum]]] = {}
     for name, measurement in knowledge.measurements.items():
+        if measurement.about == "product" and measurement.kind != "derived":
+            found[CodeSystem.PRODUCT, name] = [(name, CodedDatum(code=Coding(CodeSystem.PRODUCT, name)))]
         for coded in measurement.codes:
             found.setdefault((coded.code.system, coded.code.code), []).append((name, coded))
     return found

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from fhir_adapters.bundle import Item, PatientBundle
 from fhir_adapters.dictionary import Dictionary
+from fhir_adapters.lots import Lot
 from fhir_adapters.times import time_of
 from mscprotocol.codes import Coding
 from mscprotocol.knowledge import KnowledgeBase
@@ -24,11 +25,12 @@ _NO_TIME = TimeSpan(datetime.min.replace(tzinfo=UTC), datetime.min.replace(tzinf
 
 @dataclass(slots=True)
 class Draft:
-    """What was found so far, and what it is looked up in."""
+    """What was found so far, and what it is looked up in; the data of a lot wait until it is known which lot counts."""
 
     dictionary: Dictionary
     bundle: PatientBundle
     measurements: list[Measurement] = field(default_factory=list)
+    lots: list[tuple[Lot, Measurement]] = field(default_factory=list)
     refused: list[Measurement] = field(default_factory=list)
     presences: list[Presence] = field(default_factory=list)
     attestations: list[Attestation] = field(default_factory=list)
@@ -45,7 +47,11 @@ class Draft:
 
     def measure(self, item: Item, entry: Measurement) -> None:
         """Add a measurement; one with a problem of its own or of its resource carries no value."""
-        self.measurements.append(_without_value(item, entry))
+        checked = _without_value(item, entry)
+        if item.lot is None:
+            self.measurements.append(checked)
+        else:
+            self.lots.append((item.lot, checked))
 
     def refuse(self, item: Item, entry: Measurement) -> None:
         """Keep a look-alike, to be named where nothing else tells of its measurement."""

@@ -5,19 +5,17 @@ from __future__ import annotations
 from typing import TypeVar
 
 from fhir_adapters.bundle import PatientBundle
-from fhir_adapters.datatypes import CodeableConcept, Coding, Head, Reference
-from fhir_adapters.decoding import decode_tolerantly
+from fhir_adapters.datatypes import CodeableConcept, Coding, Reference
 from fhir_adapters.resources import (
     Device,
     DeviceUseStatement,
-    Linked,
     Medicated,
     Medication,
     Observation,
     Resource,
     Specimen,
 )
-from fhir_adapters.subjects import split_url, without_version
+from fhir_adapters.targets import find_target
 
 L = TypeVar("L", Medication, Specimen, Device)
 
@@ -50,22 +48,8 @@ def find_device(bundle: PatientBundle, statement: DeviceUseStatement) -> Codeabl
 
 
 def _find(bundle: PatientBundle, resource: Resource, reference: Reference | None, kind: type[L]) -> L | None:
-    text = (reference.reference if reference else None) or ""
-    if text.startswith("#"):
-        return _contained(resource, text[1:], kind)
-    parts = split_url(text)
-    names = (without_version(text), f"{parts[1]}/{parts[2]}" if parts else "")
-    found: Linked | None = next((bundle.linked[name] for name in names if name in bundle.linked), None)
+    found = find_target(bundle.linked, resource, reference)
     return found if isinstance(found, kind) else None
-
-
-def _contained(resource: Resource, local_id: str, kind: type[L]) -> L | None:
-    for raw in resource.contained:
-        head = decode_tolerantly(Head, raw)
-        if head is not None and (head[0].resource_type, head[0].id) == (kind.__name__, local_id):
-            read = decode_tolerantly(kind, raw)
-            return None if read is None else read[0]
-    return None
 
 
 def _words(reference: Reference | None) -> CodeableConcept | None:

@@ -26,6 +26,7 @@ _USABLE = ("final", "amended", "corrected")
 _DROPPED = ("cancelled", "entered-in-error")
 # Arterial quantities, and the specimens that are not arterial (SNOMED CT and HL7 table 0487; recalled).
 _ARTERIAL = ("pao2", "paco2", "pf_ratio")
+_LONGEST_CODE = 40
 _NOT_ARTERIAL = ("122555007", "122554006", "BLDV", "BLDC")
 
 
@@ -80,6 +81,9 @@ def _read_valued(observed: _Observed) -> None:
     found = codings(observed.valued.code)
     dictionary = observed.draft.dictionary
     data = _data(observed.draft, found)
+    if observed.item.lot is not None:
+        _read_of_lot(observed, data)
+        return
     for name, (code, datum) in data.items():
         _add(observed, name, code, datum)
     refused = [(code, *one) for code in found for one in dictionary.refused.get((code.system, code.code), ())]
@@ -90,6 +94,34 @@ def _read_valued(observed: _Observed) -> None:
         _add_level(observed, name, code, level)
     if not (data or refused or levels):
         _read_unnamed(observed)
+
+
+def _read_of_lot(observed: _Observed, data: dict[str, tuple[Coding, CodedDatum]]) -> None:
+    """What is said of a lot is never the patient's: only data of a product are read, by our own codes."""
+    mine = {name: one for name, one in data.items() if _is_of_product(observed, name)}
+    for name, (code, datum) in mine.items():
+        _add(observed, name, code, datum)
+    if mine or (observed.has_parts and not has_value(observed.valued)):
+        return
+    draft, concept = observed.draft, observed.valued.code
+    found = {name for word in words_of(concept) for name in draft.dictionary.words("product", word)}
+    draft.report_unmapped(observed.item, main_code(concept), found)
+    if not found:
+        draft.note(observed.item, f"not a product datum: {_shown(main_code(concept))}")
+
+
+def _shown(code: Coding) -> str:
+    text = code.code or code.display
+    return text if 0 < len(text) <= _LONGEST_CODE and text.isprintable() else "a code that cannot be shown"
+
+
+def _is_of_product(observed: _Observed, name: str) -> bool:
+    return observed.draft.knowledge.measurements[name].about == "product"
+
+
+def _lot_problem(observed: _Observed, name: str) -> Reason | None:
+    """A datum of a product on an observation that names no product: it could be any lot's."""
+    return Reason.QUALIFIER_MISSING if observed.item.lot is None and _is_of_product(observed, name) else None
 
 
 def _data(draft: Draft, found: tuple[Coding, ...]) -> dict[str, tuple[Coding, CodedDatum]]:
@@ -109,13 +141,14 @@ def _add(observed: _Observed, name: str, code: Coding, datum: CodedDatum) -> Non
     reading = read_value(observed.draft.knowledge, definition, observed.valued)
     assay, assay_problem = _assay(datum, reading)
     limit = _upper_limit(observed, definition, reading)
+    problems = (reading.problem, assay_problem, _specimen_problem(observed, name), _lot_problem(observed, name))
     entry = Measurement(
         name=name,
         reference=observed.item.reference,
         time=observed.time,
         as_received=reading.as_received,
         code=code,
-        problem=_first((reading.problem, assay_problem, _specimen_problem(observed, name), observed.problem)),
+        problem=_first((*problems, observed.problem)),
         value=reading.value,
         answer=reading.answer,
         unit=definition.unit,

@@ -1,109 +1,98 @@
-"""A product lot from a small YAML or JSON file: a datum of the dictionary to its value, as on the certificate."""
+"""A product lot from a small YAML or JSON file, as the observations that a bundle would hold of it."""
 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Any
 
+from fhir_adapters.bundle import Item, PatientBundle
+from fhir_adapters.datatypes import CodeableConcept, Coding, Number, Quantity
+from fhir_adapters.lots import Lot
+from fhir_adapters.quantities import is_unitless
+from fhir_adapters.resources import Observation
+from fhir_adapters.times import parse_time
+from mscprotocol.codes import CodeSystem
 from mscprotocol.data_dictionary import Measurement as Datum
 from mscprotocol.errors import DataError
-from mscprotocol.interval import Interval, exactly
 from mscprotocol.knowledge import KnowledgeBase
-from mscprotocol.knowledge_forms import parse_quantity
-from mscprotocol.reasons import Reason
-from mscprotocol.record import Measurement, PatientRecord, QualityNote
-from mscprotocol.timespan import TimeSpan, instant
-from mscprotocol.units import convert, find_unit, is_plausible, is_readable
 from mscprotocol.yaml_files import YamlError, read_yaml
+
+_QUANTITY = re.compile(r"(<=|>=|<|>)? ?(-?[0-9]{1,20}(?:\.[0-9]{1,20})?)(?: (\S.*))?")
 
 
 @dataclass(frozen=True)
 class ProductLot:
-    """The data of one lot, ready to stand in a record."""
+    """One lot as a file states it."""
 
-    lot: str
-    entries: tuple[Measurement, ...]
-    notes: tuple[QualityNote, ...]
+    lot: Lot
+    items: tuple[Item, ...]
     digest: str
 
-    def added_to(self, record: PatientRecord) -> PatientRecord:
-        """The record with the lot's data beside the patient's."""
-        measurements = dict(record.measurements)
-        for entry in self.entries:
-            measurements[entry.name] = (*measurements.get(entry.name, ()), entry)
-        return replace(
-            record,
-            measurements=measurements,
-            notes=(*record.notes, *self.notes),
-            source_digests=(*record.source_digests, self.digest),
-        )
+    def added_to(self, bundle: PatientBundle) -> PatientBundle:
+        """The patient's resources with what the file says of the lot beside them."""
+        return replace(bundle, items=(*bundle.items, *self.items), digests=(*bundle.digests, self.digest))
 
 
 def read_product_lot(content: bytes, name: str, knowledge: KnowledgeBase) -> ProductLot:
-    """Read a lot file: `lot`, `at` (with zone) and product data like `product_viability: 85 %`.
+    """Read a lot file: `lot`, `at` (a time with zone), and data like `product_viability: {value: 85 %, at: ...}`.
 
-    Raises DataError `unreadable` for a file that is no such mapping. A value that cannot be read stays in the
-    record with its reason.
+    `at` is when a datum held; a datum that ages needs its own. Raises DataError `unreadable` for a file that is no such
+    mapping; a value that cannot be read becomes an entry with its reason.
     """
     try:
         raw = read_yaml(content.decode("utf-8"))
     except (YamlError, UnicodeDecodeError) as error:
         raise DataError("unreadable", f"{name}: not a YAML or JSON mapping") from error
-    if "lot" not in raw:
+    if raw.get("lot") in (None, ""):
         raise DataError("unreadable", f"{name}: a product lot is a mapping that names its lot")
-    lot = str(raw["lot"])
-    time = _time(raw.get("at"), name)
-    reference = f"Lot/{lot}"
-    entries = tuple(_entries(raw, reference, time, knowledge))
-    known = {entry.name for entry in entries} | {"lot", "at"}
-    notes = tuple(QualityNote(reference, f"not a product datum: {key}") for key in raw if str(key) not in known)
-    return ProductLot(lot, entries, notes, hashlib.sha256(content).hexdigest())
+    number = str(raw.pop("lot")).strip()
+    at = _time(raw.pop("at", None), name)
+    lot = Lot(f"Lot/{number}", frozenset((number,)), is_from_file=True)
+    items = tuple(Item(lot.reference, one, lot=lot) for one in _observations(raw, at, knowledge))
+    return ProductLot(lot, items, hashlib.sha256(content).hexdigest())
 
 
-def _time(text: Any, name: str) -> TimeSpan | None:
+def _time(text: Any, name: str) -> str | None:
     if text is None:
         return None
-    try:
-        moment = datetime.fromisoformat(str(text))
-        if moment.tzinfo is None:
-            raise ValueError("no zone")
-        return instant(moment)
-    except ValueError as error:
-        raise DataError("unreadable", f"{name}: `at` is no time with a zone") from error
+    time = parse_time(str(text))
+    if time is None or not time.is_instant:
+        raise DataError("unreadable", f"{name}: `at` is no time with a zone")
+    return str(text)
 
 
-def _entries(
-    raw: dict[Any, Any], reference: str, time: TimeSpan | None, knowledge: KnowledgeBase
-) -> Iterator[Measurement]:
-    for key, value in raw.items():
+def _observations(raw: dict[Any, Any], at: str | None, knowledge: KnowledgeBase) -> Iterator[Observation]:
+    for key, said in raw.items():
         definition = knowledge.measurements.get(str(key))
-        if definition is None or definition.about != "product":
-            continue
-        text = str(value)
-        base = Measurement(name=str(key), reference=reference, time=time, as_received=text, unit=definition.unit)
-        yield _coded(base, definition, text) if definition.kind == "coded" else _quantity(base, definition, text)
+        value, own = (said.get("value"), said.get("at")) if isinstance(said, dict) else (said, None)
+        ages = definition is not None and definition.max_age.infusion is not None
+        yield Observation(
+            status="final",
+            code=_own(str(key)),
+            effective_date_time=str(own) if own is not None else None if ages else at,
+            **({} if definition is None else _value(definition, value)),
+        )
 
 
-def _coded(base: Measurement, definition: Datum, text: str) -> Measurement:
-    if text in definition.answers:
-        return replace(base, answer=text)
-    return replace(base, problem=Reason.CODE_UNMAPPED)
+def _own(code: str) -> CodeableConcept:
+    return CodeableConcept(coding=(Coding(system=CodeSystem.PRODUCT.value, code=code),))
 
 
-def _quantity(base: Measurement, definition: Datum, text: str) -> Measurement:
-    try:
-        quantity = parse_quantity(text if " " in text else f"{text} 1")
-    except ValueError:
-        return replace(base, problem=Reason.NEEDS_REVIEW)
-    if not is_readable(quantity.value):
-        return replace(base, problem=Reason.IMPLAUSIBLE)
-    unit = find_unit(definition, quantity.unit, quantity.value)
-    if isinstance(unit, Reason):
-        return replace(base, problem=unit)
-    value: Interval = convert(definition, exactly(quantity.value), unit)
-    if not is_plausible(definition, value):
-        return replace(base, problem=Reason.IMPLAUSIBLE)
-    return replace(base, value=value, native_unit=unit)
+def _value(definition: Datum, said: Any) -> dict[str, Any]:
+    """A value of the file in the FHIR form that its datum demands; other text is left for a person to read."""
+    if isinstance(said, bool):
+        return {"value_boolean": said}
+    text = "" if said is None else str(said)
+    if definition.kind == "time":
+        return {"value_date_time": text or None}
+    if definition.kind == "coded":
+        return {"value_codeable_concept": _own(text)} if text else {}
+    match = _QUANTITY.fullmatch(text)
+    if match is None:
+        return {"value_string": text or None}
+    comparator, number, unit = match.groups()
+    unit = unit or ("1" if is_unitless(definition) else None)
+    return {"value_quantity": Quantity(value=Number(number), comparator=comparator, unit=unit)}

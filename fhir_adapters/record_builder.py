@@ -8,6 +8,7 @@ from fhir_adapters.bundle import Item, PatientBundle
 from fhir_adapters.consents import read_consent, read_research_subject
 from fhir_adapters.dictionary import index
 from fhir_adapters.draft import Draft, by_name, in_order
+from fhir_adapters.lot_choice import settle_lots
 from fhir_adapters.measurements import read_observation
 from fhir_adapters.persons import read_person
 from fhir_adapters.presences import read_allergy, read_condition
@@ -37,6 +38,7 @@ def build_record(bundle: PatientBundle, knowledge: KnowledgeBase) -> PatientReco
     # Rates of vasopressors need the weights, which observations and forms bring.
     for item in sorted(bundle.items, key=lambda item: isinstance(item.resource, Medicated)):
         _read(draft, item)
+    settle_lots(draft)
     measured = {entry.name for entry in draft.measurements}
     draft.measurements.extend(entry for entry in draft.refused if entry.name not in measured)
     return PatientRecord(

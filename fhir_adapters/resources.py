@@ -114,9 +114,10 @@ class Observation(Valued, frozen=True):
 
 
 class Specimen(Resource, frozen=True):
-    """What a value was measured in."""
+    """What a value was measured in, and whose or which product's it is."""
 
     type: CodeableConcept | None = None
+    subject: Reference | None = None
 
 
 class Condition(OwnedResource, frozen=True):
@@ -179,9 +180,13 @@ class Procedure(OwnedResource, frozen=True):
 
 
 class Device(Resource, frozen=True):
-    """A device, for its type."""
+    """A device, for its type; a product that is registered as one, for its lot."""
 
+    identifier: tuple[Identifier, ...] = ()
+    status: str | None = None
     type: CodeableConcept | None = None
+    lot_number: str | None = None
+    expiration_date: str | None = None
 
 
 class DeviceUseStatement(OwnedResource, frozen=True):
@@ -207,11 +212,45 @@ class Ingredient(Element, frozen=True):
     item_codeable_concept: CodeableConcept | None = None
 
 
+class Batch(Element, frozen=True):
+    """The lot of a medication."""
+
+    lot_number: str | None = None
+    expiration_date: str | None = None
+
+
 class Medication(Resource, frozen=True):
     """A medication that others refer to."""
 
+    identifier: tuple[Identifier, ...] = ()
+    status: str | None = None
     code: CodeableConcept | None = None
     ingredient: tuple[Ingredient, ...] = ()
+    batch: Batch | None = None
+
+
+class BiologicallyDerivedProduct(Resource, frozen=True):
+    """A product made of cells or tissue. FHIR R4 gives it no expiry."""
+
+    identifier: tuple[Identifier, ...] = ()
+    status: str | None = None
+    product_code: CodeableConcept | None = None
+
+
+class SubstanceInstance(Element, frozen=True):
+    """A container of a substance, with the identifier of its lot."""
+
+    identifier: Identifier | None = None
+    expiry: str | None = None
+
+
+class Substance(Resource, frozen=True):
+    """A substance, for a product that is registered as one."""
+
+    identifier: tuple[Identifier, ...] = ()
+    status: str | None = None
+    code: CodeableConcept | None = None
+    instance: tuple[SubstanceInstance, ...] = ()
 
 
 class Medicated(OwnedResource, frozen=True):
@@ -236,6 +275,7 @@ class MedicationRequest(Medicated, frozen=True):
     intent: str | None = None
     do_not_perform: bool | None = None
     authored_on: str | None = None
+    supporting_information: tuple[Reference, ...] = ()
 
 
 class MedicationStatement(Medicated, frozen=True):
@@ -254,6 +294,8 @@ class Answer(Element, frozen=True):
 
     value_boolean: bool | None = None
     value_coding: Coding | None = None
+    value_date: str | None = None
+    value_date_time: str | None = None
     value_string: str | None = None
     value_quantity: Quantity | None = None
     value_decimal: Number | None = None
@@ -318,7 +360,8 @@ Clinical = (
     | Consent
     | ResearchSubject
 )
-Linked = Medication | Specimen | Device
+Product = BiologicallyDerivedProduct | Medication | Substance | Device
+Linked = Product | Specimen
 CLINICAL: dict[str, type[Clinical]] = {
     kind.__name__: kind
     for kind in (
@@ -335,4 +378,6 @@ CLINICAL: dict[str, type[Clinical]] = {
         ResearchSubject,
     )
 }
-LINKED: dict[str, type[Linked]] = {kind.__name__: kind for kind in (Medication, Specimen, Device)}
+LINKED: dict[str, type[Linked]] = {
+    kind.__name__: kind for kind in (BiologicallyDerivedProduct, Medication, Substance, Device, Specimen)
+}

@@ -8,11 +8,13 @@ from fhir_adapters.datatypes import CodeableConcept
 from fhir_adapters.dictionary import codings, text_of
 from fhir_adapters.quantities import Reading, is_unitless, read_bare, read_quantity, read_range, write_quantity
 from fhir_adapters.resources import Valued
-from mscprotocol.codes import Coding
+from fhir_adapters.times import parse_time
+from mscprotocol.codes import CodeSystem, Coding
 from mscprotocol.data_dictionary import Measurement
 from mscprotocol.interval import exactly
 from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.reasons import Reason
+from mscprotocol.units import on_time_axis
 
 _UNREAD = ("value_ratio", "value_sampled_data", "value_time", "value_date_time", "value_period")
 
@@ -23,6 +25,8 @@ def read_value(knowledge: KnowledgeBase, definition: Measurement, valued: Valued
         return _absent(valued)
     if valued.data_absent_reason is not None:
         return Reading(f"{write_value(valued)} (stated absent)", problem=Reason.NEEDS_REVIEW)
+    if definition.kind == "time":
+        return read_moment(valued.value_date_time, write_value(valued))
     if definition.kind in ("quantity", "derived"):
         return _read_number(knowledge, definition, valued)
     if valued.value_boolean is not None and {"yes", "no"} <= set(definition.answers):
@@ -48,6 +52,8 @@ def write_value(valued: Valued) -> str:
     if valued.value_range is not None:
         ends = (valued.value_range.low, valued.value_range.high)
         return " to ".join("" if end is None else write_quantity(end) for end in ends).strip()
+    if isinstance(valued.value_date_time, str):
+        return valued.value_date_time
     return valued.value_string or ("" if valued.value_integer is None else str(valued.value_integer))
 
 
@@ -63,8 +69,18 @@ def read_concept(definition: Measurement, concept: CodeableConcept) -> Reading:
     return Reading(received, problem=Reason.CODE_UNMAPPED if found else Reason.NEEDS_REVIEW)
 
 
+def read_moment(text: object, received: str) -> Reading:
+    """A datum that is a time, as an interval on the time axis."""
+    span = parse_time(text) if isinstance(text, str) else None
+    if span is None:
+        return Reading(received, problem=Reason.NEEDS_REVIEW if received else Reason.MISSING)
+    return Reading(received, on_time_axis(span))
+
+
 def answers_of(definition: Measurement, code: Coding) -> list[str]:
-    """The answers that a code stands for."""
+    """The answers that a code stands for; of a product, our own codes are the names of the answers."""
+    if code.system is CodeSystem.PRODUCT:
+        return [code.code] if definition.about == "product" and code.code in definition.answers else []
     wanted = (code.system, code.code)
     return [name for name, codes in definition.answers.items() if any(wanted == (c.system, c.code) for c in codes)]
 

@@ -25,6 +25,7 @@ from mscprotocol.protocols import Sourced, Stage
 from mscprotocol.record import PatientRecord
 from mscprotocol.rulebook import DOSE_STATUS, OUTLOOK, VERDICT, Rulebook
 from mscprotocol.rulesets import UNKNOWN
+from mscprotocol.schedule import length
 from mscprotocol.scores import Scores
 from mscprotocol.treatment import plan_treatment
 
@@ -44,6 +45,7 @@ def assess(record: PatientRecord, book: Rulebook, request: Request, engine: Engi
     refuse_deceased(record, request.at)
     case = _conclude_case(record, book, request, engine or shared_engine())
     plan = plan_treatment(case)
+    gate = None if request.stage != "infusion" else conclude_gate(case, plan.dose.status)
     return Assessment(
         verdict=case.verdict,
         stage=request.stage,
@@ -60,7 +62,7 @@ def assess(record: PatientRecord, book: Rulebook, request: Request, engine: Engi
         timing=reporting.report_timing(case),
         dose=plan.dose,
         schedule=plan.schedule,
-        gate=case.gate,
+        gate=gate,
         needed=find_needs(case),
         warnings=reporting.report_warnings(case),
         data_quality=reporting.report_quality(case),
@@ -83,7 +85,8 @@ def refuse_deceased(record: PatientRecord, at: datetime) -> None:
 
 def _conclude_case(record: PatientRecord, book: Rulebook, request: Request, engine: Engine) -> Case:
     knowledge = book.knowledge
-    findings = Findings(record, knowledge, request.at, request.stage)
+    ends = request.ends(length(book.practice.duration))
+    findings = Findings(record, knowledge, request.at, request.stage, ends)
     scores = Scores(findings)
     signals = find_signals(
         knowledge.course, findings, lambda at: _scores_at(record, knowledge, at, request.stage, scores)
@@ -101,7 +104,6 @@ def _conclude_case(record: PatientRecord, book: Rulebook, request: Request, engi
     level_state, level = judge_level(book, request.dose_level, tier, weight)
     tokens = {"verdict": verdict, "tier": tier, "weight": _weight_token(level, weight), "level": level_state}
     dose_status = decide(conclusions, engine, DOSE_STATUS, tokens)
-    gate = None if request.stage != "infusion" else conclude_gate(conclusions, judgements, findings)
     return Case(
         record,
         book,
@@ -116,7 +118,6 @@ def _conclude_case(record: PatientRecord, book: Rulebook, request: Request, engi
         dose_status,
         level_state,
         level,
-        gate,
     )
 
 

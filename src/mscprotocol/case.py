@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from mscprotocol.answer import EvidenceItem, GateResult
+from mscprotocol.answer import EvidenceItem
 from mscprotocol.deterioration import SignalResult
 from mscprotocol.findings import Findings
 from mscprotocol.inference import Conclusions
@@ -53,6 +53,10 @@ class Request:
             raise ValueError(f"no time zone named {self.zone!r}; write it like Asia/Shanghai") from None
         if self.stage not in STAGES:
             raise ValueError(f"no stage named {self.stage!r}; it is one of {', '.join(STAGES)}")
+
+    def ends(self, duration: timedelta) -> datetime:
+        """When the infusion asked about would end: it starts as planned, but not before now."""
+        return max(self.at, self.start or self.at) + duration
 
     def asks_for(self, criterion: Criterion) -> bool:
         """Whether a criterion belongs to the stage of the request or an earlier one."""
@@ -116,5 +120,4 @@ class Case:
     dose_status: str
     level_state: str
     level: Sourced | None
-    gate: GateResult | None
     evidence_items: dict[tuple[int, bool, Reason | None], EvidenceItem] = field(default_factory=dict)

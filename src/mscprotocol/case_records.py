@@ -6,6 +6,7 @@ same unit), `assay DDU`, `but status_excluded` (why it cannot be used). A time i
 
 A condition is written `active @ 5 d`, `resolved @ 40 d until 30 d`, `refuted @ 1 h`, `provisional @ 1 h` or
 `unclear @ 5 d` (whether it still holds is not said); a named person's answer is `yes @ 1 h`, `no @ 1 h`, `unsure`.
+A datum that is a time is written like one: `2 h` ago, `in 90 min`, `2020-04-30`.
 `unmapped` is a code that looks like the datum and is not in the dictionary.
 """
 
@@ -25,7 +26,7 @@ from mscprotocol.reasons import Reason
 from mscprotocol.record import Attestation, Entry, Infusion, Measurement, Patient, PatientRecord, Presence, Unmapped
 from mscprotocol.timespan import TimeSpan, instant, whole_days
 from mscprotocol.truth import Truth
-from mscprotocol.units import convert, find_unit, is_plausible
+from mscprotocol.units import convert, find_unit, is_plausible, on_time_axis
 
 E = TypeVar("E", bound=Entry)
 AT = datetime(2020, 4, 6, 10, tzinfo=UTC)
@@ -91,7 +92,7 @@ def _read_entry(knowledge: KnowledgeBase, name: str, reference: str, text: str, 
     if name == "infusions":
         return Infusion(name=name, reference=reference, time=time, as_received=text, status=said)
     if name in knowledge.measurements:
-        return _read_measurement(knowledge, name, reference, said, time, more)
+        return _read_measurement(knowledge, name, reference, said, time, more, at)
     if said in _ANSWERS:
         return Attestation(
             name=name, reference=reference, time=time, as_received=said,
@@ -134,7 +135,13 @@ def read_dates(text: str) -> tuple[date, date]:
 
 
 def _read_measurement(
-    knowledge: KnowledgeBase, name: str, reference: str, said: str, time: TimeSpan | None, more: dict[str, str]
+    knowledge: KnowledgeBase,
+    name: str,
+    reference: str,
+    said: str,
+    time: TimeSpan | None,
+    more: dict[str, str],
+    at: datetime,
 ) -> Measurement:
     datum = knowledge.measurements[name]
     problem = Reason(more["but"]) if "but" in more else None
@@ -142,6 +149,9 @@ def _read_measurement(
     if datum.kind == "ordinal":
         levels = [datum.levels.index(level) for level in said.split("..")]
         value = between(levels[0], levels[-1])
+    elif datum.kind == "time":
+        span = read_time(said, at)
+        value, problem = (None, problem or Reason.MISSING) if span is None else (on_time_axis(span), problem)
     elif datum.kind == "coded":
         answer = said if said in datum.answers else None
         problem = problem or (Reason.NEEDS_REVIEW if answer is None else None)

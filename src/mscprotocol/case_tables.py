@@ -27,6 +27,7 @@ from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.protocols import Stage
 from mscprotocol.record import PatientRecord
 from mscprotocol.rulebook import Rulebook, compile_rulebook
+from mscprotocol.schedule import length
 from mscprotocol.yaml_files import read_yaml
 
 DEFAULT_PROTOCOL = "seed-covid-4x"
@@ -172,11 +173,16 @@ class Asked:
 
     @cached_property
     def findings(self) -> Findings:
-        return Findings(self.record, self.knowledge, self.row.at, self.stage)
+        ends = self.request.ends(length(self.book.practice.duration))
+        return Findings(self.record, self.knowledge, self.row.at, self.stage, ends)
+
+    @property
+    def request(self) -> Request:
+        return Request(self.row.at, self.stage)
 
     @cached_property
     def answer(self) -> Assessment:
-        return assess(self.record, self.book, Request(self.row.at, self.stage))
+        return assess(self.record, self.book, self.request)
 
     @property
     def outcome(self) -> tuple[str, str | None]:

@@ -81,10 +81,8 @@ def assess_command(
 
 def _assess_files(files: Sequence[Path], knowledge: KnowledgeBase, judge: Any, lot: Any) -> Assessment | Failure:
     try:
-        record: PatientRecord = build_record(read_bundle([read_file(file) for file in files]), knowledge)
-        if lot is not None:
-            record = lot.added_to(record)
-        answer: Assessment = judge(record)
+        bundle = read_bundle([read_file(file) for file in files])
+        answer: Assessment = judge(build_record(bundle if lot is None else lot.added_to(bundle), knowledge))
     except DataError as error:
         return Failure(error.code, str(error), str(files[0]))
     except OSError as error:

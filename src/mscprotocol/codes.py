@@ -18,6 +18,8 @@ class CodeSystem(Enum):
     UNII = "http://fdasis.nlm.nih.gov"
     UCUM = "http://unitsofmeasure.org"
     ABSENT = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
+    # Our own, for what no public system names: a datum of a product lot, and its answers, by their names in `rules/`.
+    PRODUCT = "https://mscprotocol.example/fhir/CodeSystem/product-datum"
     LOCAL = ""
 
 

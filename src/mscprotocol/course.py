@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from mscprotocol.answer import GateResult
-from mscprotocol.case import GATING, Judgement, exact_tier, tally
-from mscprotocol.findings import Findings
-from mscprotocol.inference import Conclusions, decide
+from mscprotocol.case import GATING, Case, exact_tier, tally
+from mscprotocol.inference import decide
 from mscprotocol.rulebook import GATE
 from mscprotocol.schedule import course_state
 from mscprotocol.truth import Truth
 
 STOP_EVENT, IMPROVED = "stop_event", "marked_improvement"
-_SHOWN = ("tier", "course", "stop_event", "improved")
+_SHOWN = ("tier", "course", "dose", "stop_event", "improved")
 
 
-def conclude_gate(conclusions: Conclusions, judgements: Sequence[Judgement], findings: Findings) -> GateResult:
-    """The gate at the time of the findings; an unanswered question is a hold."""
-    book, given = conclusions.book, findings.series.record.infusion_starts(findings.at)
-    gating = [one for one in judgements if one.criterion.role in GATING]
+def conclude_gate(case: Case, dose_status: str) -> GateResult:
+    """The gate at the time of the evaluation; an unanswered question is a hold, and so is a dose that is withheld."""
+    book, conclusions, findings = case.book, case.conclusions, case.findings
+    given = case.record.infusion_starts(case.request.at)
+    gating = [one for one in case.judgements if one.criterion.role in GATING]
     exclusions = [one for one in gating if one.criterion.role == "exclusion"]
     others = [one for one in gating if one.criterion.role != "exclusion"]
     tokens = {
@@ -27,8 +25,9 @@ def conclude_gate(conclusions: Conclusions, judgements: Sequence[Judgement], fin
         "tier": exact_tier(conclusions),
         "violated": tally(sum(one.is_violated for one in others)),
         "open": tally(sum(one.is_open for one in gating)),
-        "course": course_state(book.protocol.schedule, book.practice.closes, given, findings.at),
+        "course": course_state(book.protocol.schedule, book.practice.closes, given, case.request.at),
         "stop_event": _since_start(findings.defined(STOP_EVENT), has_begun=bool(given)),
+        "dose": dose_status,
         "improved": _since_start(findings.event(IMPROVED), has_begun=bool(given)),
     }
     decision = decide(conclusions, conclusions.engine, GATE, tokens)

@@ -100,14 +100,14 @@ class Inference(Strict):
 
 
 class Measurement(Strict):
-    """A datum of the dictionary: a quantity, an ordered state, or a set of answers.
+    """A datum of the dictionary: a quantity, an ordered state, a set of answers, or an instant on the time axis.
 
     `sources` state its parameters; `mark` tells of its other numbers. `kept_for` says why it is here if no rule asks.
     """
 
     id: str
     text: str
-    kind: Literal["quantity", "ordinal", "coded", "derived"]
+    kind: Literal["quantity", "ordinal", "coded", "time", "derived"]
     about: Literal["patient", "product"] = "patient"
     unit: str = "1"
     units: dict[str, Conversion] = {}

@@ -10,15 +10,13 @@ from decimal import Decimal
 from mscprotocol.data_dictionary import SiteLimit
 from mscprotocol.interval import Interval, between, exactly
 from mscprotocol.oxygen import derive_support, support_at
+from mscprotocol.product_clocks import PRODUCT_DERIVATIONS
 from mscprotocol.reasons import Reason
 from mscprotocol.record import Measurement
-from mscprotocol.series import Derivation, Series
+from mscprotocol.series import PARTIAL, Derivation, Series
 from mscprotocol.timespan import TimeSpan, instant, whole_days_around
 from mscprotocol.truth import Truth
 from mscprotocol.units import is_plausible, to_canonical
-
-# A value that is a range because a date is known only in part.
-PARTIAL = "partial_date"
 
 
 def derive_weight(series: Series) -> Iterator[Measurement]:
@@ -152,6 +150,7 @@ DERIVATIONS: dict[str, Derivation] = {
     "pt_prolongation": derive_pt_prolongation,
     "map": derive_map,
     "predicted_body_weight": derive_predicted_body_weight,
+    **PRODUCT_DERIVATIONS,
 }
 
 

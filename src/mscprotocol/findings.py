@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from mscprotocol.data_dictionary import Measurement as Datum
 from mscprotocol.definitions import FindingDefinition
-from mscprotocol.derived import DERIVATIONS, PARTIAL
+from mscprotocol.derived import DERIVATIONS
 from mscprotocol.interval import Interval
 from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.knowledge_forms import (
@@ -28,7 +28,7 @@ from mscprotocol.protocols import Stage
 from mscprotocol.reasons import Reason, in_precedence
 from mscprotocol.record import Measurement, PatientRecord
 from mscprotocol.selection import Evidence, Selection, find_latest, within_window
-from mscprotocol.series import Series
+from mscprotocol.series import PARTIAL, Series
 from mscprotocol.timespan import Window
 from mscprotocol.truth import Truth, any_of, known
 
@@ -47,11 +47,21 @@ MISSING = Finding(Truth.UNKNOWN, (Reason.MISSING,))
 
 
 class Findings:
-    """Answers leaves for one record at one instant and stage; each distinct leaf is answered once."""
+    """Answers leaves for one record at one instant and stage; each distinct leaf is answered once.
 
-    def __init__(self, record: PatientRecord, knowledge: KnowledgeBase, at: datetime, stage: Stage) -> None:
+    The clocks of a product lot run until `planned_end`, the end of the infusion that is asked about.
+    """
+
+    def __init__(
+        self,
+        record: PatientRecord,
+        knowledge: KnowledgeBase,
+        at: datetime,
+        stage: Stage,
+        planned_end: datetime | None = None,
+    ) -> None:
         self.knowledge, self.at, self.stage = knowledge, at, stage
-        self.series = Series(record, knowledge, at, DERIVATIONS)
+        self.series = Series(record, knowledge, at, DERIVATIONS, planned_end)
         self._found: dict[int, Finding] = {}
         self._selected: dict[tuple[str, Window | None], Selection] = {}
         self._inside: dict[tuple[str, Window | None], list[Measurement]] = {}
@@ -236,7 +246,7 @@ class Findings:
             return is_level(self.series, point, wanted)
         if point.answer in wanted:
             return Truth.MET
-        excluded = leaf.not_answer or tuple(definition.answers)
+        excluded = tuple(definition.answers) if leaf.not_answer is None else leaf.not_answer
         return known(False) if point.answer in excluded else Truth.UNKNOWN
 
     def _has_qualifier(self, leaf: MeasurementLeaf, point: Measurement) -> bool:

@@ -324,6 +324,10 @@ def _check_protocol(knowledge: KnowledgeBase, card: Protocol | InformationOnly) 
         _need(knowledge, card.id, name, knowledge.definitions, "definition")
     practice = knowledge.practices[card.practice]
     _need(knowledge, card.practice, practice.checklist, knowledge.checklists, "checklist")
+    age = knowledge.measurements["product_viability"].max_age.infusion
+    if age is None or age.text != str(practice.viability_age.value):
+        text = f"{card.practice}: viability_age must be the shelf life of product_viability"
+        raise KnowledgeError(text, *_place(knowledge, card.practice))
     if any(one.is_per_kg and one.value.value > practice.ceiling.value.value for one in card.dose.levels):
         raise KnowledgeError(
             f"{card.id}: a dose level above the ceiling of {practice.ceiling.value}", *_place(knowledge, card.id)

@@ -22,7 +22,7 @@ from mscprotocol.answer import (
     TimingResult,
     TraceItem,
 )
-from mscprotocol.case import MET, Case, Judgement
+from mscprotocol.case import MET, NOT_APPLICABLE, Case, Judgement
 from mscprotocol.deterioration import SignalResult
 from mscprotocol.fingerprint import round_interval
 from mscprotocol.interval import Interval, plain
@@ -34,8 +34,10 @@ from mscprotocol.rulesets import AT_LEAST, UNKNOWN
 from mscprotocol.scores import ScoreResult
 from mscprotocol.selection import Evidence
 from mscprotocol.truth import Truth
+from mscprotocol.units import write_instant
 
 SCALES = {"nhc": "severity_nhc", "nih": "severity_nih", "who": "severity_who"}
+_OPEN = (UNKNOWN, NOT_APPLICABLE)  # a caution is printed unless the data settle it
 PANEL = ("d_dimer", "d_dimer_ratio", "platelets", "pt", "pt_prolongation", "inr", "fibrinogen")
 
 
@@ -159,6 +161,8 @@ def _value_text(knowledge: KnowledgeBase, entry: object) -> str | None:
 
 def _with_unit(knowledge: KnowledgeBase, name: str, value: Interval) -> str:
     definition = knowledge.measurements[name]
+    if definition.kind == "time":
+        return write_instant(value)
     if definition.levels:
         low, high = value.low, value.high
         if low is None or high is None:
@@ -285,6 +289,7 @@ def _report_signal(case: Case, signal: SignalResult) -> SignalItem:
 def report_warnings(case: Case) -> list[Note]:
     """Criteria that warn, then the statements that the protocol prints."""
     criteria = case.book.knowledge.criteria
+    judged = {one.id: one.status for one in case.judgements}
     triggered = [
         Note(one.id, one.criterion.text, one.criterion.sources[0].mark)
         for one in case.judgements
@@ -294,7 +299,7 @@ def report_warnings(case: Case) -> list[Note]:
     printed = [
         Note(name, criteria[name].text, criteria[name].sources[0].mark)
         for name in case.book.protocol.statements
-        if criteria[name].show in shown and criteria[name].when is None
+        if criteria[name].show in shown and (criteria[name].when is None or judged.get(name) in _OPEN)
     ]
     return [*triggered, *printed]
 

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from mscprotocol.protocols import Schedule, Sourced
 
-_HOURS = {"h": 1, "d": 24}
+_MINUTES = {"min": 1, "h": 60, "d": 24 * 60}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ def course_state(schedule: Schedule, closes: Sourced, given: Sequence[datetime],
 
 def length(number: Sourced) -> timedelta:
     """A length of the protocol as elapsed time."""
-    return timedelta(hours=int(number.value.value) * _HOURS[number.value.unit])
+    return timedelta(minutes=int(number.value.value) * _MINUTES[number.value.unit])
 
 
 def _length(number: Sourced | None) -> timedelta:

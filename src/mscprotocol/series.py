@@ -16,11 +16,16 @@ from mscprotocol.truth import Truth
 
 Points = tuple[Measurement, ...]
 Derivation = Callable[["Series"], Iterable[Measurement]]
+# A value that is a range because a date is known only in part.
+PARTIAL = "partial_date"
 _NO_TIME = datetime.min.replace(tzinfo=UTC)
 
 
 class Series:
-    """The measurements and presences of a record that are not later than `at`, with what derives from them."""
+    """The measurements and presences of a record that are not later than `at`, with what derives from them.
+
+    `planned_end` is when the infusion asked about would end; None where no infusion is asked about.
+    """
 
     def __init__(
         self,
@@ -28,8 +33,9 @@ class Series:
         knowledge: KnowledgeBase,
         at: datetime,
         derivations: Mapping[str, Derivation],
+        planned_end: datetime | None = None,
     ) -> None:
-        self.record, self.knowledge, self.at = record, knowledge, at
+        self.record, self.knowledge, self.at, self.planned_end = record, knowledge, at, planned_end
         self._derivations = derivations
         self._points: dict[str, Points] = {}
         self._charted: dict[str, Points] = {}

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from mscprotocol.answer import DoseItem, DoseLine, ScheduleRow
 from mscprotocol.case import Case
 from mscprotocol.dosing import DosePlan, Product, plan_dose
-from mscprotocol.interval import EXACT, plain
+from mscprotocol.interval import EXACT, Interval, plain
 from mscprotocol.needs import valid_until
 from mscprotocol.protocols import Sourced
 from mscprotocol.record import Measurement
@@ -29,6 +29,9 @@ _LEVELS = {
     "refused": "{wanted} is not a dose level of this protocol: {levels}.",
     "too_high": "At moderate risk of clotting no infusion exceeds {most} (site policy), and this level does.",
 }
+_WORST = ("product_dmso", "product_endotoxin")
+_NO_CELLS = "The product does not consist of mesenchymal stem cells: there is no dose of cells of it."
+_CELLS = (None, "msc")  # a type that is not stated leaves the gate on hold, and the calculation open to be checked
 CAUTION = "Starting guide only: the optimised dose has not been formally established."
 
 
@@ -42,7 +45,10 @@ class Treatment:
 
 def plan_treatment(case: Case) -> Treatment:
     """The dose of one infusion and the course of infusions."""
-    if case.dose_status == "withheld":
+    if _answer(case, "product_type") not in _CELLS:
+        why = _why_withheld(case) if case.dose_status == "withheld" else []
+        dose = DoseItem(status="withheld", because=[_NO_CELLS, *why, *_refused_lot(case)])
+    elif case.dose_status == "withheld":
         dose = DoseItem(status="withheld", because=_why_withheld(case), reduced_proposal=_reduced_proposal(case))
     else:
         dose = _dose(case)
@@ -93,7 +99,7 @@ def _dose(case: Case) -> DoseItem:
     result = plan_dose(DosePlan(dose, case.book.practice, case.level), weight_kg, find_product(case))
     predicted_kg = _number(case, "predicted_body_weight")
     ratio = _ratio(_number(case, "weight"), predicted_kg)
-    blocks = [*result.blocks, *_refused_lot(case)]
+    blocks = [*result.blocks, *_inexact_label(case), *_refused_lot(case)]
     return DoseItem(
         status="withheld" if blocks else case.dose_status,
         because=blocks,
@@ -117,6 +123,7 @@ def _dose(case: Case) -> DoseItem:
         warnings=[
             CAUTION,
             *result.warnings,
+            *_at_worst(case),
             *_unmeasured(case),
             *_start_warnings(case),
             *_basis_warnings(case, ratio),
@@ -175,9 +182,34 @@ def find_product(case: Case) -> Product:
         label_basis=_answer(case, "product_label_basis"),
         viability=_number(case, "product_viability"),
         bag_volume=_number(case, "product_bag_volume"),
-        dmso=_number(case, "product_dmso"),
-        endotoxin=_number(case, "product_endotoxin"),
+        dmso=_largest(case, "product_dmso"),
+        endotoxin=_largest(case, "product_endotoxin"),
     )
+
+
+def _largest(case: Case, name: str) -> Decimal | None:
+    """The largest number that a datum may be: a limit is kept only if it is kept in the worst case."""
+    chosen, hard = _chosen(case, name), case.book.knowledge.measurements[name].hard
+    if chosen is None or chosen.value is None or hard is None:
+        return None
+    possible = chosen.value.intersection(Interval(hard.low, hard.high))
+    return None if possible is None else possible.high
+
+
+def _is_inexact(case: Case, name: str) -> bool:
+    chosen = _chosen(case, name)
+    return chosen is not None and chosen.value is not None and chosen.value.exact is None
+
+
+def _inexact_label(case: Case) -> list[str]:
+    if not _is_inexact(case, "product_concentration"):
+        return []
+    return ["The label states no exact concentration of cells, so no volume follows from it."]
+
+
+def _at_worst(case: Case) -> list[str]:
+    texts = [case.book.knowledge.measurements[name].text for name in _WORST if _is_inexact(case, name)]
+    return [f"{text} is stated as a range and reckoned at its largest value." for text in texts]
 
 
 def _chosen(case: Case, name: str) -> Measurement | None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from mscprotocol.data_dictionary import Measurement
-from mscprotocol.interval import EXACT, MAX_DIGITS, Interval
+from mscprotocol.interval import EXACT, MAX_DIGITS, Interval, between
 from mscprotocol.reasons import Reason
+from mscprotocol.timespan import TimeSpan
 
 LARGEST_EXPONENT = 20
+# Where the time axis starts. On it an instant is a quantity like any other: seconds, known exactly or as an interval.
+_ORIGIN = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLION = Decimal(1_000_000)
 
 
 class UnitError(ValueError):
@@ -73,3 +78,27 @@ def is_unusual(measurement: Measurement, value: Interval) -> bool:
     if measurement.soft is None:
         return False
     return Interval(measurement.soft.low, measurement.soft.high).intersection(value) is None
+
+
+# -- the time axis ---------------------------------------------------------------------------------
+
+
+def on_time_axis(span: TimeSpan) -> Interval:
+    """An instant known in part as seconds on the time axis, exact to the microsecond."""
+    return between(*(_seconds(moment) for moment in (span.earliest, span.latest)))
+
+
+def write_instant(value: Interval) -> str:
+    """Seconds on the time axis as people write instants, in UTC to the minute."""
+    ends = [_write(end) for end in (value.low, value.high)]
+    return ends[0] if ends[0] == ends[1] else " to ".join(ends)
+
+
+def _seconds(moment: datetime) -> Decimal:
+    return EXACT.divide(Decimal((moment - _ORIGIN) // timedelta(microseconds=1)), _MILLION)
+
+
+def _write(seconds: Decimal | None) -> str:
+    if seconds is None:
+        return "open"
+    return (_ORIGIN + timedelta(seconds=int(seconds))).isoformat(timespec="minutes")

@@ -15,7 +15,7 @@ import pytest
 
 from mscprotocol.case_tables import Asked, read_rows
 from mscprotocol.definitions import FindingDefinition, Ladder, Score
-from mscprotocol.knowledge_forms import ChangeLeaf, ConditionLeaf, MeasurementLeaf, ScoreLeaf
+from mscprotocol.knowledge_forms import ChangeLeaf, ConditionLeaf, Expression, Group, MeasurementLeaf, ScoreLeaf
 from mscprotocol.knowledge_loader import load_knowledge
 from mscprotocol.reasons import Reason
 from mscprotocol.scores import Scores
@@ -40,7 +40,9 @@ def asked() -> dict[str, list[Asked]]:
 @pytest.mark.parametrize("name", computable_criteria(KNOWLEDGE))
 def test_criterion_has_a_row_for_each_status(name: str, asked: dict[str, list[Asked]]) -> None:
     expected = {one.row.expect for one in asked[name]}
-    assert expected >= _statuses([used for used in USED if used.owner == name])
+    when = KNOWLEDGE.criteria[name].when
+    assert when is not None
+    assert expected >= {"met", "unknown"} | ({"not_met"} if _can_be_denied(when) else set())
 
 
 @pytest.mark.parametrize("name", used_definitions(KNOWLEDGE))
@@ -78,17 +80,23 @@ def test_leaf_has_the_rows_that_it_needs(used: Used, asked: dict[str, list[Asked
     assert not lacking
 
 
-def _statuses(leaves: list[Used]) -> set[str]:
-    """What a criterion can come to: one that only asks whether data are known is never not met."""
-    only_known = all(isinstance(used.leaf, MeasurementLeaf) and used.leaf.known for used in leaves)
-    return {"met", "unknown"} if only_known else {"met", "not_met", "unknown"}
+def _can_be_denied(expression: Expression) -> bool:
+    """Whether an expression can be not met: whether data are known, and what no answer denies, never is."""
+    match expression:
+        case Group(any_of=members) if members:
+            return all(map(_can_be_denied, members))
+        case Group(all_of=members) if members:
+            return any(map(_can_be_denied, members))
+        case MeasurementLeaf():
+            return not expression.known and expression.not_answer != ()
+        case _:
+            return True
 
 
 def _truths(used: Used, rows: list[Asked]) -> set[str]:
     """The truths of a leaf that no row of its section brings about."""
     found = {one.findings.find(used.leaf).truth for one in rows}
-    known_only = isinstance(used.leaf, MeasurementLeaf) and used.leaf.known
-    wanted = {Truth.MET, Truth.UNKNOWN} if known_only else set(Truth)
+    wanted = set(Truth) if _can_be_denied(used.leaf) else {Truth.MET, Truth.UNKNOWN}
     return {truth.value for truth in wanted - found}
 
 
