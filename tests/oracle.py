@@ -28,8 +28,14 @@ def ladder(names, otherwise, tokens):
     return UNKNOWN if UNKNOWN in tokens else otherwise
 
 
-def reading(met, not_met, token):
-    return MET if token in met else NOT_MET if token in not_met else UNKNOWN
+def reading(met, not_met, token, graver_first=()):
+    """`at_least:x` may be x or any graver class: all of them named alike answer for it."""
+    order = list(graver_first)
+    possible = set(order[: order.index(token.removeprefix("at_least:")) + 1]) if token.startswith("at_least:") else {token}
+    for named, answer in ((met, MET), (not_met, NOT_MET)):
+        if token in named or possible <= set(named):
+            return answer
+    return UNKNOWN
 
 
 def decision(rows, otherwise, tokens):

@@ -17,6 +17,9 @@ from mscprotocol.rulebook import Rulebook
 from mscprotocol.selection import Evidence
 from mscprotocol.truth import Truth
 
+# What a named person at the bedside knows although the record does not: plain absence, an unread code, a lacking date.
+ANSWERABLE = (Reason.MISSING, Reason.CODE_UNMAPPED, Reason.PARTIAL_DATE)
+
 
 def judge_criteria(
     book: Rulebook,
@@ -127,7 +130,7 @@ class _Judge:
         self, name: str, criterion: Criterion, reasons: Sequence[Reason]
     ) -> tuple[str, Evidence, datetime | None] | None:
         """A named person's answer closes a review, and a criterion that nothing in the record speaks about."""
-        if not criterion.attestable or reasons[0] not in (*REVIEWABLE, Reason.MISSING, Reason.CODE_UNMAPPED):
+        if not criterion.attestable or reasons[0] not in (*REVIEWABLE, *ANSWERABLE):
             return None
         if self.book.readings.get(name) is not None and reasons[0] not in REVIEWABLE:
             return None

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, model_validator
 
 from mscprotocol.codes import Coding, parse_code
-from mscprotocol.knowledge_forms import Lookback, Mark, Names, Sources, Strict, WithUnit, as_tuple
+from mscprotocol.knowledge_forms import Lookback, Mark, Names, SourceRef, Sources, Strict, WithUnit, as_tuple
 from mscprotocol.reasons import Reason
 
 
@@ -142,12 +142,14 @@ class Measurement(Strict):
 
 
 class Test(Strict):
-    """A measurement whose answers, or whose value above a limit, are evidence for or against a condition."""
+    """A measurement whose answers, or whose value above a limit (up to one), speak for (against) a condition."""
 
     measurement: str
     positive: Names = ()
     negative: Names = ()
     above: WithUnit | None = None
+    denied_up_to: WithUnit | None = None
+    source: SourceRef | None = None
 
 
 class Condition(Strict):

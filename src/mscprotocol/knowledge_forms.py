@@ -111,13 +111,17 @@ class Threshold(Leaf):
 
 
 class MeasurementLeaf(Threshold):
-    """A measurement against a threshold, one of its answers, or merely whether it is known."""
+    """A measurement against a threshold, one of its answers, or merely whether it is known.
+
+    Values that carry a flag of `set_aside` are no evidence for the leaf.
+    """
 
     measurement: str
     answer: Names | None = None
     not_answer: Names | None = None
     known: Literal[True] | None = None
     received_in: Names = ()
+    set_aside: Names = ()
     within: Lookback | None = None
     worst: Literal[True] | None = None
     unless: str | None = None
@@ -134,10 +138,14 @@ class MeasurementLeaf(Threshold):
 
 
 class ConditionLeaf(Leaf):
-    """A condition, procedure, medication, event or consent that is present, now or in a look-back window."""
+    """A condition, procedure, medication, event or consent that is present, now or in a look-back window.
+
+    `began_within` asks when it began: met in the window, not_met before it, unknown without an onset on record.
+    """
 
     condition: str
     within: Lookback | None = None
+    began_within: Lookback | None = None
     any_clinical_status: Literal[True] | None = None
     by_onset: Literal[True] | None = None
     record_wins: Literal[True] | None = None
@@ -147,6 +155,8 @@ class ConditionLeaf(Leaf):
     def _lookback_reads_every_status(self) -> ConditionLeaf:
         if self.within is not None and not self.any_clinical_status:
             raise ValueError("a look-back reads resolved entries too: say any_clinical_status: true")
+        if self.began_within is not None and self.within is not None:
+            raise ValueError("ask one thing: within (present in the window) or began_within (when it began)")
         return self
 
 

@@ -290,7 +290,7 @@ def _check_leaf(knowledge: KnowledgeBase, leaf: Leaf) -> None:
 
 def _check_measurement_leaf(measurement: Measurement, leaf: MeasurementLeaf) -> None:
     if leaf.set_aside and not (leaf.worst or measurement.select == "any"):
-        raise ValueError(f"set_aside needs a datum of which any value counts, and of {measurement.text} the latest does")
+        raise ValueError(f"set_aside needs a datum of which any value counts; of {measurement.text} the latest does")
     named = {*(leaf.answer or ()), *(leaf.not_answer or ())}
     if unknown := named - {*measurement.answers, *measurement.levels}:
         raise ValueError(f"{measurement.text} has no answer {', '.join(sorted(unknown))}")
@@ -314,12 +314,10 @@ def _under_practice(
 
 
 def _check_protocol(knowledge: KnowledgeBase, card: Protocol | InformationOnly) -> None:
-    for statement in card.statements:
-        _need(knowledge, card.id, statement, knowledge.criteria, "criterion")
+    for criterion in (*card.criteria, *card.statements):
+        _need(knowledge, card.id, criterion, knowledge.criteria, "criterion")
     if isinstance(card, InformationOnly):
         return
-    for criterion in card.criteria:
-        _need(knowledge, card.id, criterion, knowledge.criteria, "criterion")
     for name in filter(None, (card.severity, card.tier, card.trend)):
         _need(knowledge, card.id, name, knowledge.definitions, "definition")
     practice = knowledge.practices[card.practice]

@@ -10,16 +10,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 
 from mscprotocol.attestation import latest_attestation
 from mscprotocol.data_dictionary import Condition, Test
-from mscprotocol.knowledge_forms import ConditionLeaf
+from mscprotocol.knowledge_forms import ConditionLeaf, Quantity
 from mscprotocol.reasons import Reason, in_precedence
 from mscprotocol.record import Attestation, Entry, Measurement, Presence
 from mscprotocol.selection import Evidence, find_latest, within_window
 from mscprotocol.series import Series
 from mscprotocol.timespan import TimeSpan, Window
-from mscprotocol.truth import Truth
+from mscprotocol.truth import Truth, all_of
 from mscprotocol.units import to_canonical
 
 ShelfLife = Callable[[str], Window | None]
@@ -61,6 +62,8 @@ class _Ballot:
 def find_presence(series: Series, leaf: ConditionLeaf, at: datetime, shelf_life: ShelfLife) -> Found:
     """The answer to a condition leaf from all entries of its value set, its parts and its tests."""
     definition = series.knowledge.conditions[leaf.condition]
+    if leaf.began_within is not None:
+        return _find_onset(series, leaf.condition, leaf.began_within, at)
     ballot = _Ballot()
     for entry in (*series.presences(leaf.condition), *_unmapped(series, leaf.condition, at)):
         _cast(ballot, entry, definition, leaf, at)
@@ -77,6 +80,40 @@ def find_presence(series: Series, leaf: ConditionLeaf, at: datetime, shelf_life:
     if leaf.record_wins and ballot.yes:
         ballot.no.clear()
     return _decide(ballot, leaf)
+
+
+def _find_onset(series: Series, name: str, window: Window, at: datetime) -> Found:
+    """Whether what is present began in a window: its first onset counts, and only a record can tell it.
+
+    An episode that was over before the window is another one. A date of recording is no onset, yet none began later.
+    """
+    present = [one for one in series.presences(name) if one.present is Truth.MET and not _is_over(one, window, at)]
+    if not present:
+        doubts = [
+            one for one in (*series.presences(name), *_unmapped(series, name, at)) if one.present is Truth.UNKNOWN
+        ]
+        why = [one.problem or Reason.NEEDS_REVIEW for one in doubts]
+        evidence = tuple([Evidence(one, used=False, why_not=reason) for one, reason in zip(doubts, why, strict=True)])
+        return Found(Truth.UNKNOWN, in_precedence(why) or (Reason.MISSING,), evidence)
+    begun = [(one, _began_in(one, window, at)) for one in present]
+    truth = all_of(found for _, found in begun)
+    why = Reason.PARTIAL_DATE if truth is Truth.UNKNOWN else None
+    evidence = tuple([Evidence(one, used=found is truth and why is None, why_not=why) for one, found in begun])
+    if truth is not Truth.MET:
+        return Found(truth, () if why is None else (why,), evidence)
+    onsets = [one.time.earliest for one in present if one.time is not None]
+    return Found(truth, (), evidence, min(window.expiry(onset) for onset in onsets))
+
+
+def _is_over(entry: Presence, window: Window, at: datetime) -> bool:
+    return entry.ended is not None and within_window(entry.ended, window, at) is Truth.NOT_MET
+
+
+def _began_in(entry: Presence, window: Window, at: datetime) -> Truth:
+    if entry.time is not None:
+        return within_window(entry.time, window, at)
+    late = entry.recorded is not None and within_window(entry.recorded, window, at) is Truth.NOT_MET
+    return Truth.NOT_MET if late else Truth.UNKNOWN
 
 
 # -- what speaks -----------------------------------------------------------------------------------
@@ -161,7 +198,7 @@ def _cast_test(ballot: _Ballot, series: Series, test: Test, at: datetime, shelf_
         evidence = Evidence(selection.chosen, used=True)
         if selection.chosen.answer in test.positive or _is_above(series, test, selection.chosen):
             ballot.yes.append(evidence)
-        elif selection.chosen.answer in test.negative:
+        elif selection.chosen.answer in test.negative or _is_denied(series, test, selection.chosen):
             ballot.no.append(evidence)
             _note(ballot.no_until, selection.expires)
     elif selection.reason is Reason.STALE:
@@ -178,8 +215,17 @@ def _is_positive(entry: Entry, test: Test) -> bool:
 def _is_above(series: Series, test: Test, chosen: Measurement) -> bool:
     if test.above is None or chosen.value is None:
         return False
-    definition = series.knowledge.measurements[test.measurement]
-    return chosen.value.gt(to_canonical(definition, test.above.value, test.above.unit)) is Truth.MET
+    return chosen.value.gt(_limit(series, test, test.above)) is Truth.MET
+
+
+def _is_denied(series: Series, test: Test, chosen: Measurement) -> bool:
+    if test.denied_up_to is None or chosen.value is None:
+        return False
+    return chosen.value.lte(_limit(series, test, test.denied_up_to)) is Truth.MET
+
+
+def _limit(series: Series, test: Test, limit: Quantity) -> Decimal:
+    return to_canonical(series.knowledge.measurements[test.measurement], limit.value, limit.unit)
 
 
 def _cast_attestation(ballot: _Ballot, series: Series, name: str, definition: Condition, at: datetime) -> None:

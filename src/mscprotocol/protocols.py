@@ -186,9 +186,13 @@ class ProtocolCard(Strict):
 
 
 class InformationOnly(ProtocolCard):
-    """A protocol that is shown for information: never assessed, never dosed, never scheduled."""
+    """A protocol that is shown for information: never assessed, never dosed, never scheduled.
+
+    `criteria` are those of its registration that stand in the rule book; they are shown and never asked.
+    """
 
     assessed: Literal[False]
+    criteria: Names = ()
 
 
 class Protocol(ProtocolCard):

@@ -104,10 +104,28 @@ def build_ladder(name: str, ladder: Ladder, rungs: Sequence[str]) -> Ruleset:
 
 
 def build_reading(name: str, leaf: ConclusionLeaf, source: Ruleset) -> Ruleset:
-    """What an earlier class, tier or trend means for a criterion; a class not named leaves it unknown."""
+    """What an earlier class, tier or trend means for a criterion; a class not named leaves it unknown.
+
+    At least a class is that class or a graver one: it is answered when all of them are answered alike.
+    """
     key = leaf.conclusion
-    rows = [(({key: frozenset(named)},), token) for named, token in ((leaf.met, MET), (leaf.not_met, NOT_MET)) if named]
+    rows = [
+        (({key: frozenset(_with_at_least(named, source))},), token)
+        for named, token in ((leaf.met, MET), (leaf.not_met, NOT_MET))
+        if named
+    ]
     return build_ruleset(name, {key: source.conclusions}, rows, UNKNOWN)
+
+
+def _with_at_least(named: Sequence[str], source: Ruleset) -> list[str]:
+    """The classes named, and each `at_least:` that leaves only them open; a ladder concludes the gravest first."""
+    exact = [one for one in source.conclusions if not one.startswith(AT_LEAST)]
+    found = [*named]
+    for token in source.conclusions:
+        lowest = token.removeprefix(AT_LEAST)
+        if token != lowest and set(exact[: exact.index(lowest) + 1]) <= set(named):
+            found.append(token)
+    return found
 
 
 def build_guard(name: str, key: str) -> Ruleset:

@@ -58,6 +58,8 @@ def _measurement(knowledge: KnowledgeBase, leaf: MeasurementLeaf) -> str:
         words.append("is " + " or ".join(answer.replace("_", " ") for answer in leaf.answer or ()))
     if leaf.received_in:
         words.append(f"(reported in {', '.join(leaf.received_in)})")
+    if leaf.set_aside:
+        words.append(f"({', '.join(leaf.set_aside)} set aside)")
     if leaf.within is not None:
         words.append(f"{'at any time ' if leaf.worst else ''}within {leaf.within.text}")
     if leaf.unless is not None:
@@ -72,6 +74,8 @@ def _condition(knowledge: KnowledgeBase, leaf: ConditionLeaf) -> str:
     if leaf.within is not None:
         since = "begun " if leaf.by_onset else ""
         text += " ever" if leaf.within.text == EVER else f" {since}within {leaf.within.text}"
+    if leaf.began_within is not None:
+        text += f" began within {leaf.began_within.text}"
     return text + (" (absent without a record)" if leaf.no_record else "")
 
 
