@@ -92,7 +92,7 @@ class _Reply:
         self.control_id = self._sent(10)[:_LONGEST_ID]
 
     def header(self, now: datetime) -> str:
-        marks = self._sent_raw(2) or "^~\\&"
+        marks = "^~\\&" if self._message is None else self._message.syntax.marks
         kind = "^".join(part for part in ("ACK", self._sent(9, 2)) if part) + ("^ACK" if self._has_structure else "")
         parts = [
             self._sent_raw(5), self._sent_raw(6), self._sent_raw(3), self._sent_raw(4), now.strftime("%Y%m%d%H%M%S%z"),

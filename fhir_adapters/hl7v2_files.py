@@ -28,13 +28,15 @@ class _Envelopes:
             self.open.append(name)
             self.messages = 0
             return
-        begun, count = (b"BHS", self.messages) if name == b"BTS" else (b"FHS", self.batches)
-        self.batches += name == b"BTS"
+        is_batch = name == b"BTS"
+        self.batches += is_batch
+        begun = b"BHS" if is_batch else b"FHS"
         if begun in self.open:
             del self.open[self.open.index(begun) :]
         stated = line.split(line[3:4])[1].strip() if len(line) > 4 else b""
         # A file of one batch may leave the envelope of the batch out.
-        if stated.isdigit() and int(stated) != (count or 1 if name == b"FTS" else count):
+        held = {self.messages} if is_batch else {self.batches} if self.batches else {0, 1}
+        if stated.isdigit() and int(stated) not in held:
             raise DataError("incomplete_page", f"the batch states another number in {name.decode()}-1 than it holds")
 
 

@@ -55,6 +55,11 @@ class Syntax:
     subcomponent: str = "&"
     encoding: str = "ascii"
 
+    @property
+    def marks(self) -> str:
+        """The encoding characters, as MSH-2 holds them."""
+        return f"{self.component}{self.repetition}{self.escape}{self.subcomponent}"
+
     def unescape(self, text: str) -> str:
         """Text with its escape sequences replaced; one that is not known stays as it was sent."""
         mark = self.escape

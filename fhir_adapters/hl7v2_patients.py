@@ -143,7 +143,9 @@ class Patients:
             chart.described = {one._replace(is_administrative=True) for one in chart.described | other.described}
             other.messages = {}
         chart.identifiers |= dict.fromkeys(named)
-        chart.former = (chart.former | set(mapped.former)) - set(mapped.identity)
+        if mapped.effect == "merge":
+            # Old numbers go on being used by senders that have not heard: only a merge puts one to rest or back.
+            chart.former = (chart.former | set(mapped.former)) - set(mapped.identity)
         chart.messages[mapped.digest, mapped.former] = mapped
         chart.described.add(_description(mapped))
         self._charts |= dict.fromkeys(chart.identifiers, chart)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
+
+import structlog
 
 from fhir_adapters.bundle import PatientBundle
 from fhir_adapters.hl7v2_acknowledgement import Outcome, Problem, acknowledge, problem_of, warnings_of
@@ -17,7 +18,7 @@ from fhir_adapters.hl7v2_mapping import Mapped, effect_of, map_message
 from fhir_adapters.hl7v2_parsing import Message, MessageError, parse_message
 from fhir_adapters.hl7v2_patients import Chart, Patients
 
-log = logging.getLogger("mscprotocol.hl7v2")
+log = structlog.get_logger("mscprotocol.hl7v2")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ class Receiver:
             message = self._parse(head)
         except MessageError:
             message = None
-        log.warning("message refused: %s", text)
+        log.warning("message refused", why=text)
         return self._answer(message, "rejected", [Problem("", "207", text)])
 
     # -- one message -------------------------------------------------------------------------------
@@ -75,13 +76,13 @@ class Receiver:
             message = self._parse(content)
             before = self._inbox.find(_key(message))
             if before is not None:
-                log.info("message replayed: the same answer again")
+                log.info("message replayed, answered as before")
                 return before.answer, []
             return self._file(message, content)
         except MessageError as error:
             return self._refuse(message, content, error), []
         except Exception as error:  # noqa: BLE001 - whatever fails, the sender keeps the message and hears so
-            log.error("message not filed: %s", type(error).__name__)
+            log.error("message not filed", error=type(error).__name__)
             return self._answer(message, "rejected", [Problem("", "207", "the message could not be filed")]), []
 
     def _file(self, message: Message, content: bytes) -> tuple[bytes, list[Chart]]:
@@ -96,7 +97,7 @@ class Receiver:
 
     def _refuse(self, message: Message | None, content: bytes, error: MessageError) -> bytes:
         outcome: Outcome = "rejected" if error.is_rejected else "error"
-        log.warning("message refused: %s, condition %s at %s", error.code, error.condition, error.place or "MSH")
+        log.warning("message refused", code=error.code, condition=error.condition, place=error.place)
         answer = self._answer(message, outcome, [problem_of(error)])
         key = MessageKey("", "", "", "") if message is None else _key(message)
         self._inbox.add(Received(key, content, answer, is_accepted=False))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +10,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol
 
-log = logging.getLogger("mscprotocol.mllp")
+import structlog
+
+log = structlog.get_logger("mscprotocol.mllp")
 START, END, CARRIAGE_RETURN = 0x0B, 0x1C, 0x0D
 # What is kept of a message that is too long: enough to answer its header.
 _HEAD = 4096
@@ -141,7 +142,7 @@ class MllpServer:
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         if task is None or self._is_closing or len(self._connections) >= self._limits.max_connections:
-            log.warning("connection refused: there are %d already", len(self._connections))
+            log.warning("connection refused: there are too many", open=len(self._connections))
             writer.close()
             return
         self._connections.add(task)
@@ -150,7 +151,7 @@ class MllpServer:
         except TimeoutError:
             log.warning("connection closed: the sender is too slow, or was idle for too long")
         except (ConnectionError, ssl.SSLError) as error:
-            log.info("connection lost: %s", type(error).__name__)
+            log.info("connection lost", error=type(error).__name__)
         except asyncio.CancelledError:
             log.info("connection closed: the server ends")
         finally:

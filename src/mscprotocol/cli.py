@@ -8,18 +8,20 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 import typer
 
-from fhir_adapters.bundle import read_bundle
 from fhir_adapters.product_lot import ProductLot, read_product_lot
 from fhir_adapters.record_builder import build_record
+from fhir_adapters.sources import read_files
 from mscprotocol.answer import Assessment, to_json
 from mscprotocol.assessment import assess
 from mscprotocol.case import Request
 from mscprotocol.errors import DataError
 from mscprotocol.knowledge import KnowledgeBase
+from mscprotocol.listening import listen_command
 from mscprotocol.protocols import STAGES, Stage
 from mscprotocol.record import PatientRecord
 from mscprotocol.rulebook import compile_rulebook
@@ -38,6 +40,7 @@ app = typer.Typer(
 app.add_typer(rules_app, name="rules")
 app.command("serve")(serve_command)
 app.command("settings")(settings_command)
+app.command("listen")(listen_command)
 
 
 @dataclass(frozen=True)
@@ -51,12 +54,12 @@ class Failure:
 
 @app.command("assess")
 def assess_command(
-    files: Annotated[list[Path], typer.Argument(help="FHIR R4 bundles (JSON); one patient a file.")],
+    files: Annotated[list[Path], typer.Argument(help="FHIR R4 bundles (JSON) or HL7 v2 messages; one patient a file.")],
     protocol: Annotated[str, typer.Option(help="Protocol id.")] = "seed-covid-4x",
     stage: Annotated[str, typer.Option(help="screening, enrolment or infusion.")] = "screening",
     at: Annotated[str | None, typer.Option(help="Time of evaluation with its zone; now if left out.")] = None,
     start: Annotated[str | None, typer.Option(help="Planned start of the first infusion; default: --at.")] = None,
-    zone: Annotated[str, typer.Option(help="IANA zone of the ward, for the schedule.")] = "UTC",
+    zone: Annotated[str | None, typer.Option(help="IANA zone of the ward: schedule, HL7 v2 times.")] = None,
     site: Annotated[Path | None, typer.Option(help="The site's own upper limits of normal (YAML).")] = None,
     product: Annotated[Path | None, typer.Option(help="Product lot (YAML or JSON: datum -> value).")] = None,
     together: Annotated[bool, typer.Option("--together", help="All files are one patient.")] = False,
@@ -67,7 +70,8 @@ def assess_command(
     knowledge = load_or_exit(site=site)
     book = compile_rulebook(knowledge, _known_protocol(knowledge, protocol))
     form = _known_format(format_, files, together)
-    request = _request(at, stage, start, zone)
+    request = _request(at, stage, start, zone or "UTC")
+    local = None if zone is None else ZoneInfo(zone)
     lot = None if product is None else _read_lot(product, knowledge)
 
     def judge(record: PatientRecord) -> Assessment:
@@ -75,13 +79,15 @@ def assess_command(
 
     groups = [files] if together else [[file] for file in files]
     output = _Output(form, out, knowledge, is_alone=len(groups) == 1)
-    results = [output.write(_assess_files(group, knowledge, judge, lot), group[0]) for group in groups]
+    results = [output.write(_assess_files(group, knowledge, judge, lot, local), group[0]) for group in groups]
     raise typer.Exit(OK if all(results) else DATA)
 
 
-def _assess_files(files: Sequence[Path], knowledge: KnowledgeBase, judge: Any, lot: Any) -> Assessment | Failure:
+def _assess_files(
+    files: Sequence[Path], knowledge: KnowledgeBase, judge: Any, lot: Any, local: ZoneInfo | None
+) -> Assessment | Failure:
     try:
-        bundle = read_bundle([read_file(file) for file in files])
+        bundle = read_files([read_file(file) for file in files], local)
         answer: Assessment = judge(build_record(bundle if lot is None else lot.added_to(bundle), knowledge))
     except DataError as error:
         return Failure(error.code, str(error), str(files[0]))

@@ -1,0 +1,210 @@
+"""The command `mscprotocol listen`: HL7 v2 over MLLP in, an answer for each patient whose data change out."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import ssl
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+import structlog
+import typer
+
+from fhir_adapters.hl7v2_inbox import Inbox, MemoryInbox
+from fhir_adapters.hl7v2_patients import Chart
+from fhir_adapters.hl7v2_receiving import Receiver, ReceiverSettings
+from fhir_adapters.mllp import Limits, MllpServer, server_tls
+from fhir_adapters.record_builder import build_record
+from mscprotocol.answer import Assessment, to_json
+from mscprotocol.assessment import assess
+from mscprotocol.case import Request
+from mscprotocol.errors import DataError
+from mscprotocol.knowledge import KnowledgeBase
+from mscprotocol.logs import configure_logs
+from mscprotocol.record import PatientRecord
+from mscprotocol.rulebook import compile_rulebook
+from mscprotocol.service import now
+from mscprotocol.serving import read_settings
+from mscprotocol.settings import is_loopback
+from mscprotocol.terminal import load_or_exit, say
+
+log = structlog.get_logger("mscprotocol.listening")
+Judge = Callable[[PatientRecord], Assessment]
+Writer = Callable[[bytes], None]
+
+
+class Reassessor:
+    """Assesses patients whose data changed, each once for all that changed while it waited."""
+
+    def __init__(self, knowledge: KnowledgeBase, judge: Judge, write: Writer) -> None:
+        self._knowledge, self._judge, self._write = knowledge, judge, write
+        self._waiting: dict[int, Chart] = {}
+        self._changed = asyncio.Event()
+        self._is_ending = False
+
+    def note(self, chart: Chart) -> None:
+        """Remember that a patient's data changed."""
+        self._waiting[chart.number] = chart
+        self._changed.set()
+
+    async def run(self, receiver: Receiver) -> None:
+        """Assess whoever waits, until `end` is called and nobody waits any more."""
+        while not self._is_ending or self._waiting:
+            await self._changed.wait()
+            self._changed.clear()
+            while self._waiting:
+                chart = self._waiting.pop(next(iter(self._waiting)))
+                await self._assess(chart, receiver)
+
+    def end(self) -> None:
+        """Let `run` return when its work is done."""
+        self._is_ending = True
+        self._changed.set()
+
+    async def _assess(self, chart: Chart, receiver: Receiver) -> None:
+        try:
+            bundle = await receiver.bundle_of(chart)
+            if bundle is None:
+                return
+            answer = await asyncio.to_thread(lambda: self._judge(build_record(bundle, self._knowledge)))
+        except DataError as error:
+            log.warning("patient not assessed", patient=chart.number, code=error.code)
+            # The chart's number is all that may name a patient here.
+            self._write(msgspec.json.encode({"error": {"code": error.code, "message": str(error)}}))
+            return
+        except Exception as error:  # noqa: BLE001 - one patient must not end the listener
+            log.error("patient not assessed", patient=chart.number, error=type(error).__name__)
+            return
+        log.info("patient assessed", patient=chart.number, messages=len(chart.messages), verdict=answer.verdict)
+        self._write(to_json(answer))
+
+
+def listen_command(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port; 0 takes a free one.", min=0, max=65535)] = 2575,
+    protocol: Annotated[str, typer.Option(help="Protocol id.")] = "seed-covid-4x",
+    zone: Annotated[
+        str | None, typer.Option(help="IANA zone in which senders write times without one; none is assumed.")
+    ] = None,
+    charset: Annotated[str, typer.Option(help="Character set of messages whose MSH-18 is empty, as in MSH-18.")] = "",
+    production: Annotated[
+        bool | None, typer.Option("--production/--test", help="Whether only messages with MSH-11 P are taken.")
+    ] = None,
+    tls_cert: Annotated[Path | None, typer.Option(help="Certificate of this server (PEM).")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="Its key (PEM).")] = None,
+    tls_client_ca: Annotated[Path | None, typer.Option(help="Who signs the certificates of senders (PEM).")] = None,
+    unprotected: Annotated[
+        bool, typer.Option("--unprotected", help="Listen beyond this machine without certificates of senders.")
+    ] = False,
+    max_bytes: Annotated[int, typer.Option(help="Longest message.", min=1024)] = Limits().max_bytes,
+    site: Annotated[Path | None, typer.Option(help="The site's own upper limits of normal (YAML).")] = None,
+    out: Annotated[Path | None, typer.Option(help="File for the answers, one JSON a line; else the terminal.")] = None,
+) -> None:
+    """Take HL7 v2 messages over MLLP and assess each patient anew when its data change, until stopped."""
+    tls = _tls(tls_cert, tls_key, tls_client_ca)
+    _refuse_open(host, is_mutual=tls_client_ca is not None, unprotected=unprotected)
+    settings = ReceiverSettings(
+        is_production=read_settings().production if production is None else production,
+        zone=_zone(zone),
+        assumed_encoding=charset,
+    )
+    knowledge = load_or_exit(site=site)
+    if protocol not in knowledge.protocols:
+        raise typer.BadParameter(f"no protocol {protocol!r}; known: {', '.join(knowledge.protocols)}")
+    book = compile_rulebook(knowledge, protocol)
+    configure_logs()
+    say("Messages are kept in memory only: when this process ends, patients have to be sent again.")
+
+    def judge(record: PatientRecord) -> Assessment:
+        return assess(record, book, Request(at=now(), zone=zone or "UTC"))
+
+    with _Answers(out) as write:
+        reassessor = Reassessor(knowledge, judge, write)
+        asyncio.run(_listen(MemoryInbox(), settings, reassessor, (host, port, tls), Limits(max_bytes=max_bytes)))
+
+
+async def _listen(
+    inbox: Inbox,
+    settings: ReceiverSettings,
+    reassessor: Reassessor,
+    where: tuple[str, int, ssl.SSLContext | None],
+    limits: Limits,
+) -> None:
+    receiver = Receiver(inbox, settings, now, reassessor.note)
+    server = MllpServer(receiver, limits)
+    host, port, tls = where
+    try:
+        bound = await server.start(host, port, tls)
+    except OSError as error:
+        raise typer.BadParameter(f"cannot listen on {host}:{port}: {error.strerror}", param_hint="--port") from error
+    log.info("listening", host=host, port=bound, tls=tls is not None)
+    stopped = asyncio.Event()
+    for one in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(one, stopped.set)
+    worker = asyncio.create_task(reassessor.run(receiver))
+    await stopped.wait()
+    log.info("stopping: what has begun is answered, who waits is assessed")
+    await server.close()
+    reassessor.end()
+    await worker
+
+
+class _Answers:
+    """Where answers go, one line each, written out at once."""
+
+    def __init__(self, out: Path | None) -> None:
+        self._out = out
+        self._file: Any = sys.stdout.buffer
+
+    def __enter__(self) -> Writer:
+        if self._out is not None:
+            try:
+                self._file = self._out.open("ab")
+            except OSError as error:
+                raise typer.BadParameter(f"cannot write {self._out}: {error.strerror}", param_hint="--out") from error
+        return self._write
+
+    def __exit__(self, *_: object) -> None:
+        if self._out is not None:
+            self._file.close()
+
+    def _write(self, line: bytes) -> None:
+        self._file.write(line.rstrip(b"\n") + b"\n")
+        self._file.flush()
+
+
+# -- options ---------------------------------------------------------------------------------------
+
+
+def _tls(certificate: Path | None, key: Path | None, client_authorities: Path | None) -> ssl.SSLContext | None:
+    if certificate is None and key is None and client_authorities is None:
+        return None
+    if certificate is None or key is None:
+        raise typer.BadParameter("TLS needs both --tls-cert and --tls-key", param_hint="--tls-cert")
+    try:
+        return server_tls(certificate, key, client_authorities)
+    except (OSError, ssl.SSLError) as error:
+        text = "the certificate or key cannot be used: give PEM files that belong together, without a passphrase"
+        raise typer.BadParameter(text, param_hint="--tls-cert") from error
+
+
+def _refuse_open(host: str, *, is_mutual: bool, unprotected: bool) -> None:
+    if is_loopback(host) or is_mutual or unprotected:
+        return
+    text = (
+        f"{host} is reached from other machines: have senders show a certificate (--tls-cert, --tls-key and "
+        "--tls-client-ca), listen on 127.0.0.1 behind a tunnel, or say --unprotected"
+    )
+    raise typer.BadParameter(text, param_hint="--host")
+
+
+def _zone(name: str | None) -> ZoneInfo | None:
+    try:
+        return None if name is None else ZoneInfo(name)
+    except (ValueError, OSError) as error:
+        raise typer.BadParameter(f"no time zone named {name!r}; write it like Europe/Berlin") from error

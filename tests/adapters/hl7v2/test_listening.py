@@ -1,0 +1,124 @@
+"""The commands: `listen` as a process of its own, and `assess` on files of HL7 v2."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from fhir_adapters.mllp import MllpClient
+from mscprotocol.cli import app
+from tests.adapters.hl7v2.messages import OBR, PID, adt, message, oru, result
+
+AT = "2020-04-06T12:00:00+00:00"
+PLATELETS = result("40", code="777-3^Platelets^LN", unit="10*9/L^^UCUM")
+
+
+@contextmanager
+def listening(out: Path, *options: str) -> Iterator[tuple[int, list[str]]]:
+    """A listener on a free port, and the lines that it logged, complete once it has ended."""
+    command = [sys.executable, "-m", "mscprotocol", "listen", "--port", "0", "--out", str(out), *options]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MSCPROTOCOL_")}
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
+    assert process.stderr is not None
+    lines: list[str] = []
+    try:
+        for line in process.stderr:
+            lines.append(line)
+            if '"listening"' in line:
+                break
+        yield json.loads(lines[-1])["port"], lines
+        process.send_signal(signal.SIGTERM)
+        lines += process.communicate(timeout=60)[1].splitlines()
+        assert process.returncode == 0
+    finally:
+        process.kill()
+        process.wait()
+
+
+async def send(port: int, *contents: bytes) -> list[bytes]:
+    async with MllpClient("127.0.0.1", port) as client:
+        return [await client.send(one) for one in contents]
+
+
+def test_a_patient_is_assessed_anew_when_the_data_change(tmp_path: Path) -> None:
+    out = tmp_path / "answers.ndjson"
+    with listening(out, "--production") as (port, lines):
+        answers = asyncio.run(send(port, adt("A01"), oru(PLATELETS, control="2"), oru(result(), processing="T")))
+    assert [b"|AA|" in one for one in answers] == [True, True, False]
+    found = [json.loads(line) for line in out.read_text().splitlines()]
+    assert 1 <= len(found) <= 2
+    assert {one["patient"]["id"] for one in found} == {"4711"}
+    evidence = [each["reference"] for one in found[-1]["criteria"] for each in one["evidence"]]
+    assert any(reference.startswith("Observation/777-3") for reference in evidence)
+    logs = "".join(lines)
+    assert "patient assessed" in logs
+    assert "message refused" in logs
+    assert not [one for one in ("4711", "Example", "1962") if one in logs]
+
+
+def test_a_patient_who_cannot_be_assessed_is_an_error_line(tmp_path: Path) -> None:
+    out = tmp_path / "answers.ndjson"
+    with listening(out) as (port, _):
+        asyncio.run(send(port, adt("A08", PID + "|" * 22 + "Y")))
+    (line,) = out.read_text().splitlines()
+    assert json.loads(line)["error"]["code"] == "deceased"
+
+
+@pytest.mark.parametrize(
+    ("options", "hint"),
+    [
+        (["--host", "0.0.0.0"], "--tls-client-ca"),  # noqa: S104 - it is refused
+        (["--host", "hospital.example", "--tls-cert", "c.pem"], "--tls-key"),
+        (["--tls-cert", "no.pem", "--tls-key", "no.pem"], "PEM"),
+        (["--zone", "Nowhere/Land"], "Europe/Berlin"),
+        (["--protocol", "none"], "seed-covid-4x"),
+    ],
+)
+def test_what_is_refused_says_what_to_do(options: list[str], hint: str) -> None:
+    result_ = CliRunner().invoke(app, ["listen", *options], env={"COLUMNS": "400", "TERM": "dumb"})
+    assert result_.exit_code == 2
+    assert hint in result_.output
+
+
+def assessed(tmp_path: Path, content: bytes, *options: str) -> dict[str, object]:
+    file = tmp_path / "messages.hl7"
+    file.write_bytes(content)
+    outcome = CliRunner().invoke(app, ["assess", str(file), "--at", AT, "--format", "json", *options])
+    found: dict[str, object] = json.loads(outcome.output)
+    return found
+
+
+def test_assess_takes_a_file_of_messages(tmp_path: Path) -> None:
+    found = assessed(tmp_path, adt("A01") + oru(PLATELETS, control="2"))
+    assert found["verdict"] == "undetermined"
+    assert found["patient"]["id"] == "4711"  # type: ignore[index]
+
+
+def test_assess_says_why_it_cannot(tmp_path: Path) -> None:
+    other = message(PID.replace("4711", "4712"), OBR, PLATELETS, control="2")
+    for content, code in (
+        (adt("A01") + other, "mixed_patients"),
+        (b"MSH|^~\\&|A", "no_patient"),
+        (b"MSH|^^|A", "unreadable"),
+    ):
+        assert assessed(tmp_path, content)["error"]["code"] == code  # type: ignore[index]
+
+
+def test_the_zone_reads_times_without_one(tmp_path: Path) -> None:
+    content = message(PID, OBR.replace("+0000", ""), PLATELETS, sent="202004061000")
+    times = []
+    for options in ([], ["--zone", "Europe/Berlin"], ["--zone", "Asia/Tokyo"]):
+        found = assessed(tmp_path, content, *options)
+        evidence = [each for one in found["criteria"] for each in one["evidence"]]  # type: ignore[attr-defined]
+        times.append(next(each["at"] for each in evidence if each["reference"].startswith("Observation/777-3")))
+    assert len(set(map(str, times))) == 3
