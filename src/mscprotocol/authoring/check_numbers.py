@@ -45,7 +45,7 @@ def _units(entry: Entry) -> Iterator[tuple[Place, str]]:
         if isinstance(value, Quantity):
             yield place, value.unit
         elif isinstance(value, Measurement):
-            yield from ((("unit",), unit) for unit in (value.unit, *value.units))
+            yield from ((("unit",), unit) for unit in dict.fromkeys((value.unit, *value.units)))
 
 
 # -- the paper ------------------------------------------------------------------------------------
