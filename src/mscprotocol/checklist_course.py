@@ -167,11 +167,16 @@ def build_infusions(answer: Assessment, checklist: Checklist, knowledge: Knowled
         f"asked, only a person there can say; (not asked yet) belongs to a stage after {answer.stage}."
     )
     later = "To be observed: the record says nothing yet. An answer left out holds the next infusion."
+    protocol = knowledge.protocols[answer.protocol.id]
     for row in answer.schedule:
+        before, during, after = (
+            [item for item in items if protocol.asks(item, row.infusion)]
+            for items in (_of_protocol(checklist.before, protocol, knowledge), checklist.during, checklist.after)
+        )
         groups = [
-            QuestionGroup("Before", blocks, tuple(_question(item, answer, knowledge) for item in checklist.before)),
-            QuestionGroup("During", later, tuple(_later_question(item) for item in checklist.during)),
-            QuestionGroup("After", later, tuple(_later_question(item) for item in checklist.after)),
+            QuestionGroup("Before", blocks, tuple(_question(item, answer, knowledge) for item in before)),
+            QuestionGroup("During", later, tuple(_later_question(item) for item in during)),
+            QuestionGroup("After", later, tuple(_later_question(item) for item in after)),
         ]
         is_past = row.status == "given"
         yield InfusionSheet(
@@ -179,6 +184,12 @@ def build_infusions(answer: Assessment, checklist: Checklist, knowledge: Knowled
             tuple(_sheet_lines(row)),
             tuple(groups[2:] if is_past else groups),
         )
+
+
+def _of_protocol(items: Sequence[ChecklistItem], protocol: Protocol, knowledge: KnowledgeBase) -> list[ChecklistItem]:
+    """The lines of a shared checklist less those about a criterion that the protocol does not ask."""
+    others = {name for name, one in knowledge.criteria.items() if one.when is not None} - set(protocol.criteria)
+    return [item for item in items if item.criterion not in others]
 
 
 def _sheet_lines(row: ScheduleRow) -> Iterator[Line]:

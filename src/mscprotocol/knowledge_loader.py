@@ -326,6 +326,12 @@ def _check_protocol(knowledge: KnowledgeBase, card: Protocol | InformationOnly) 
     if age is None or age.text != str(practice.viability_age.value):
         text = f"{card.practice}: viability_age must be the shelf life of product_viability"
         raise KnowledgeError(text, *_place(knowledge, card.practice))
+    asked = {item.criterion for item in knowledge.checklists[practice.checklist].before}
+    if lacking := [name for name in card.criteria if knowledge.criteria[name].decides and name not in asked]:
+        raise KnowledgeError(
+            f"{practice.checklist}: no line asks for {', '.join(lacking)} of {card.id}",
+            *_place(knowledge, practice.checklist),
+        )
     if any(one.is_per_kg and one.value.value > practice.ceiling.value.value for one in card.dose.levels):
         raise KnowledgeError(
             f"{card.id}: a dose level above the ceiling of {practice.ceiling.value}", *_place(knowledge, card.id)

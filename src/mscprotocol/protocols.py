@@ -138,12 +138,18 @@ class Practice(Strict):
 
 
 class ChecklistItem(Strict):
-    """One line that a person answers; `criterion` names the rule behind it."""
+    """One line that a person answers; `criterion` names the rule behind it.
+
+    `infusion` says at which infusions of a course it is asked; `only` limits it to products that may have been
+    frozen, or to protocols with several dose levels.
+    """
 
     text: str
     mark: Mark
     criterion: str | None = None
     entry: Literal["yes_no", "value", "time"] = "yes_no"
+    infusion: Literal["each", "first", "later", "not_last"] = "each"
+    only: Literal["frozen", "cohorts"] | None = None
 
 
 class Checklist(Strict):
@@ -218,6 +224,13 @@ class Protocol(ProtocolCard):
         if self.product.kind != "cells":
             raise ValueError("only cells are dosed: a protocol of another product is for information, assessed: false")
         return self
+
+    def asks(self, item: ChecklistItem, infusion: int) -> bool:
+        """Whether a line belongs to an infusion of this protocol."""
+        last = self.schedule.count
+        belongs = {"each": True, "first": infusion == 1, "later": infusion > 1, "not_last": infusion < last}
+        fits = {"frozen": self.product.state != "fresh", "cohorts": len(self.dose.levels) > 1}
+        return belongs[item.infusion] and (item.only is None or fits[item.only])
 
     def under(self, practice: Practice) -> Protocol:
         """The protocol with the criteria and statements that a site's practice adds."""

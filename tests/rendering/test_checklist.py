@@ -250,14 +250,23 @@ def test_each_infusion_has_its_three_lists_in_full(undetermined: Assessment, kno
     sheet = sheet_of(undetermined, knowledge)
     lists = knowledge.checklists["cell-infusion"]
     assert len(sheet.infusions) == 4
-    for infusion in sheet.infusions:
+    for number, infusion in enumerate(sheet.infusions, 1):
+        before, during, after = infusion.groups
         assert [group.title for group in infusion.groups] == ["Before", "During", "After"]
-        assert [len(group.questions) for group in infusion.groups] == [
-            len(lists.before),
-            len(lists.during),
-            len(lists.after),
-        ]
+        assert [one.text for one in during.questions] == [item.text for item in lists.during]
+        asked = {one.text for one in (*before.questions, *after.questions)}
+        for item in lists.before:
+            wanted = {"first": number == 1, "later": number > 1, "each": True}[item.infusion]
+            if item.criterion in ("EX-04", "TIM-01", "SAF-01", "PRD-02") or item.criterion is None:
+                assert (item.text in asked) is wanted, item.text
+        for item in lists.after:
+            assert (item.text in asked) is (item.infusion == "each" or number < 4), item.text
         assert any("hold" in line.text for line in infusion.lines)
+
+
+def test_every_criterion_that_decides_has_its_question(undetermined: Assessment, knowledge: KnowledgeBase) -> None:
+    asked = {one.criterion for one in sheet_of(undetermined, knowledge).infusions[0].groups[0].questions}
+    assert {one.id for one in undetermined.criteria if one.role in ("inclusion", "exclusion")} <= asked
 
 
 def test_known_answers_stand_beside_their_question_and_unknown_ones_say_why(
