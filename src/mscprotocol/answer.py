@@ -5,7 +5,7 @@ Numbers are decimal text, never floats and never with an exponent; instants are 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -187,6 +187,68 @@ class NeededItem(msgspec.Struct, frozen=True):
     by: str | None
 
 
+class DecidingDatum(msgspec.Struct, frozen=True):
+    """A datum that the deciding sets name: what it is, how it is ordered, whether the bedside can tell."""
+
+    id: str
+    datum: str
+    codes: list[str]
+    bedside: bool
+
+
+class ExcludingSet(msgspec.Struct, frozen=True):
+    """Data that alone, by some outcome, make the patient ineligible, and by which criteria; no part of them does."""
+
+    data: list[str]
+    criteria: list[str]
+
+
+class Alternatives(msgspec.Struct, frozen=True):
+    """One open criterion, and the sets of data each of which alone could close it in favour; `more` are not listed."""
+
+    criterion: str
+    any_of: list[list[str]]
+    more: int
+
+
+class AllowingSets(msgspec.Struct, frozen=True):
+    """What it takes to make the patient eligible.
+
+    Every criterion of `all_of` must be closed by one of its alternatives. `smallest` are the sets that could close all
+    of them by outcomes that fit together, of the smallest size; there are `smallest_count`. `always` is what no
+    sufficient set goes without. Criteria that are `blocked` cannot be closed by any of the data that are open now.
+    """
+
+    all_of: list[Alternatives]
+    always: list[str]
+    smallest: list[list[str]]
+    smallest_count: int
+    blocked: list[str]
+
+
+class Deadline(msgspec.Struct, frozen=True):
+    """When something that the deciding sets count on lapses: a decided criterion, a finding, or a point of a trend."""
+
+    at: str
+    kind: str
+    lapses: str
+
+
+class Deciding(msgspec.Struct, frozen=True):
+    """The smallest sets of open data that could settle an undetermined verdict, each datum by its id in `data`.
+
+    `exclude_more` sets are not listed. Unless `complete`, the search was cut: every set listed suffices, but smaller
+    or other ones may exist.
+    """
+
+    exclude: list[ExcludingSet]
+    exclude_more: int
+    allow: AllowingSets
+    data: list[DecidingDatum]
+    by: Deadline | None
+    complete: bool
+
+
 class TraceItem(msgspec.Struct, frozen=True):
     """One ruleset that concluded, and because of which inputs."""
 
@@ -195,6 +257,57 @@ class TraceItem(msgspec.Struct, frozen=True):
     because: list[str]
 
 
+class Flip(msgspec.Struct, frozen=True):
+    """What would change if another value were taken: a comparison, criterion, class or the verdict."""
+
+    what: str
+    id: str
+    before: str
+    after: str
+
+
+class MarginChoice(msgspec.Struct, frozen=True):
+    """Another value that could have been taken: the latest, worst or median of those in the window."""
+
+    choice: str
+    datum: str
+    value: str
+    distance: str | None
+    reference: str
+    at: str | None
+    instead_of: str
+    among: str
+    truth: str
+    flips: list[Flip]
+
+
+class MarginItem(msgspec.Struct, frozen=True):
+    """One number against its limit: `distance` is the value less the limit, exact, or a range where only that is known.
+
+    `value` is printed at the resolution of the datum, `distance` is not; `per_cent` is of the limit. `fragile` means
+    that another choice of value would give another verdict.
+    """
+
+    comparison: str
+    criteria: list[str]
+    datum: str
+    text: str
+    value: str | None
+    unit: str
+    operator: Literal["lt", "lte", "gt", "gte"]
+    threshold: str
+    source: SourceItem
+    distance: str | None
+    per_cent: str | None
+    truth: str
+    chosen: str | None
+    window: str | None
+    values: int
+    choices: list[MarginChoice]
+    fragile: bool
+
+
+FRAGILE = "Fragile: with the {} of {} ({}) instead of the {}, {}."
 UNMAPPED = "Code {} is not in the dictionary but looks like: {}"
 
 
@@ -258,6 +371,8 @@ class Assessment(msgspec.Struct, frozen=True):
     rulebase: RulebaseItem
     input_sha256: str
     trace_sha256: str
+    margins: list[MarginItem] = []
+    deciding: Deciding | None = None
 
 
 def to_json(answer: Assessment) -> bytes:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
 
 from mscprotocol import reporting
 from mscprotocol.answer import Assessment
-from mscprotocol.case import Case, Judgement, Request, exact_tier, tally
+from mscprotocol.case import MET, Case, Judgement, Request, exact_tier, tally
 from mscprotocol.course import conclude_gate
 from mscprotocol.criteria import judge_criteria
-from mscprotocol.deterioration import find_signals, summarise
+from mscprotocol.deterioration import SignalResult, find_signals, summarise
 from mscprotocol.dosing import DosePlan, choose_level
 from mscprotocol.engine import Engine
 from mscprotocol.errors import DataError
@@ -42,8 +43,30 @@ def assess(record: PatientRecord, book: Rulebook, request: Request, engine: Engi
     Raises DataError `deceased` for a patient who had died by then. Pure: the same record, rules and request give the
     same answer, whatever was assessed before.
     """
+    return assess_all(record, (book,), request, engine)[0]
+
+
+def assess_all(
+    record: PatientRecord, books: Sequence[Rulebook], request: Request, engine: Engine | None = None
+) -> list[Assessment]:
+    """Assess one record by several protocols of one rule base, in one pass: what it shows is measured once.
+
+    Each answer is what `assess` gives for its protocol. Raises DataError `deceased`.
+    """
     refuse_deceased(record, request.at)
-    case = _conclude_case(record, book, request, engine or shared_engine())
+    measured: dict[str, Measured] = {}
+    answers = []
+    for book in books:
+        # What is measured depends on the site's practice (how long an infusion takes), not on the protocol.
+        practice = book.protocol.practice
+        if practice not in measured:
+            measured[practice] = measure(record, book, request)
+        answers.append(_answer(_conclude_case(record, book, request, engine or shared_engine(), measured[practice])))
+    return answers
+
+
+def _answer(case: Case) -> Assessment:
+    record, book, request = case.record, case.book, case.request
     plan = plan_treatment(case)
     gate = None if request.stage != "infusion" else conclude_gate(case, plan.dose.status)
     return Assessment(
@@ -83,7 +106,17 @@ def refuse_deceased(record: PatientRecord, at: datetime) -> None:
         raise DataError("deceased", f"Patient/{patient.id} is recorded as deceased")
 
 
-def _conclude_case(record: PatientRecord, book: Rulebook, request: Request, engine: Engine) -> Case:
+@dataclass(frozen=True)
+class Measured:
+    """What a record shows at one instant and stage, whatever the protocol."""
+
+    findings: Findings
+    scores: Scores
+    signals: list[SignalResult]
+
+
+def measure(record: PatientRecord, book: Rulebook, request: Request) -> Measured:
+    """The findings, scores and signals that every protocol of one rule base and practice reads."""
     knowledge = book.knowledge
     ends = request.ends(length(book.practice.duration))
     findings = Findings(record, knowledge, request.at, request.stage, ends)
@@ -91,6 +124,14 @@ def _conclude_case(record: PatientRecord, book: Rulebook, request: Request, engi
     signals = find_signals(
         knowledge.course, findings, lambda at: _scores_at(record, knowledge, at, request.stage, scores)
     )
+    return Measured(findings, scores, signals)
+
+
+def _conclude_case(
+    record: PatientRecord, book: Rulebook, request: Request, engine: Engine, measured: Measured | None = None
+) -> Case:
+    measured = measured or measure(record, book, request)
+    findings, scores, signals = measured.findings, measured.scores, measured.signals
     conclusions = conclude(book, findings, scores, engine, {book.protocol.trend: summarise(signals)})
     judgements = judge_criteria(book, conclusions, findings, signals, request)
     verdict = decide(
@@ -154,7 +195,7 @@ def _conclude_outlook(
     still_open = [one for one in judgements if one.is_mandatory and one.is_open]
     stuck = sum(not one.is_closable_at_bedside for one in still_open)
     indication = next((one for one in judgements if one.criterion.role == "inclusion"), None)
-    has_evidence = indication is None or bool(indication.evidence) or not indication.is_open
+    has_evidence = indication is None or not indication.is_open or _is_pointed_to(conclusions, indication)
     outlook = decide(
         conclusions,
         engine,
@@ -166,3 +207,9 @@ def _conclude_outlook(
         },
     )
     return None if outlook == "settled" else outlook
+
+
+def _is_pointed_to(conclusions: Conclusions, indication: Judgement) -> bool:
+    """Whether anything in the record points to an indication that is open: evidence, or a part of it that holds."""
+    parts = conclusions.book.tokens_behind(conclusions.book.roots[indication.id])
+    return bool(indication.evidence) or any(conclusions.tokens.get(part) == MET for part in parts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -95,6 +96,15 @@ class Judgement:
 def tally(count: int) -> str:
     """A number as the saturated token that enters a ruleset."""
     return ("none", "one", "many")[min(count, 2)]
+
+
+def verdict_inputs(judgements: Sequence[Judgement]) -> dict[str, str]:
+    """What the verdict is concluded from: how many mandatory criteria are violated, and how many open."""
+    mandatory = [one for one in judgements if one.is_mandatory]
+    return {
+        "violated": tally(sum(one.is_violated for one in mandatory)),
+        "open": tally(sum(one.is_open for one in mandatory)),
+    }
 
 
 def exact_tier(conclusions: Conclusions) -> str:

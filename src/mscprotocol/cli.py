@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
@@ -17,17 +18,20 @@ from fhir_adapters.product_lot import ProductLot, read_product_lot
 from fhir_adapters.record_builder import build_record
 from fhir_adapters.sources import read_files
 from mscprotocol.answer import Assessment, to_json
-from mscprotocol.assessment import assess
+from mscprotocol.assessment import assess_all
 from mscprotocol.case import Request
+from mscprotocol.dosing import choose_level
 from mscprotocol.errors import DataError
 from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.listening import listen_command
 from mscprotocol.protocols import STAGES, Stage
+from mscprotocol.protocols_cli import protocols_app
 from mscprotocol.record import PatientRecord
-from mscprotocol.rulebook import compile_rulebook
+from mscprotocol.rulebook import Rulebook, compile_rulebook
 from mscprotocol.rules_cli import rules_app
 from mscprotocol.serving import serve_command, settings_command
 from mscprotocol.terminal import DATA, OK, load_or_exit
+from mscprotocol.treatment import list_levels
 
 FORMATS = ("text", "json", "html", "pdf")
 
@@ -38,6 +42,7 @@ app = typer.Typer(
     help="Research pre-screening for mesenchymal-stem-cell protocols. It decides nothing for a clinician.",
 )
 app.add_typer(rules_app, name="rules")
+app.add_typer(protocols_app, name="protocols")
 app.command("serve")(serve_command)
 app.command("settings")(settings_command)
 app.command("listen")(listen_command)
@@ -55,7 +60,8 @@ class Failure:
 @app.command("assess")
 def assess_command(
     files: Annotated[list[Path], typer.Argument(help="FHIR R4 bundles (JSON) or HL7 v2 messages; one patient a file.")],
-    protocol: Annotated[str, typer.Option(help="Protocol id.")] = "seed-covid-4x",
+    protocol: Annotated[str, typer.Option(help="Protocol id, or all.")] = "seed-covid-4x",
+    dose_level: Annotated[str | None, typer.Option(help="The cohort, where a protocol has several levels.")] = None,
     stage: Annotated[str, typer.Option(help="screening, enrolment or infusion.")] = "screening",
     at: Annotated[str | None, typer.Option(help="Time of evaluation with its zone; now if left out.")] = None,
     start: Annotated[str | None, typer.Option(help="Planned start of the first infusion; default: --at.")] = None,
@@ -66,34 +72,34 @@ def assess_command(
     format_: Annotated[str | None, typer.Option("--format", help="text, json, html or pdf.")] = None,
     out: Annotated[Path | None, typer.Option(help="File to write, or a folder for several patients.")] = None,
 ) -> None:
-    """Assess patients by a protocol; several files give one JSON a line."""
+    """Assess patients by a protocol, or by all; several answers give one JSON a line."""
     knowledge = load_or_exit(site=site)
-    book = compile_rulebook(knowledge, _known_protocol(knowledge, protocol))
+    books = _books(knowledge, protocol)
     form = _known_format(format_, files, together)
-    request = _request(at, stage, start, zone or "UTC")
+    request = _request(at, stage, start, zone or "UTC", _known_level(books, dose_level))
     local = None if zone is None else ZoneInfo(zone)
     lot = None if product is None else _read_lot(product, knowledge)
 
-    def judge(record: PatientRecord) -> Assessment:
-        return assess(record, book, request)
+    def judge(record: PatientRecord) -> list[Assessment]:
+        return assess_all(record, books, request)
 
     groups = [files] if together else [[file] for file in files]
-    output = _Output(form, out, knowledge, is_alone=len(groups) == 1)
+    output = _Output(form, out, knowledge, is_alone=len(groups) == len(books) == 1)
     results = [output.write(_assess_files(group, knowledge, judge, lot, local), group[0]) for group in groups]
     raise typer.Exit(OK if all(results) else DATA)
 
 
 def _assess_files(
     files: Sequence[Path], knowledge: KnowledgeBase, judge: Any, lot: Any, local: ZoneInfo | None
-) -> Assessment | Failure:
+) -> list[Assessment] | Failure:
     try:
         bundle = read_files([read_file(file) for file in files], local)
-        answer: Assessment = judge(build_record(bundle if lot is None else lot.added_to(bundle), knowledge))
+        answers: list[Assessment] = judge(build_record(bundle if lot is None else lot.added_to(bundle), knowledge))
     except DataError as error:
         return Failure(error.code, str(error), str(files[0]))
     except OSError as error:
         return Failure("unreadable", f"cannot be opened: {error.strerror}", str(files[0]))
-    return answer
+    return answers
 
 
 def read_file(path: Path) -> bytes:
@@ -119,21 +125,28 @@ class _Output:
         self.has_begun = False
         if form == "pdf" and out is None:
             raise typer.BadParameter("a PDF needs --out FILE", param_hint="--out")
+        if form == "html" and out is None and not is_alone:
+            raise typer.BadParameter("several checklists need --out FOLDER", param_hint="--out")
 
-    def write(self, result: Assessment | Failure, source: Path) -> bool:
-        """Write one answer; whether there was one."""
+    def write(self, result: list[Assessment] | Failure, source: Path) -> bool:
+        """Write the answers for one patient; whether there were any."""
         if isinstance(result, Failure):
             line = msgspec.json.encode({"error": result})
             self._emit(line, self.out if self.form == "json" else None)
             return False
-        self._emit(_render(result, self.form, self.knowledge), self._target(source))
+        if self.form == "text" and len(result) > 1:
+            self._emit(_render_fits(result, self.knowledge), self._target(source, "all"))
+            return True
+        for answer in result:
+            name = answer.protocol.id if len(result) > 1 else ""
+            self._emit(_render(answer, self.form, self.knowledge), self._target(source, name))
         return True
 
-    def _target(self, source: Path) -> Path | None:
+    def _target(self, source: Path, protocol: str) -> Path | None:
         if self.out is None or self.form == "json" or (self.is_alone and not self.out.is_dir()):
             return self.out
         suffix = "txt" if self.form == "text" else self.form
-        name = source.name.split(".")[0]
+        name = "-".join(filter(None, (source.name.split(".")[0], protocol)))
         # Files of the same name in different folders are different patients.
         return self.out / f"{source.resolve().parent.name}-{name}.{suffix}"
 
@@ -151,6 +164,12 @@ class _Output:
                 file.write(content)
         except OSError as error:
             raise typer.BadParameter(f"cannot write {target}: {error.strerror}", param_hint="--out") from error
+
+
+def _render_fits(answers: Sequence[Assessment], knowledge: KnowledgeBase) -> bytes:
+    from mscprotocol.protocol_cards import render_fits
+
+    return render_fits(answers, knowledge, colour=sys.stdout.isatty()).encode()
 
 
 def _render(answer: Assessment, form: str, knowledge: KnowledgeBase) -> bytes:
@@ -175,10 +194,28 @@ def _read_lot(path: Path, knowledge: KnowledgeBase) -> ProductLot:
         raise typer.BadParameter(f"the product lot cannot be read: {error}", param_hint="--product") from error
 
 
-def _known_protocol(knowledge: KnowledgeBase, protocol: str) -> str:
-    if protocol not in knowledge.protocols:
-        raise typer.BadParameter(f"no protocol {protocol!r}; known: {', '.join(knowledge.protocols)}")
-    return protocol
+def _books(knowledge: KnowledgeBase, protocol: str) -> tuple[Rulebook, ...]:
+    if protocol in knowledge.information:
+        raise typer.BadParameter(f"{protocol} is for information only; see: mscprotocol protocols show {protocol}")
+    if protocol != "all" and protocol not in knowledge.protocols:
+        raise typer.BadParameter(f"no protocol {protocol!r}; known: all, {', '.join(knowledge.protocols)}")
+    names = tuple(knowledge.protocols) if protocol == "all" else (protocol,)
+    return tuple(compile_rulebook(knowledge, name) for name in names)
+
+
+def _known_level(books: Sequence[Rulebook], text: str | None) -> Decimal | None:
+    if text is None:
+        return None
+    if len(books) > 1:
+        raise typer.BadParameter("a dose level belongs to one protocol: name it with --protocol")
+    dose = books[0].protocol.dose
+    try:
+        level = Decimal(text)
+    except ArithmeticError:
+        raise typer.BadParameter(f"not a number: {text!r}; write it like 5") from None
+    if choose_level(dose, level)[0] == "refused":
+        raise typer.BadParameter(f"{text} is not a dose level of {books[0].protocol.id}: {list_levels(dose.levels)}")
+    return level
 
 
 def _known_format(form: str | None, files: Sequence[Path], together: bool) -> str:
@@ -188,11 +225,11 @@ def _known_format(form: str | None, files: Sequence[Path], together: bool) -> st
     return chosen
 
 
-def _request(at: str | None, stage: str, start: str | None, zone: str) -> Request:
+def _request(at: str | None, stage: str, start: str | None, zone: str, level: Decimal | None) -> Request:
     try:
         moment = datetime.now(UTC) if at is None else _parse_time(at)
         begin = None if start is None else _parse_time(start)
-        return Request(at=moment, stage=_known_stage(stage), start=begin, zone=zone)
+        return Request(at=moment, stage=_known_stage(stage), start=begin, zone=zone, dose_level=level)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
 

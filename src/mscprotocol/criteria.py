@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from datetime import datetime
 
 from mscprotocol.attestation import latest_attestation
@@ -27,10 +27,12 @@ def judge_criteria(
     findings: Findings,
     signals: Sequence[SignalResult],
     request: Request,
+    only: Container[str] | None = None,
 ) -> list[Judgement]:
-    """Every computable criterion of the protocol, in the protocol's order."""
+    """Every computable criterion of the protocol, or `only` some of them, in the protocol's order."""
     judge = _Judge(book, conclusions, findings, signals, request)
-    return [judge.judge(name, criterion) for name, criterion in book.criteria if criterion.when is not None]
+    asked = [(name, one) for name, one in book.criteria if one.when is not None and (only is None or name in only)]
+    return [judge.judge(name, criterion) for name, criterion in asked]
 
 
 def _product_data(book: Rulebook) -> frozenset[str]:

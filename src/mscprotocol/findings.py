@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -124,6 +125,40 @@ class Findings:
             return Selection(None, Reason.CONFOUNDED, evidence)
         return found
 
+    def usable(self, leaf: MeasurementLeaf) -> list[Measurement]:
+        """The values that surely lie in the window of a leaf and could answer it, the newest first."""
+        window = self._window(leaf)
+        return [
+            point
+            for point in self._points_inside(leaf.measurement, window)
+            if point.problem is None and point.value is not None and self._counts(leaf, point, window)
+        ]
+
+    def find_by(self, leaf: MeasurementLeaf, point: Measurement) -> Finding:
+        """What a leaf would say if one value were all there is; a value that it does not read changes nothing."""
+        window = self._window(leaf)
+        if point.time is None or not self._counts(leaf, point, window):
+            return self.find(leaf)
+        truth, reason = self._judge(leaf, self.knowledge.measurements[leaf.measurement], point, window)
+        if truth is Truth.UNKNOWN:
+            return _open(reason or Reason.MISSING, [Evidence(point, used=False)])
+        expires = None if window is None else window.expiry(point.time.earliest)
+        return Finding(truth, (), (Evidence(point, used=True),), expires)
+
+    def supposing(self, answers: Mapping[int, Finding]) -> Findings:
+        """The same findings with some leaves, by their identity, answered otherwise."""
+        other = copy(self)
+        other._found = {**self._found, **answers}
+        return other
+
+    def _counts(self, leaf: MeasurementLeaf, point: Measurement, window: Window | None) -> bool:
+        """Whether a value surely lies in the window of a leaf, and is none that the leaf sets aside."""
+        is_inside = point.time is not None and within_window(point.time, window, self.at) is Truth.MET
+        return is_inside and not point.flags.intersection(leaf.set_aside)
+
+    def _window(self, leaf: MeasurementLeaf) -> Window | None:
+        return leaf.within or self.shelf_life(leaf.measurement)
+
     def _definition(self, name: str) -> FindingDefinition:
         definition = self.knowledge.definitions[name]
         assert isinstance(definition, FindingDefinition)
@@ -175,8 +210,11 @@ class Findings:
 
     def _any_in_window(self, leaf: MeasurementLeaf, definition: Datum) -> Finding:
         """Any value of the window that meets the leaf settles it; none, only if every value is usable."""
-        window = leaf.within or self.shelf_life(leaf.measurement)
-        inside = self._points_inside(leaf.measurement, window)
+        window = self._window(leaf)
+        every = self._points_inside(leaf.measurement, window)
+        inside = [point for point in every if not point.flags.intersection(leaf.set_aside)]
+        if every and not inside:
+            return _open(Reason.NEEDS_REVIEW, [Evidence(point, used=False) for point in every])
         if not inside:
             selection = self.select(leaf.measurement, window)
             return _open(selection.reason or Reason.MISSING, selection.evidence)

@@ -12,6 +12,7 @@ from mscprotocol.knowledge_forms import ScoreLeaf
 from mscprotocol.rulebook import Rulebook
 from mscprotocol.rulesets import UNKNOWN
 from mscprotocol.scores import Scores
+from mscprotocol.truth import Truth
 
 
 @dataclass
@@ -76,15 +77,17 @@ def decide(result: Conclusions, engine: Engine, name: str, tokens: Mapping[str, 
     return made.token
 
 
+def suppose(result: Conclusions, answers: Mapping[str, Finding]) -> Conclusions:
+    """What would be concluded if some leaves were answered otherwise; decisions stay as they were made."""
+    tokens = result.tokens | {key: finding.truth.value for key, finding in answers.items()}
+    made = dict(result.made)
+    for name in result.book.steps_after(frozenset(answers)):
+        made[name] = result.engine.conclude(result.book.steps[name], tokens)
+        tokens[name] = made[name].token
+    return Conclusions(result.book, result.engine, {**result.findings, **answers}, tokens, made)
+
+
 def reconsider(result: Conclusions, root: str, leaf: str, token: str) -> str:
     """What a root would conclude if one leaf had another token."""
     key = ("reconsidered", leaf, token, result.pattern(root))
-    return result.engine.remember(key, lambda: _reconsider(result, root, leaf, token))
-
-
-def _reconsider(result: Conclusions, root: str, leaf: str, token: str) -> str:
-    tokens = {key: result.tokens[key] for key in result.book.tokens_behind(root)} | {leaf: token}
-    for name, ruleset in result.book.steps.items():
-        if name not in tokens and all(key in tokens for key in ruleset.inputs):
-            tokens[name] = result.engine.conclude(ruleset, tokens).token
-    return tokens[root]
+    return result.engine.remember(key, lambda: suppose(result, {leaf: Finding(Truth(token))}).tokens[root])

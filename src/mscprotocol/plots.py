@@ -14,6 +14,7 @@ _RIGHT, _TOP, _BOTTOM = 12, 30, 34
 _LETTER = 5.1  # width of a letter of the labels beside the axis
 _BAR_LEFT, _BAR_WIDTH, _BAR_STEP, _BAR_TOP = 128, 540, 27, 22
 _MARGIN_HOURS = 9.0
+_STRIP_WIDTH, _STRIP_HEIGHT, _STRIP_LINE, _STRIP_REACH = 236, 46, 24, 92
 _DAY = 24
 
 
@@ -45,6 +46,24 @@ class TimelineBar:
     planned: float
     latest: float
     status: str
+
+
+@dataclass(frozen=True, slots=True)
+class StripPoint:
+    """A value by its distance from the limit; `text` is the value as it is printed."""
+
+    distance: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class MarginStrip:
+    """A value beside the limit of a comparison, with the other values that could have been taken."""
+
+    limit: str
+    holds_above: bool
+    value: StripPoint
+    others: tuple[StripPoint, ...]
 
 
 def draw_trend(plot: TrendPlot) -> str:
@@ -81,6 +100,27 @@ def draw_timeline(bars: Sequence[TimelineBar]) -> str:
         parts.extend(_bar(bar, _BAR_TOP + _BAR_STEP * place, end))
     width = _BAR_LEFT + _BAR_WIDTH
     return _svg(width, height, "Course of infusions, in days from the start of the first", told, parts)
+
+
+def draw_margin(strip: MarginStrip) -> str:
+    """A line with the limit in its middle: the side where the comparison holds is shaded, the value is the spot."""
+    middle, half = _STRIP_WIDTH / 2, _STRIP_WIDTH / 2 - 1
+    reach = max(abs(point.distance) for point in (strip.value, *strip.others)) or 1.0
+    told = f"value {strip.value.text}, limit {strip.limit}"
+    told += "".join(f"; {point.text}" for point in strip.others)
+    x = middle + strip.value.distance / reach * _STRIP_REACH
+    parts = [
+        _rect(middle if strip.holds_above else 1, _STRIP_LINE - 6, half, 12),
+        _text(_STRIP_WIDTH - 2 if strip.holds_above else 3, _STRIP_LINE + 18, "holds", size=7.5,
+              anchor="end" if strip.holds_above else "start"),
+        _line(1, _STRIP_LINE, _STRIP_WIDTH - 1, _STRIP_LINE),
+        _line(middle, _STRIP_LINE - 10, middle, _STRIP_LINE + 10),
+        _text(middle, _STRIP_LINE + 19, strip.limit, size=8, anchor="middle"),
+        *(_ring(middle + point.distance / reach * _STRIP_REACH, _STRIP_LINE) for point in strip.others),
+        _dot(x, _STRIP_LINE, is_last=True),
+        _text(min(max(x, 30), _STRIP_WIDTH - 30), 10, strip.value.text, size=8, anchor="middle", weight="bold"),
+    ]  # fmt: skip
+    return _svg(_STRIP_WIDTH, _STRIP_HEIGHT, f"{strip.value.text} beside the limit {strip.limit}", told, parts)
 
 
 # -- trend -----------------------------------------------------------------------------------------
@@ -196,6 +236,17 @@ def _line(x1: float, y1: float, x2: float, y2: float, dash: str = "") -> str:
         f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="currentColor" '
         f'stroke-width="0.8"{dashed}/>'
     )
+
+
+def _rect(x: float, y: float, width: float, height: float) -> str:
+    return (
+        f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" fill="currentColor" '
+        'fill-opacity="0.12"/>'
+    )
+
+
+def _ring(x: float, y: float) -> str:
+    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="none" stroke="currentColor" stroke-width="1.1"/>'
 
 
 def _text(x: float, y: float, words: str, *, size: float = 9.5, anchor: str = "start", weight: str = "normal") -> str:

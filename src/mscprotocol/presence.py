@@ -92,9 +92,9 @@ def _find_onset(series: Series, name: str, window: Window, at: datetime) -> Foun
         doubts = [
             one for one in (*series.presences(name), *_unmapped(series, name, at)) if one.present is Truth.UNKNOWN
         ]
-        why = [one.problem or Reason.NEEDS_REVIEW for one in doubts]
-        evidence = tuple([Evidence(one, used=False, why_not=reason) for one, reason in zip(doubts, why, strict=True)])
-        return Found(Truth.UNKNOWN, in_precedence(why) or (Reason.MISSING,), evidence)
+        reasons = [one.problem or Reason.NEEDS_REVIEW for one in doubts]
+        unused = tuple([Evidence(one, used=False, why_not=why) for one, why in zip(doubts, reasons, strict=True)])
+        return Found(Truth.UNKNOWN, in_precedence(reasons) or (Reason.MISSING,), unused)
     begun = [(one, _began_in(one, window, at)) for one in present]
     truth = all_of(found for _, found in begun)
     why = Reason.PARTIAL_DATE if truth is Truth.UNKNOWN else None

@@ -78,6 +78,18 @@ class Rulebook:
             found = self._once[key] = compute()
         return found
 
+    def steps_after(self, leaves: frozenset[str]) -> tuple[str, ...]:
+        """The steps that follow from some leaves, in order; decisions are made apart, from what is given to them."""
+        return self.once(("after", leaves), lambda: tuple(self._after(leaves)))
+
+    def _after(self, leaves: frozenset[str]) -> Iterator[str]:
+        reached = set(leaves)
+        for name, ruleset in self.steps.items():
+            is_decision = isinstance(self.knowledge.definitions.get(name), Decision)
+            if not is_decision and not reached.isdisjoint(ruleset.inputs):
+                reached.add(name)
+                yield name
+
     def tokens_behind(self, name: str) -> tuple[str, ...]:
         """The tokens from which a conclusion follows: leaves, and decisions whose inputs are given."""
         found = self._behind.get(name)
