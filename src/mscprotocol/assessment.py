@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from mscprotocol import reporting
 from mscprotocol.answer import Assessment
-from mscprotocol.case import MET, Case, Judgement, Request, exact_tier, tally
+from mscprotocol.case import MET, Case, Judgement, Request, exact_tier, tally, verdict_inputs
 from mscprotocol.course import conclude_gate
 from mscprotocol.criteria import judge_criteria
 from mscprotocol.deterioration import SignalResult, find_signals, summarise
@@ -21,6 +21,7 @@ from mscprotocol.findings import Findings
 from mscprotocol.fingerprint import hash_input, hash_trace
 from mscprotocol.inference import Conclusions, conclude, decide
 from mscprotocol.knowledge import KnowledgeBase
+from mscprotocol.margins import measure_margins, warn_of_fragility
 from mscprotocol.needs import find_needs
 from mscprotocol.protocols import Sourced, Stage
 from mscprotocol.record import PatientRecord
@@ -68,6 +69,7 @@ def assess_all(
 def _answer(case: Case) -> Assessment:
     record, book, request = case.record, case.book, case.request
     plan = plan_treatment(case)
+    margins = measure_margins(case)
     gate = None if request.stage != "infusion" else conclude_gate(case, plan.dose.status)
     return Assessment(
         verdict=case.verdict,
@@ -87,12 +89,13 @@ def _answer(case: Case) -> Assessment:
         schedule=plan.schedule,
         gate=gate,
         needed=find_needs(case),
-        warnings=reporting.report_warnings(case),
+        warnings=[*warn_of_fragility(margins), *reporting.report_warnings(case)],
         data_quality=reporting.report_quality(case),
         trace=reporting.report_trace(case),
         rulebase=reporting.report_rulebase(book.knowledge),
         input_sha256=hash_input(record),
         trace_sha256=hash_trace(case),
+        margins=margins,
     )
 
 
@@ -134,12 +137,7 @@ def _conclude_case(
     findings, scores, signals = measured.findings, measured.scores, measured.signals
     conclusions = conclude(book, findings, scores, engine, {book.protocol.trend: summarise(signals)})
     judgements = judge_criteria(book, conclusions, findings, signals, request)
-    verdict = decide(
-        conclusions,
-        engine,
-        VERDICT,
-        {"violated": _tally(judgements, "violated"), "open": _tally(judgements, "open")},
-    )
+    verdict = decide(conclusions, engine, VERDICT, verdict_inputs(judgements))
     outlook = _conclude_outlook(conclusions, engine, judgements, verdict)
     tier, weight = exact_tier(conclusions), findings.exact_number(book.weight_datum)
     level_state, level = judge_level(book, request.dose_level, tier, weight)
@@ -164,10 +162,6 @@ def _conclude_case(
 
 def _scores_at(record: PatientRecord, knowledge: KnowledgeBase, at: datetime, stage: Stage, now: Scores) -> Scores:
     return now if at == now.findings.at else Scores(Findings(record, knowledge, at, stage))
-
-
-def _tally(judgements: Sequence[Judgement], kind: str) -> str:
-    return tally(sum(getattr(one, f"is_{kind}") for one in judgements if one.is_mandatory))
 
 
 def _weight_token(level: Sourced | None, weight: Decimal | None) -> str:

@@ -22,6 +22,7 @@ from mscprotocol.checklist_course import (
     build_timeline,
     build_why_no_infusions,
 )
+from mscprotocol.checklist_margins import PrintedMargin, build_margins
 from mscprotocol.checklist_parts import BANNER, MARKS, VERDICTS, Cell, Fact, InfusionSheet, Line, Row, Table
 from mscprotocol.checklist_patient import (
     build_against,
@@ -60,6 +61,7 @@ class PrintedChecklist:
     warnings: tuple[Line, ...]
     conflicts: tuple[Line, ...]
     criteria: Table
+    margins: tuple[PrintedMargin, ...]
     later: Table
     tier: tuple[Fact, ...]
     panel: Table
@@ -106,6 +108,7 @@ def build_checklist(answer: Assessment, knowledge: KnowledgeBase) -> PrintedChec
         ),
         conflicts=tuple(build_conflicts(answer)),
         criteria=build_criteria(answer),
+        margins=build_margins(answer),
         later=build_later(answer),
         tier=build_tier(answer),
         panel=build_panel(answer, knowledge),

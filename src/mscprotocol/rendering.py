@@ -14,7 +14,7 @@ from mscprotocol.checklist import build_checklist
 from mscprotocol.errors import MscProtocolError
 from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.places import find_folder
-from mscprotocol.plots import TimelineBar, TrendPlot, draw_timeline, draw_trend
+from mscprotocol.plots import MarginStrip, TimelineBar, TrendPlot, draw_margin, draw_timeline, draw_trend
 
 Paper = Literal["A4", "Letter"]
 _TEMPLATE, _STYLE = "checklist.html.j2", "checklist.css"
@@ -100,6 +100,7 @@ def _environment() -> Environment:
     environment.filters["css_string"] = escape_css_string
     environment.filters["trend_plot"] = _trend_markup
     environment.filters["timeline_plot"] = _timeline_markup
+    environment.filters["margin_strip"] = _margin_markup
     return environment
 
 
@@ -114,3 +115,7 @@ def _trend_markup(plot: TrendPlot) -> Markup:
 
 def _timeline_markup(bars: tuple[TimelineBar, ...]) -> Markup:
     return Markup(draw_timeline(bars))  # noqa: S704 - every text in it is escaped by plots
+
+
+def _margin_markup(strip: MarginStrip) -> Markup:
+    return Markup(draw_margin(strip))  # noqa: S704 - every text in it is escaped by plots

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from mscprotocol.answer import Assessment
+from mscprotocol.answer import FRAGILE, Assessment
 
 _STYLES = {"eligible": "bold green", "ineligible": "bold red", "undetermined": "bold yellow"}
 _VERDICTS = {
@@ -32,6 +32,7 @@ def render_text(answer: Assessment, *, colour: bool) -> str:
     console = Console(file=buffer, width=WIDTH, force_terminal=colour, no_color=not colour, highlight=False)
     _head(console, answer)
     _reasons(console, answer)
+    _fragile(console, answer)
     _open_items(console, answer)
     _state(console, answer)
     _treatment(console, answer)
@@ -61,6 +62,13 @@ def _reasons(console: Console, answer: Assessment) -> None:
         if one.mandatory and violated:
             used = "; ".join(f"{e.reference} {e.value or e.as_received}" for e in one.evidence if e.used)
             console.print(escape(f"  - {one.id} {one.text.strip()}  [{used or '; '.join(one.because)}]"), style="red")
+
+
+def _fragile(console: Console, answer: Assessment) -> None:
+    """Each value of a window that would turn the verdict."""
+    for note in answer.warnings:
+        if note.text.startswith(FRAGILE.split("{}")[0]):
+            console.print(escape(f"  ! {note.text}"), style="yellow")
 
 
 def _open_items(console: Console, answer: Assessment) -> None:
