@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 import time
 import traceback
@@ -71,17 +72,24 @@ class Guard:
         if declared.isdigit() and int(declared) > self.settings.max_body_bytes:
             await exchange.refuse(413, "too_large", limited.text)
             return
+
+        async def send(message: Message) -> None:
+            if not limited.is_exceeded:  # whatever the application makes of half a body is not sent
+                await exchange.send(message)
+
         try:
             async with asyncio.timeout(self._seconds_for(scope)):
-                await self.app(scope, limited, exchange.send)
+                await self.app(scope, limited, send)
         except TimeoutError:
             await exchange.refuse(503, "timeout", "The request took longer than the service allows.")
         except _TooLargeError:
-            await exchange.refuse(413, "too_large", limited.text)
+            pass
         except Exception as error:  # noqa: BLE001 - a defect of ours ends this request and not the service
             log.error("defect", kind=type(error).__name__, at=_place(error))
             text = "The service failed; its operator finds the cause in the log."
             await exchange.refuse(500, "internal_error", text)
+        if limited.is_exceeded:
+            await exchange.refuse(413, "too_large", limited.text)
 
     def _seconds_for(self, scope: Scope) -> float | None:
         """A stream may last; each of its parts is bounded by its door."""
@@ -99,13 +107,17 @@ class _LimitedBody:
         self.receive, self.limit, self.read = receive, limit, 0
 
     @property
+    def is_exceeded(self) -> bool:
+        return self.read > self.limit
+
+    @property
     def text(self) -> str:
         return f"The body is larger than {self.limit} bytes."
 
     async def __call__(self) -> Message:
         message = await self.receive()
         self.read += len(message.get("body", b""))
-        if self.read > self.limit:
+        if self.is_exceeded:
             raise _TooLargeError
         return message
 
@@ -177,4 +189,4 @@ class RateLimit:
         self._buckets[client] = (left - 1 if is_served else left, now)
         while len(self._buckets) > _CLIENTS_REMEMBERED:
             self._buckets.popitem(last=False)
-        return 0 if is_served else int((1 - left) / per_second) + 1
+        return 0 if is_served else math.ceil((1 - left) / per_second)

@@ -1,0 +1,49 @@
+"""A server of our own for the tests of its doors, and people who call it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+
+import pytest
+from fastapi import FastAPI
+from starlette.testclient import TestClient
+
+from mscprotocol.knowledge import KnowledgeBase
+from mscprotocol.service import Service
+from mscprotocol.settings import Settings
+from mscprotocol.store.database import open_database
+from mscprotocol.web.app import create_app
+
+NOW = datetime(2020, 4, 6, 10, tzinfo=UTC)
+SECRET = "only for tests: 32 characters or more"
+Start = Callable[..., TestClient]
+
+
+@pytest.fixture
+def service(knowledge: KnowledgeBase) -> Service:
+    """A service with an empty database in memory, at a fixed time."""
+    return Service(knowledge, open_database("sqlite://"), clock=lambda: NOW)
+
+
+@pytest.fixture
+def start(service: Service) -> Iterator[Start]:
+    """Starts the application with some settings; ends what it started."""
+    opened: list[TestClient] = []
+
+    def start(change: Callable[[FastAPI], object] | None = None, **settings: object) -> TestClient:
+        app = create_app(Settings(**{"database_url": "sqlite://", "requests_per_minute": 0} | settings), service)
+        if change is not None:
+            change(app)
+        opened.append(TestClient(app))
+        return opened[-1].__enter__()
+
+    yield start
+    for client in opened:
+        client.__exit__(None, None, None)
+
+
+@pytest.fixture
+def client(start: Start) -> TestClient:
+    """The application as it is on loopback."""
+    return start()

@@ -1,0 +1,127 @@
+"""What holds for every request: limits with one clear error each, headers, and a log without data."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+import structlog
+from fastapi import FastAPI
+
+from mscprotocol.web.middleware import SECURITY_HEADERS, RateLimit
+from tests.web.conftest import Start
+
+
+def add_routes(app: FastAPI) -> None:
+    @app.post("/echo/{name}")
+    def echo(name: str, body: dict[str, str]) -> dict[str, str]:
+        return body
+
+    @app.get("/slow")
+    async def slow() -> None:
+        await asyncio.sleep(30)
+
+    @app.get("/broken/{name}")
+    def broken(name: str) -> None:
+        raise ValueError(f"cannot read {name}")
+
+
+@pytest.fixture
+def logged() -> Iterator[list[dict[str, object]]]:
+    with structlog.testing.capture_logs() as entries:
+        yield entries
+
+
+def test_a_body_over_the_limit_is_refused(start: Start) -> None:
+    client = start(add_routes, max_body_bytes=10)
+    answer = client.post("/echo/x", json={"a": "longer than that"})
+    assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
+
+
+def test_a_body_that_does_not_declare_its_length_is_cut_off(start: Start) -> None:
+    client = start(add_routes, max_body_bytes=10)
+    answer = client.post("/echo/x", content=iter([b'{"a": "', b"x" * 20, b'"}']))
+    assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
+
+
+def test_a_slow_request_is_ended(start: Start) -> None:
+    answer = start(add_routes, request_seconds=0.05).get("/slow")
+    assert (answer.status_code, answer.json()["code"]) == (503, "timeout")
+
+
+def test_too_many_requests_are_told_when_to_return(start: Start) -> None:
+    client = start(requests_per_minute=2)
+    codes = [client.get("/healthz").status_code for _ in range(3)]
+    assert codes == [200, 200, 429]
+    assert int(client.get("/healthz").headers["retry-after"]) >= 1
+
+
+def test_the_bucket_refills_evenly() -> None:
+    at = [0.0]
+    rate = RateLimit(60, lambda: at[0])
+    assert [rate.seconds_to_wait("a") for _ in range(61)][-2:] == [0, 1]
+    assert rate.seconds_to_wait("b") == 0
+    at[0] = 1.0
+    assert rate.seconds_to_wait("a") == 0
+    assert rate.seconds_to_wait("a") == 1
+
+
+def test_every_answer_carries_the_security_headers(start: Start) -> None:
+    client = start(add_routes)
+    for answer in (client.get("/healthz"), client.get("/nowhere"), client.get("/broken/x")):
+        assert {name: answer.headers[name] for name in SECURITY_HEADERS} == SECURITY_HEADERS
+        assert answer.headers["x-request-id"]
+        assert "server" not in answer.headers
+
+
+def test_https_is_demanded_for_good_where_it_is_served(start: Start) -> None:
+    assert "strict-transport-security" in start(public_url="https://msc.example.org").get("/healthz").headers
+
+
+def test_a_request_keeps_the_id_it_came_with_if_that_is_plain(start: Start) -> None:
+    client = start()
+    assert client.get("/healthz", headers={"x-request-id": "abc-1"}).headers["x-request-id"] == "abc-1"
+    strange = client.get("/healthz", headers={"x-request-id": "a b<script>"}).headers["x-request-id"]
+    assert strange.isalnum()
+
+
+def test_a_defect_ends_the_request_and_shows_nothing(start: Start, logged: list[dict[str, object]]) -> None:
+    answer = start(add_routes).get("/broken/Mustermann")
+    assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
+    assert "Mustermann" not in answer.text + str(logged)
+    assert any(entry["event"] == "defect" and entry["kind"] == "ValueError" for entry in logged)
+
+
+def test_the_log_names_the_route_and_not_the_path(start: Start, logged: list[dict[str, object]]) -> None:
+    client = start(add_routes)
+    client.post("/echo/Mustermann?born=1950", json={"a": "Mustermann"})
+    client.get("/Mustermann")
+    assert "Mustermann" not in str(logged)
+    assert [entry["route"] for entry in logged if entry["event"] == "request"] == ["/echo/{name}", "none"]
+
+
+def test_the_metrics_name_the_route_and_not_the_path(start: Start) -> None:
+    client = start(add_routes)
+    client.post("/echo/Mustermann", json={"a": "b"})
+    client.request("MUSTERMANN", "/echo/x")
+    text = client.get("/metrics").text
+    assert 'route="/echo/{name}"' in text
+    assert "mustermann" not in text.lower()
+
+
+def test_health_and_readiness(start: Start) -> None:
+    client = start()
+    assert client.get("/healthz").json() == {"status": "ok"}
+    assert client.get("/readyz").json()["status"] == "ready"
+    client.app.state.service.database.is_ready = lambda: False  # type: ignore[attr-defined]
+    assert client.get("/readyz").status_code == 503
+
+
+def test_errors_speak_the_callers_language(start: Start) -> None:
+    client = start(add_routes)
+    assert client.get("/fhir/nothing").json()["resourceType"] == "OperationOutcome"
+    assert client.get("/nothing", headers={"accept": "application/fhir+json"}).json()["issue"][0]["code"] == "not-found"
+    problem = client.post("/echo/x", json={"a": 1})
+    assert problem.headers["content-type"] == "application/problem+json"
+    assert (problem.status_code, problem.json()["code"]) == (422, "invalid_request")
