@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from copy import deepcopy
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -11,6 +12,7 @@ from typing import Any
 LOINC = "http://loinc.org"
 SNOMED = "http://snomed.info/sct"
 UCUM = "http://unitsofmeasure.org"
+PRODUCT = "https://mscprotocol.example/fhir/CodeSystem/product-datum"
 RXNORM = "http://www.nlm.nih.gov/research/umls/rxnorm"
 
 # What a clinician answers at the bedside for a patient with none of the exclusions.
@@ -148,6 +150,29 @@ class PatientBundle:
         resource["patient"] = resource.pop("subject")
         return resource
 
+    def lot(self, data: dict[str, Any], number: str = "LOT-7", hours_ago: float = 0.5, **more: Any) -> None:
+        """A product lot: its resource, and an observation for each datum that has the lot as its focus."""
+        product = {
+            "resourceType": "BiologicallyDerivedProduct",
+            "id": number.lower(),
+            "identifier": [{"system": "urn:example:lot", "value": number}],
+            "productCategory": "cells",
+            "status": "available",
+            **more,
+        }
+        self.resources.append(product)
+        for name, said in data.items():
+            self.add(
+                {
+                    "resourceType": "Observation",
+                    "status": "final",
+                    "code": {"coding": [{"system": PRODUCT, "code": name}]},
+                    "focus": [{"reference": f"BiologicallyDerivedProduct/{number.lower()}"}],
+                    "effectiveDateTime": self.when(hours_ago),
+                    **_product_value(self, said),
+                }
+            )
+
     def bundle(self) -> dict[str, Any]:
         entries = [
             {"fullUrl": f"https://example.org/fhir/{one['resourceType']}/{one['id']}", "resource": one}
@@ -172,6 +197,17 @@ def _is_coded(resource: dict[str, Any], codes: tuple[str, ...]) -> bool:
 def _number(text: str) -> Any:
     number = Decimal(text)
     return int(number) if number == number.to_integral_value() and "." not in text else float(number)
+
+
+def _product_value(one: PatientBundle, said: Any) -> dict[str, Any]:
+    """A value as a person would write it: `85 %`, `<0.5 EU/mL`, a code of our own, or a time in hours from now."""
+    if isinstance(said, timedelta):
+        return {"valueDateTime": (one.at + said).isoformat()}
+    match = re.fullmatch(r"(<|>)?([0-9.]+) (\S+)", said)
+    if match is None:
+        return {"valueCodeableConcept": {"coding": [{"system": PRODUCT, "code": said}]}}
+    comparator = {} if match[1] is None else {"comparator": match[1]}
+    return {"valueQuantity": {"value": _number(match[2]), "unit": match[3], **comparator}}
 
 
 def _answer(value: Any) -> dict[str, Any]:
@@ -239,3 +275,63 @@ def coagulation_panel(
     one.lab("6301-6", inr, "{INR}", 2, display="INR")
     one.lab("5902-2", pt, "s", 2, upper="13.5", display="Prothrombin time")
     one.lab("3255-7", fibrinogen, "g/L", 2, display="Fibrinogen")
+
+
+# A lot that is released and thawed a quarter of an hour ago, each datum under its name in the dictionary.
+LOT: dict[str, Any] = {
+    "product_type": "msc",
+    "product_source": "umbilical_cord",
+    "product_preparation": "documented",
+    "product_passage": "4 1",
+    "product_donor_age": "29 a",
+    "product_donor_history": "none",
+    "product_gene_modified": "no",
+    "product_confluence": "80 %",
+    "product_state": "cryopreserved_thawed_washed",
+    "product_thawed_at": timedelta(minutes=-15),
+    "product_expiry": timedelta(days=200),
+    "product_ace2": "negative",
+    "product_ace2_method": "documented",
+    "product_ace2_tested_at": timedelta(days=-60),
+    "product_cd105": "97 %",
+    "product_cd90": "98 %",
+    "product_cd73": "99 %",
+    "product_cd45": "0.5 %",
+    "product_cd34": "0.4 %",
+    "product_cd14_or_cd11b": "0.3 %",
+    "product_cd79a_or_cd19": "0.2 %",
+    "product_hla_dr": "1 %",
+    "product_tissue_factor": "12 %",
+    "product_differentiation": "trilineage",
+    "product_viability": "88 %",
+    "product_sterility": "negative",
+    "product_gram": "negative",
+    "product_mycoplasma": "negative",
+    "product_karyotype": "normal",
+    "product_concentration": "10 10*6/mL",
+    "product_label_basis": "total",
+    "product_bag_volume": "10 mL",
+    "product_dmso": "5 %",
+    "product_endotoxin": "<0.5 EU/mL",
+}
+
+
+def ready_for_infusion(patient_id: str, lot: dict[str, Any] | None = None) -> PatientBundle:
+    """The patient who is getting worse, enrolled, with a lot at the bedside."""
+    one = severe_and_worsening(patient_id)
+    one.lab("29463-7", "70", "kg", 3, display="Body weight")
+    one.consent()
+    answers = {"study_authorisation": True, "prior_msc_therapy": False, "thromboprophylaxis_charted": True}
+    one.attest(answers, hours_ago=0.5)
+    one.lot(LOT if lot is None else lot)
+    return one
+
+
+def write_lot(one: PatientBundle, number: str = "LOT-7", hours_ago: float = 0.5) -> bytes:
+    """The lot of `ready_for_infusion` as a file; what ages states its own time."""
+    at = one.when(hours_ago)
+    lines = [f"lot: {number}", f"at: {at}"]
+    for name, said in LOT.items():
+        text = (one.at + said).isoformat() if isinstance(said, timedelta) else said
+        lines.append(f'{name}: {{value: {text}, at: "{at}"}}' if name == "product_viability" else f"{name}: {text}")
+    return "\n".join(lines).encode() + b"\n"

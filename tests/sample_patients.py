@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tests import patients
-from tests.patients import DENIED, PatientBundle, severe_and_worsening
+from tests.patients import DENIED, PatientBundle, ready_for_infusion, severe_and_worsening, write_lot
 
 SAMPLES = Path(__file__).resolve().parent.parent / "samples"
 SHANGHAI = "2020-04-06T10:00:00+08:00"
@@ -30,6 +30,7 @@ class Sample:
     at: str = SHANGHAI
     zone: str = "Asia/Shanghai"
     options: dict[str, str] = field(default_factory=dict)
+    lot: Callable[[], bytes] | None = None
 
     def files(self) -> dict[str, bytes]:
         """The files of the sample's folder."""
@@ -38,6 +39,7 @@ class Sample:
             "input.json": self.build().to_json(),
             "case.json": json.dumps(case, indent=1).encode() + b"\n",
             "description.md": self.description.strip().encode() + b"\n",
+            **({} if self.lot is None else {"lot.yaml": self.lot()}),
         }
 
 
@@ -127,6 +129,14 @@ def _pregnant() -> PatientBundle:
 
 def _bedside_open() -> PatientBundle:
     return severe_and_worsening("bedside-open", denied=("vasopressor", "shock"))
+
+
+def _with_lot() -> PatientBundle:
+    return ready_for_infusion("lot-at-the-bedside")
+
+
+def _lot_file() -> bytes:
+    return write_lot(_with_lot())
 
 
 def _berlin() -> PatientBundle:
@@ -292,6 +302,26 @@ The patient was intubated half an hour ago. Critical disease on the scale of the
 moderate nor severe: the protocol leaves it to a named clinician.
 """,
         {"verdict": "undetermined", "severity": "critical", "trend": "worsening", "infusions": 4},
+    ),
+    Sample(
+        "lot-at-the-bedside",
+        _with_lot,
+        """
+# Ready for a first infusion: the lot is in the bundle
+The patient is enrolled, and a lot of umbilical cord cells was thawed a quarter of an hour ago. Its data are
+observations whose focus is the product and not the patient; `lot.yaml` states the same lot as a file for `--product`.
+With 88 % of the cells viable, 7.9 mL hold the dose, and an infusion of an hour ends within 90 minutes of thawing. Half
+an hour later it would not, and the gate would hold.
+""",
+        {
+            "verdict": "eligible",
+            "tier": "low",
+            "dose": "planned",
+            "infusions": 4,
+            "gate": "go",
+        },
+        options={"stage": "infusion"},
+        lot=_lot_file,
     ),
     Sample(
         "clock-change",

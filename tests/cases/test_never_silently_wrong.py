@@ -16,7 +16,7 @@ from mscprotocol.case import Request
 from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.protocols import Stage
 from mscprotocol.rulebook import compile_rulebook
-from tests.patients import SNOMED, PatientBundle, severe_and_worsening
+from tests.patients import LOT, SNOMED, PatientBundle, ready_for_infusion, severe_and_worsening
 
 STATUS = "http://terminology.hl7.org/CodeSystem/condition-"
 
@@ -166,6 +166,35 @@ def test_a_lot_that_fails_its_release_gives_no_dose(knowledge: KnowledgeBase) ->
     found = answer(one, knowledge)
     assert found.dose.status == "withheld"
     assert "REL-01" in " ".join(found.dose.because)
+
+
+def test_exosomes_get_no_number_of_cells(knowledge: KnowledgeBase) -> None:
+    """H52, T12: not even a withheld dose of a product without cells shows cells, a volume or a proposal."""
+    one = severe_and_worsening("p")
+    one.attest({"product_type": "exosome", "product_viability": ("90", "%"), "product_label_basis": "viable"})
+    one.attest({"product_concentration": ("10", "10*6/mL")})
+    dose = answer(one, knowledge).dose
+    assert dose.status == "withheld"
+    assert "no dose of cells" in dose.because[0]
+    assert (dose.cells, dose.cells_per_kg, dose.volume_ml, dose.reduced_proposal, dose.lines) == (None,) * 4 + ([],)
+
+
+def test_endotoxin_below_a_bound_is_reckoned_at_the_bound(knowledge: KnowledgeBase) -> None:
+    one = severe_and_worsening("p")
+    one.lot({"product_concentration": "10 10*6/mL", "product_label_basis": "viable", "product_endotoxin": "<0.5 EU/mL"})
+    dose = answer(one, knowledge).dose
+    assert dose.endotoxin_eu_per_kg == "0.05"
+    assert any("Endotoxin" in warning and "largest value" in warning for warning in dose.warnings)
+
+
+def test_an_open_lot_never_opens_the_gate(knowledge: KnowledgeBase) -> None:
+    """Every datum that a product criterion rests on holds the gate when it is taken away."""
+    whole = ready_for_infusion("p")
+    assert answer(whole, knowledge, "infusion").gate.decision == "go"  # type: ignore[union-attr]
+    kept = {"product_tissue_factor", "product_confluence", "product_thaw_expiry"}  # of warnings, and of what is longer
+    for name in set(LOT) - kept:
+        one = ready_for_infusion("p", lot={key: said for key, said in LOT.items() if key != name})
+        assert answer(one, knowledge, "infusion").gate.decision == "hold", name  # type: ignore[union-attr]
 
 
 def test_a_weight_that_nobody_measured_says_so(knowledge: KnowledgeBase) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from fhir_adapters.bundle import read_bundle
+from fhir_adapters.product_lot import read_product_lot
 from fhir_adapters.record_builder import build_record
 from mscprotocol.answer import Assessment
 from mscprotocol.assessment import assess
@@ -49,12 +50,31 @@ def test_sample_gives_the_expected_answer(name: str, knowledge: KnowledgeBase) -
         "trend": answer.timing.trend,
         "severity": answer.severity["nhc"].class_,
         "dose": answer.dose.status,
+        "gate": None if answer.gate is None else answer.gate.decision,
         "infusions": len(answer.schedule),
         "violated": violated,
         "needed": [need.id for need in answer.needed],
         "planned": [row.planned for row in answer.schedule],
     }
     assert {key: found[key] for key in expected} == expected
+
+
+def test_the_lot_as_a_file_gives_the_answer_of_the_bundle(knowledge: KnowledgeBase) -> None:
+    sample = CASES["lot-at-the-bedside"]
+    whole = json.loads((sample.folder / "input.json").read_bytes())
+    entries = [entry for entry in whole["entry"] if "focus" not in entry["resource"]]
+    patient = read_bundle(json.dumps({**whole, "entry": entries}).encode())
+    lot = read_product_lot((sample.folder / "lot.yaml").read_bytes(), "lot.yaml", knowledge)
+    book = compile_rulebook(knowledge, "seed-covid-4x")
+    without, by_file = (
+        assess(build_record(read, knowledge), book, sample.request) for read in (patient, lot.added_to(patient))
+    )
+    by_bundle = assess_sample(sample, knowledge)
+    assert by_file.trace_sha256 == by_bundle.trace_sha256 != without.trace_sha256
+    assert by_file.dose == by_bundle.dose
+    assert [(one.id, one.status, one.reason) for one in by_file.criteria] == [
+        (one.id, one.status, one.reason) for one in by_bundle.criteria
+    ]
 
 
 @pytest.mark.parametrize("name", CASES)
