@@ -13,6 +13,7 @@ from mscprotocol.answer import Assessment
 from mscprotocol.case import MET, Case, Judgement, Request, exact_tier, tally, verdict_inputs
 from mscprotocol.course import conclude_gate
 from mscprotocol.criteria import judge_criteria
+from mscprotocol.deciding import find_deciding
 from mscprotocol.deterioration import SignalResult, find_signals, summarise
 from mscprotocol.dosing import DosePlan, choose_level
 from mscprotocol.engine import Engine
@@ -69,8 +70,8 @@ def assess_all(
 def _answer(case: Case) -> Assessment:
     record, book, request = case.record, case.book, case.request
     plan = plan_treatment(case)
-    margins = measure_margins(case)
     gate = None if request.stage != "infusion" else conclude_gate(case, plan.dose.status)
+    margins = measure_margins(case)
     return Assessment(
         verdict=case.verdict,
         stage=request.stage,
@@ -96,6 +97,7 @@ def _answer(case: Case) -> Assessment:
         input_sha256=hash_input(record),
         trace_sha256=hash_trace(case),
         margins=margins,
+        deciding=find_deciding(case),
     )
 
 

@@ -22,6 +22,7 @@ from mscprotocol.checklist_course import (
     build_timeline,
     build_why_no_infusions,
 )
+from mscprotocol.checklist_deciding import build_deciding
 from mscprotocol.checklist_margins import PrintedMargin, build_margins
 from mscprotocol.checklist_parts import BANNER, MARKS, VERDICTS, Cell, Fact, InfusionSheet, Line, Row, Table
 from mscprotocol.checklist_patient import (
@@ -56,6 +57,7 @@ class PrintedChecklist:
     verdict: str
     verdict_note: str
     facts: tuple[Fact, ...]
+    deciding: tuple[Fact, ...]
     open_items: Table
     against: Table
     warnings: tuple[Line, ...]
@@ -101,6 +103,7 @@ def build_checklist(answer: Assessment, knowledge: KnowledgeBase) -> PrintedChec
         verdict=verdict,
         verdict_note=verdict_note,
         facts=tuple(build_summary(answer, protocol)),
+        deciding=build_deciding(answer),
         open_items=build_open_items(answer),
         against=build_against(answer),
         warnings=tuple(

@@ -20,6 +20,7 @@ from mscprotocol.knowledge_forms import (
     ScoreLeaf,
     walk_leaves,
 )
+from mscprotocol.protocols import Criterion
 from mscprotocol.reasons import Reason, in_precedence
 from mscprotocol.rulebook import Rulebook
 from mscprotocol.wording import describe_leaf
@@ -85,7 +86,7 @@ def is_bedside(book: Rulebook, findings: Findings, leaf_key: str) -> bool:
 def data_behind(book: Rulebook, leaf: Leaf, findings: Findings) -> tuple[Datum, ...]:
     """The data that a person would obtain to answer a leaf."""
     if not isinstance(leaf, ScoreLeaf):
-        return book.once(("data", id(leaf)), lambda: tuple(_data_of(book.knowledge, leaf)))
+        return book.once(("data", id(leaf)), lambda: tuple(data_of(book.knowledge, leaf)))
     rows = book.once(("rows", id(leaf)), lambda: _row_leaves(book, leaf))
     found = (
         datum
@@ -105,7 +106,8 @@ def _row_leaves(book: Rulebook, leaf: ScoreLeaf) -> tuple[Leaf, ...]:
     return tuple(one for row in rows for one in walk_leaves(row.when) if isinstance(one, kinds))
 
 
-def _data_of(knowledge: KnowledgeBase, leaf: Leaf) -> Iterator[Datum]:
+def data_of(knowledge: KnowledgeBase, leaf: Leaf) -> Iterator[Datum]:
+    """The data that answer a measured leaf."""
     match leaf:
         case MeasurementLeaf(measurement=name):
             yield from _measured(knowledge, name)
@@ -138,26 +140,36 @@ def _collect(case: Case, judgement: Judgement, needs: dict[str, _Need]) -> None:
     for key in judgement.open_leaves:
         could = _could(case, judgement, key)
         for datum in data_behind(case.book, case.book.leaves[key], case.findings):
-            _add(needs, datum, judgement, case.conclusions.findings[key].reasons, could)
+            asked = asked_as(datum, case.book.leaves[key], judgement.id, judgement.criterion)
+            _add(needs, asked, judgement, case.conclusions.findings[key].reasons, could)
     if not judgement.open_leaves:
-        text = f"A named clinician's review of {judgement.id}"
-        _add(
-            needs,
-            Datum(judgement.id, text, (), is_bedside=True),
-            judgement,
-            judgement.reasons,
-            {"exclude", "allow"},
-        )
+        _add(needs, review_of(judgement.id), judgement, judgement.reasons, {"exclude", "allow"})
+
+
+def review_of(criterion: str) -> Datum:
+    """The answer of a named clinician to a criterion itself."""
+    return Datum(criterion, f"A named clinician's review of {criterion}", (), is_bedside=True)
+
+
+def points_of(knowledge: KnowledgeBase, signal: str, needs: str = "") -> Datum:
+    """The points that a signal of the trend lacks."""
+    definition = knowledge.measurements.get(knowledge.course.signals[signal].measurement)
+    code = None if definition is None else definition.order
+    codes = () if code is None else (str(code),)
+    return Datum(f"trend:{signal}", f"Trend: {needs}", codes, is_bedside=False)
 
 
 def _trend_data(case: Case) -> Iterator[Datum]:
     for signal in case.signals:
-        if signal.state != "insufficient" or signal.domain != "respiratory":
-            continue
-        definition = case.book.knowledge.measurements.get(signal.measurement)
-        code = None if definition is None else definition.order
-        codes = () if code is None else (str(code),)
-        yield Datum(f"trend:{signal.name}", f"Trend: {signal.needs}", codes, is_bedside=False)
+        if signal.state == "insufficient" and signal.domain == "respiratory":
+            yield points_of(case.book.knowledge, signal.name, signal.needs)
+
+
+def asked_as(datum: Datum, leaf: Leaf, name: str, criterion: Criterion) -> Datum:
+    """When something began is answered to the criterion that asks: that it is there would be another answer."""
+    if not isinstance(leaf, ConditionLeaf) or leaf.began_within is None or not criterion.attestable:
+        return datum
+    return Datum(name, f"When this began: {datum.text}", datum.codes, is_bedside=True)
 
 
 def _add(

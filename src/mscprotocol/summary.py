@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from mscprotocol.answer import FRAGILE, Assessment
+from mscprotocol.checklist_deciding import build_deciding
 
 _STYLES = {"eligible": "bold green", "ineligible": "bold red", "undetermined": "bold yellow"}
 _VERDICTS = {
@@ -34,6 +35,7 @@ def render_text(answer: Assessment, *, colour: bool) -> str:
     _reasons(console, answer)
     _fragile(console, answer)
     _open_items(console, answer)
+    _deciding(console, answer)
     _state(console, answer)
     _treatment(console, answer)
     _notes(console, answer)
@@ -87,6 +89,14 @@ def _open_items(console: Console, answer: Assessment) -> None:
     console.print(table)
     if any(need.bedside for need in answer.needed):
         console.print("* can be answered at the bedside", style="dim")
+
+
+def _deciding(console: Console, answer: Assessment) -> None:
+    """The smallest sets of data that could settle the verdict."""
+    for fact in build_deciding(answer):
+        console.print(escape(f"{fact.label}: {fact.value}"), style="bold")
+        for line in fact.notes:
+            console.print(escape(f"  {line.text}"))
 
 
 def _state(console: Console, answer: Assessment) -> None:

@@ -9,12 +9,18 @@ import msgspec
 import pytest
 
 from mscprotocol.answer import (
+    AllowingSets,
+    Alternatives,
     Assessment,
     ClassResult,
     CriterionResult,
+    Deadline,
+    Deciding,
+    DecidingDatum,
     DoseItem,
     DoseLine,
     EvidenceItem,
+    ExcludingSet,
     GateResult,
     ItemRange,
     NeededItem,
@@ -155,6 +161,7 @@ def make_answer(verdict: str, stage: str = "enrolment") -> Assessment:
         schedule=[] if verdict == "ineligible" else _schedule("conditional" if is_open else "proposed"),
         gate=None,
         needed=_needed() if is_open else [],
+        deciding=_deciding() if is_open else None,
         warnings=[
             Note("COA-06", knowledge.criteria["COA-06"].text, "paper"),
             Note("EVD-01", "said in the banner", "paper"),
@@ -378,6 +385,37 @@ def _needed() -> list[NeededItem]:
         need("consent", "Informed consent", "missing", ["REG-02"]),
         need("trend", "A named clinician's review of TIM-01", "conflicting_signals", ["TIM-01"]),
     ]
+
+
+def _deciding() -> Deciding:
+    return Deciding(
+        exclude=[
+            ExcludingSet(["pregnancy"], ["EX-02"]),
+            ExcludingSet(["breastfeeding"], ["EX-02"]),
+            ExcludingSet(["d_dimer", "platelets"], ["COA-01"]),
+        ],
+        exclude_more=0,
+        allow=AllowingSets(
+            all_of=[
+                Alternatives("EX-02", [["pregnancy", "breastfeeding"]], 0),
+                Alternatives("COA-01", [["d_dimer", "inr"], ["d_dimer", "pt"]], 0),
+            ],
+            always=["pregnancy", "breastfeeding", "d_dimer"],
+            smallest=[["pregnancy", "breastfeeding", "d_dimer", name] for name in ("inr", "pt")],
+            smallest_count=2,
+            blocked=[],
+        ),
+        data=[
+            DecidingDatum("pregnancy", "Pregnancy", ["SNOMED 77386006"], True),
+            DecidingDatum("breastfeeding", "Breast-feeding", [], True),
+            DecidingDatum("d_dimer", "D-dimer with its upper limit of normal", ["LOINC 48065-7"], False),
+            DecidingDatum("platelets", "Platelets", ["LOINC 777-3"], False),
+            DecidingDatum("inr", "INR", ["LOINC 6301-6"], False),
+            DecidingDatum("pt", "Prothrombin time", ["LOINC 5902-2"], False),
+        ],
+        by=Deadline(moment(-14), "criterion", "IND-02"),
+        complete=True,
+    )
 
 
 def with_gate(base: Assessment) -> Assessment:
