@@ -32,10 +32,10 @@ from fhir_adapters.resources import CLINICAL, LINKED, Patient
 from mscprotocol.answer import Assessment, to_json
 from mscprotocol.assessment import assess, shared_engine
 from mscprotocol.case import Request
-from mscprotocol.demo import PROTOCOL, find_samples
 from mscprotocol.knowledge_loader import load_knowledge
 from mscprotocol.record import PatientRecord
 from mscprotocol.rulebook import compile_rulebook
+from mscprotocol.sample_cases import PROTOCOL, find_samples
 
 POPULATION, ONE, VALIDATED, STEPS = 48, 6, 6, (1, 2, 4, 8)
 AIM_SECONDS, AIM_SHARE = 0.001, 0.25

@@ -149,6 +149,69 @@ def _intubated() -> PatientBundle:
     return one
 
 
+# What a clinician denies at the bedside of a ventilated patient without any of the exclusions of START.
+START_DENIED = (
+    "pregnancy", "breastfeeding", "malignancy", "cancer_treatment", "venous_thromboembolism", "vte_suspected",
+    "arterial_thrombosis", "hit", "thrombophilia_with_event", "liver_failure", "home_oxygen",
+    "chronic_respiratory_disease", "moribund", "irreversible_disease", "not_full_support", "major_trauma",
+    "lung_transplant", "pulmonary_hypertension", "hfov", "prisoner", "left_atrial_hypertension", "vasopressor", "shock",
+)  # fmt: skip
+CISS_DENIED = (
+    "pregnancy", "breastfeeding", "malignancy", "cancer_treatment", "venous_thromboembolism", "vte_suspected",
+    "arterial_thrombosis", "hit", "thrombophilia_with_event", "liver_failure", "home_oxygen", "pulmonary_hypertension",
+    "anaphylaxis_history", "immune_suppression", "severe_cardiac_disease", "other_shock",
+)  # fmt: skip
+
+
+def _organs(one: PatientBundle) -> None:
+    one.lab("48065-7", "0.60", "mg/L", 26, upper="0.5", display="D-dimer FEU")
+    one.lab("48065-7", "0.60", "mg/L", 2, upper="0.5", display="D-dimer FEU")
+    patients.coagulation_panel(one)
+    one.lab("1975-2", "0.8", "mg/dL", 3, display="Bilirubin")
+    one.lab("2160-0", "0.9", "mg/dL", 3, display="Creatinine")
+    one.lab("8478-0", "78", "mm[Hg]", 1, display="Mean blood pressure")
+    one.lab("9269-2", "15", "{score}", 1, display="Glasgow coma score total")
+
+
+def _ventilated(name: str, height: str, weight: str, onset: float = 40, **who: str) -> PatientBundle:
+    one = PatientBundle(name, SHANGHAI, **who)
+    one.condition("67782005", "Acute respiratory distress syndrome", onset)
+    one.lab("29463-7", weight, "kg", 30, display="Body weight")
+    one.lab("8302-2", height, "cm", 30, display="Body height")
+    one.support(*patients.VENT, 1)
+    one.lab("3150-0", "60", "%", 1.1, display="Inhaled oxygen concentration")
+    one.lab("2703-7", "75", "mm[Hg]", 1, display="Oxygen in arterial blood")
+    one.lab("20077-4", "12", "cm[H2O]", 1, display="PEEP setting")
+    _organs(one)
+    one.attest({**dict.fromkeys(START_DENIED, False), "bilateral_opacities": True})
+    return one
+
+
+def _start() -> PatientBundle:
+    return _ventilated("start-ards", "175", "82")
+
+
+def _obese() -> PatientBundle:
+    return _ventilated("start-obese", "165", "140", sex="female", born="1971-05-20")
+
+
+def _start_late() -> PatientBundle:
+    return _ventilated("start-too-late", "175", "82", onset=97)
+
+
+def _ciss() -> PatientBundle:
+    one = PatientBundle("ciss-septic-shock", SHANGHAI)
+    one.condition("76571007", "Septic shock", 9)
+    one.support("305351004", "Admission to intensive care unit", 12)
+    one.support(*patients.NASAL, 1)
+    one.lab("29463-7", "70", "kg", 10, display="Body weight")
+    one.lab("60985-9", "11", "mm[Hg]", 2, display="Central venous pressure (CVP)")
+    _organs(one)
+    present = ("antibiotics_and_source_control", "cardiovascular_failure_4h", "further_organ_failure", "vasopressor")
+    one.attest({**dict.fromkeys(CISS_DENIED, False), **dict.fromkeys(present, True), "scvo2": ("74", "%")})
+    return one
+
+
 SEED = [
     Sample(
         "eligible",
@@ -344,6 +407,49 @@ second is due on Monday at 11:00, not at 10:00.
         },
         at=BERLIN,
         zone="Europe/Berlin",
+    ),
+    Sample(
+        "start-ards",
+        _start,
+        """
+# Eligible for START phase 1, second cohort: one infusion by predicted weight
+A man of 58, ventilated for ARDS since 40 hours, with a PaO2/FiO2 of 125 mmHg at a PEEP of 12 cmH2O and bilateral
+opacities. He weighs 82 kg; the trial doses by the 70.57 kg that his height predicts. There is one infusion, never four.
+""",
+        {"verdict": "eligible", "tier": "low", "dose": "planned", "infusions": 1, "cells": "352830000"},
+        options={"protocol": "start-phase1", "dose_level": "5"},
+    ),
+    Sample(
+        "start-obese",
+        _obese,
+        """
+# Eligible for START phase 2a: the dose goes by 57 kg, not by 140 kg
+A woman of 48 with 140 kg at 165 cm. By her actual weight the dose would be 2.46 times as large; the trial's basis is
+the predicted weight, and the answer says by what factor the two differ.
+""",
+        {"verdict": "eligible", "dose": "planned", "infusions": 1, "cells": "569660000"},
+        options={"protocol": "start-phase2a"},
+    ),
+    Sample(
+        "start-too-late",
+        _start_late,
+        """
+# Ineligible for START: ARDS began 97 hours ago
+The same man an hour past the trial's limit of 96 hours since ARDS was first met.
+""",
+        {"verdict": "ineligible", "violated": ["TIM-04"], "dose": "withheld", "infusions": 0},
+        options={"protocol": "start-phase1", "dose_level": "1"},
+    ),
+    Sample(
+        "ciss-septic-shock",
+        _ciss,
+        """
+# Eligible for CISS, but which cohort? No dose is guessed
+Septic shock on the first day of intensive care, fluids and antibiotics under way. The trial has three dose levels and
+nobody has said which cohort the patient would join: the dose is withheld, and the answer asks for the level.
+""",
+        {"verdict": "eligible", "tier": "low", "dose": "withheld", "infusions": 1},
+        options={"protocol": "ciss-2018"},
     ),
 ]
 

@@ -23,9 +23,11 @@ CASES = {sample.name: sample for sample in find_samples()}
 ELIGIBLE = next(sample for sample in SEED if sample.name == "eligible")
 
 
-def answer_to(knowledge: KnowledgeBase, *files: bytes, request: Request | None = None) -> Assessment:
+def answer_to(
+    knowledge: KnowledgeBase, *files: bytes, request: Request | None = None, protocol: str = "seed-covid-4x"
+) -> Assessment:
     record = build_record(read_bundle(list(files)), knowledge)
-    return assess(record, compile_rulebook(knowledge, "seed-covid-4x"), request or CASES["eligible"].request)
+    return assess(record, compile_rulebook(knowledge, protocol), request or CASES["eligible"].request)
 
 
 @pytest.mark.parametrize("sample", SEED, ids=lambda sample: sample.name)
@@ -52,6 +54,7 @@ def test_sample_gives_the_expected_answer(name: str, knowledge: KnowledgeBase) -
         "dose": answer.dose.status,
         "gate": None if answer.gate is None else answer.gate.decision,
         "infusions": len(answer.schedule),
+        "cells": answer.dose.cells,
         "violated": violated,
         "needed": [need.id for need in answer.needed],
         "planned": [row.planned for row in answer.schedule],
@@ -80,12 +83,14 @@ def test_the_lot_as_a_file_gives_the_answer_of_the_bundle(knowledge: KnowledgeBa
 @pytest.mark.parametrize("name", CASES)
 def test_order_and_packaging_change_nothing(name: str, knowledge: KnowledgeBase) -> None:
     bundle = json.loads((CASES[name].folder / "input.json").read_bytes())
-    whole = answer_to(knowledge, json.dumps(bundle).encode(), request=CASES[name].request)
+    whole = answer_to(
+        knowledge, json.dumps(bundle).encode(), request=CASES[name].request, protocol=CASES[name].protocol
+    )
     shuffled = list(bundle["entry"])
     random.Random(name).shuffle(shuffled)
     half = len(shuffled) // 2
     parts = [json.dumps({**bundle, "entry": part}).encode() for part in (shuffled[:half], shuffled[half:])]
-    assert answer_to(knowledge, *parts, request=CASES[name].request) == whole
+    assert answer_to(knowledge, *parts, request=CASES[name].request, protocol=CASES[name].protocol) == whole
 
 
 def test_irrelevant_resources_change_only_the_input_hash(knowledge: KnowledgeBase) -> None:
@@ -137,5 +142,7 @@ def test_any_single_resource_removed_never_makes_an_ineligible_sample_eligible_b
         bundle = json.loads((CASES[name].folder / "input.json").read_bytes())
         for place in range(1, len(bundle["entry"])):
             fewer = {**bundle, "entry": [entry for spot, entry in enumerate(bundle["entry"]) if spot != place]}
-            answer = answer_to(knowledge, json.dumps(fewer).encode(), request=CASES[name].request)
+            answer = answer_to(
+                knowledge, json.dumps(fewer).encode(), request=CASES[name].request, protocol=CASES[name].protocol
+            )
             assert answer.dose.status != "planned", (name, bundle["entry"][place]["resource"]["id"])

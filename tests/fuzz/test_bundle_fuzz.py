@@ -26,12 +26,12 @@ from fhir_adapters.record_builder import build_record
 from mscprotocol.answer import to_json
 from mscprotocol.assessment import assess
 from mscprotocol.case import Request
-from mscprotocol.demo import PROTOCOL, find_samples
 from mscprotocol.errors import DataError
 from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.protocols import STAGES
 from mscprotocol.rendering import render_html
 from mscprotocol.rulebook import compile_rulebook
+from mscprotocol.sample_cases import PROTOCOL, find_samples
 from mscprotocol.summary import render_text
 from tests.cases.test_samples import MANDATORY
 from tests.fuzz.invariants import BrokenPromiseError, check_answer
