@@ -97,8 +97,9 @@ class _Reply:
         parts = [
             self._sent_raw(5), self._sent_raw(6), self._sent_raw(3), self._sent_raw(4), now.strftime("%Y%m%d%H%M%S%z"),
             "", self._delimited(kind), secrets.token_hex(10), self._sent_raw(11) or "P", self._version,
+            *[""] * 5, "" if self._message is None else self._message.syntax.charset,
         ]  # fmt: skip
-        return self._separator.join(("MSH", marks, *parts))
+        return self._separator.join(("MSH", marks, *parts)).rstrip(self._separator)
 
     def error(self, problem: Problem) -> str:
         words = f"{problem.condition}^{CONDITIONS[problem.condition]}^HL70357"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from fhir_adapters.times import parse_time
 
+S = TypeVar("S")
 # Ranks of a fact. A lower one never takes the place of a higher one, whenever it comes; a retraction stands for good.
 PENDING, PRELIMINARY, FINAL, CORRECTED, RETRACTED = range(5)
 _MINUTE, _SECOND = timedelta(minutes=1), timedelta(seconds=1)
@@ -24,9 +25,11 @@ class Sent:
 
     def is_before(self, other: Sent) -> bool:
         """Whether this surely came first."""
-        if self.latest is None or other.earliest is None or self.is_zoned != other.is_zoned:
-            return False
-        return self.latest < other.earliest
+        return self.is_zoned == other.is_zoned and self.ends_before(other.earliest)
+
+    def ends_before(self, moment: datetime | None) -> bool:
+        """Whether this surely came before a moment of the same kind."""
+        return self.latest is not None and moment is not None and self.latest < moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,15 @@ def sent_at(written: str | None) -> Sent:
     return Sent(moment, moment + _SECOND - timedelta(microseconds=1), is_zoned)
 
 
+def sent_last(items: Sequence[S], sent: Callable[[S], Sent]) -> list[S]:
+    """Those of some items that were not surely sent before another one."""
+    newest: dict[bool, datetime] = {}
+    for one in map(sent, items):
+        if one.earliest is not None:
+            newest[one.is_zoned] = max(one.earliest, newest.get(one.is_zoned, one.earliest))
+    return [item for item in items if not sent(item).ends_before(newest.get(sent(item).is_zoned))]
+
+
 def in_versions(facts: Iterable[Fact]) -> list[tuple[Fact, int]]:
     """Each fact with the number of its version, counted within its key and time.
 
@@ -97,7 +109,7 @@ def _numbered(part: Sequence[Fact]) -> list[tuple[Fact, int]]:
     """Facts about one value, the highest number to the one that counts, or to all that contend for that."""
     rank = max(fact.rank for fact in part)
     same = [fact for fact in part if fact.rank == rank]
-    leading = {fact.digest: fact for fact in same if not any(fact.sent.is_before(other.sent) for other in same)}
+    leading = {fact.digest: fact for fact in sent_last(same, lambda fact: fact.sent)}
     if rank == RETRACTED:
         # Whichever of several retractions came last, the value is gone.
         leading = dict([min(leading.items())])

@@ -46,7 +46,7 @@ class MessageError(DataError):
 
 @dataclass(frozen=True, slots=True)
 class Syntax:
-    """How a message is written: its delimiters (empty where it has none) and its encoding."""
+    """How a message is written: its delimiters (empty where it has none), its encoding, and MSH-18 as sent."""
 
     field: str = "|"
     component: str = "^"
@@ -54,6 +54,7 @@ class Syntax:
     escape: str = "\\"
     subcomponent: str = "&"
     encoding: str = "ascii"
+    charset: str = ""
 
     @property
     def marks(self) -> str:
@@ -227,20 +228,20 @@ def _read_syntax(content: bytes) -> Syntax:
     separator = content[3:4].decode("latin-1")
     if not separator or not separator.isascii() or separator.isalnum() or not separator.isprintable():
         raise MessageError("unreadable", "the field separator cannot be one", "102", "MSH^1^1")
-    marks = content[4:].split(b"\r")[0].split(b"\n")[0].decode("latin-1").split(separator)[0]
+    fields = _LINES.split(content.decode("latin-1"), maxsplit=1)[0].split(separator)
+    marks = fields[1]
     used = [*separator, *marks[:4]]
     is_usable = all(one.isascii() and one.isprintable() and not one.isalnum() and not one.isspace() for one in marks)
     if not marks or len(marks) > 5 or not is_usable or len(set(used)) < len(used):
         raise MessageError("unreadable", "the encoding characters cannot be used", "102", "MSH^1^2")
     # A sender that needs no escapes or subcomponents may leave their delimiters out.
     repetition, escape, subcomponent = (marks[place : place + 1] for place in (1, 2, 3))
-    return Syntax(separator, marks[0], repetition, escape, subcomponent)
+    charset = fields[17] if len(fields) > 17 else ""
+    return Syntax(separator, marks[0], repetition, escape, subcomponent, charset=charset)
 
 
 def _decode(content: bytes, syntax: Syntax, assumed: str) -> tuple[str, str, tuple[str, ...]]:
-    header = _LINES.split(content[:4096].decode("latin-1"))[0].split(syntax.field)
-    stated = header[17] if len(header) > 17 else ""
-    names = [name.strip().upper() for name in syntax.parts(stated, syntax.repetition) if name.strip()]
+    names = [name.strip().upper() for name in syntax.parts(syntax.charset, syntax.repetition) if name.strip()]
     encoding = _encoding([name for name in names if name != NULL] or [assumed.upper() or "ASCII"])
     try:
         return content.decode(encoding), encoding, ()

@@ -18,7 +18,7 @@ from msgspec import Raw
 
 from fhir_adapters.bundle import PatientBundle, assemble
 from fhir_adapters.hl7v2_datatypes import Json, code
-from fhir_adapters.hl7v2_facts import Fact, in_versions
+from fhir_adapters.hl7v2_facts import Fact, in_versions, sent_last
 from fhir_adapters.hl7v2_files import split_file
 from fhir_adapters.hl7v2_mapping import Demographics, Mapped, effect_of, map_message
 from fhir_adapters.hl7v2_parsing import Message, MessageError, parse_message
@@ -235,7 +235,7 @@ def _latest(name: str, stated: Iterable[Demographics]) -> list[Any]:
     """The values of a field that nothing newer replaces: administrative messages before results."""
     given = [one for one in stated if name in one.fields]
     trusted = [one for one in given if one.is_administrative] or given
-    last = [one for one in trusted if not any(one.sent.is_before(other.sent) for other in trusted)]
+    last = sent_last(trusted, lambda one: one.sent)
     values = {msgspec.json.encode(one.fields[name]): one.fields[name] for one in last}
     return [value for _, value in sorted(values.items())]
 

@@ -206,5 +206,5 @@ def _refuse_open(host: str, *, is_mutual: bool, unprotected: bool) -> None:
 def _zone(name: str | None) -> ZoneInfo | None:
     try:
         return None if name is None else ZoneInfo(name)
-    except (ValueError, OSError) as error:
+    except (KeyError, ValueError, OSError) as error:
         raise typer.BadParameter(f"no time zone named {name!r}; write it like Europe/Berlin") from error

@@ -93,5 +93,11 @@ def test_nothing_in_an_answer_can_begin_a_segment_or_a_frame() -> None:
     assert len(parse_message(content).segments) == 2
 
 
+@pytest.mark.parametrize(("charset", "encoding"), [("8859/1", "latin-1"), ("UNICODE UTF-8", "utf-8"), ("", "utf-8")])
+def test_an_answer_is_in_the_character_set_of_the_message(charset: str, encoding: str) -> None:
+    header = parse_message(message(PID, control="Zürich", charset=charset, encoding=encoding)).header
+    assert parse_message(acknowledge(header, "accepted", [], NOW)).segments[1].text(2) == "Zürich"
+
+
 def test_every_condition_has_its_words() -> None:
     assert set(CONDITIONS) == {"0", *map(str, (*range(100, 104), *range(200, 208)))}

@@ -45,7 +45,7 @@ def values(*contents: bytes) -> list[object]:
         ([("F", "98", 1), ("D", "98", 2)], []),
         ([("F", "98", 1), ("W", "", 2)], []),
         ([("F", "98", 1), ("X", "", 2)], []),
-        ([("X", "", 1), ("X", "", 1), ("F", "98", 2)], []),
+        ([("X", "", 1), ("X", "97", 1), ("F", "98", 2)], []),  # whichever of them was last
         ([("C", "70", 1), ("D", "", 2), ("F", "98", 3)], []),
         ([("F", "98", 1), ("F", "99", 1)], ["conflict", "conflict"]),  # sent at the same time
         ([("F", "98", 1), ("F", "98", 1)], ["98 umol/L"]),
@@ -162,6 +162,12 @@ def test_a_merge_moves_the_data_whenever_it_comes() -> None:
         assert len(found.measurements["creatinine"]) == 1
         assert {one.value for one in found.patient.identifiers} == {"4711", "0815"}
         assert found.patient.id == "4711"
+
+
+def test_in_a_file_merges_are_heard_first() -> None:
+    both = adt("A08", PID.replace("^MR|", "^MR~0815^^^HOSP^MR|"), control="b", sent=HOUR.format(minute=9))
+    for order in permutations((adt("A01"), adt("A01", OLD, control="2"), both, MERGE)):
+        assert record(*order).patient.id == "4711"
 
 
 def test_a_merge_makes_one_person_of_two_descriptions() -> None:
