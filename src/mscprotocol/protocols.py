@@ -46,7 +46,10 @@ Show = Literal["always", "dose", "schedule", "course", "coagulopathy", "thawed_p
 
 
 class Criterion(Strict):
-    """One rule of the knowledge: computable when it says `when`, printed where it says `show`."""
+    """One rule of the knowledge: computable when it says `when`, printed where it says `show`.
+
+    `kept_for` says why a rule is here that no protocol names.
+    """
 
     role: Role
     text: str
@@ -57,6 +60,7 @@ class Criterion(Strict):
     attested_for: Lookback | None = None
     baseline_only: bool = False
     show: Show = "rulebook"
+    kept_for: str | None = None
     not_computable: str | None = None
 
     @model_validator(mode="after")
