@@ -158,7 +158,7 @@ class Segment:
         """The segment independent of its delimiters."""
         fields = []
         for sent in self.fields[1:]:
-            repetitions = self.syntax.parts(sent, self.syntax.repetition)
+            repetitions = self.syntax.parts(sent, self.syntax.repetition) if sent else []
             fields.append(_trimmed([Value(one, self.syntax).tree() for one in repetitions]))
         return [self.name, *_trimmed(fields)]
 
