@@ -36,6 +36,12 @@ sys.path.insert(0, str(HOME))  # the tests are a package of the checkout
 CASES = HOME / "tests" / "criteria" / "cases"
 MOST_ROWS = 100
 _Original = knowledge_loader._Reader
+# Parts of an answer that no row of a table asks for, as they come out meanwhile.
+_UNASKED: dict[str, Any] = {
+    "measure_margins": [], "warn_of_fragility": [], "find_needs": [], "find_deciding": [], "hash_trace": "",
+    "hash_input": "",
+}  # fmt: skip
+_WHOLE_ANSWER = {name: getattr(assessment, name) for name in (*_UNASKED, "shared_engine")}
 WHOLE = ("verdict", "outlook", "dose", "gate", "trend")
 # Test modules that read the rules of a file, besides the tables and the second reading of the dictionary.
 MODULES = {
@@ -208,6 +214,13 @@ def _leaves(knowledge: KnowledgeBase, name: str, item: str) -> list[Leaf]:
             return list(getattr(rule, "leaves", []))
 
 
+def answer_rows_only() -> None:
+    """Conclude without durable-rules, and leave out what no row asks for."""
+    engine = PlainEngine()
+    vars(assessment)["shared_engine"] = lambda: engine
+    vars(assessment).update({name: lambda *_, value=value: value for name, value in _UNASKED.items()})
+
+
 def kill_by_rows(mutant: Mutant) -> str | None:
     """The first row that fails under a mutant, `refused` when the loader does not take it, or None."""
     try:
@@ -216,8 +229,7 @@ def kill_by_rows(mutant: Mutant) -> str | None:
         return "refused"
     if mutant.file.startswith(_DICTIONARY_FILES) and (failed := _failing_reading(knowledge)):
         return failed
-    engine = PlainEngine()
-    assessment.shared_engine = lambda: engine  # type: ignore[assignment]
+    answer_rows_only()
     inside = {str(step) for step in mutant.path}
     rows = rows_by_name().get(mutant.owner, [])
     nearest = sorted(rows, key=lambda row: not inside & set(row.section.split(".")[1:]))
@@ -255,10 +267,10 @@ def _failing_reading(knowledge: KnowledgeBase) -> str | None:
 
 def find_unsound() -> list[str]:
     """Set aside, and name, the tests that fail without any mutant."""
-    knowledge, engine = load(None), PlainEngine()
+    knowledge = load(None)
     if failed := _failing_reading(knowledge):
         raise SystemExit(f"{failed} fails without a mutant: put it right first")
-    assessment.shared_engine = lambda: engine  # type: ignore[assignment]
+    answer_rows_only()
     unsound_rows.update(row.name for row in _rows() if _fails(row, knowledge))
     modules = dict.fromkeys(one for several in (*MODULES.values(), OTHER_MODULES) for one in several)
     unsound_modules.update(one for one in modules if _fails_in_child(None, [one]))
@@ -296,6 +308,7 @@ def _run_modules(mutant: Mutant | None, modules: list[str]) -> int:
     os.dup2(silence, 1)
     os.dup2(silence, 2)
     os.chdir(HOME)
+    vars(assessment).update(_WHOLE_ANSWER)
     install(mutant, owns_files=True)
     return int(
         pytest.main(["-x", "-q", "--assert=plain", "-p", "no:cacheprovider", *(f"tests/{one}" for one in modules)])

@@ -122,7 +122,11 @@ def main(arguments: list[str] | None = None) -> int:
     unsound = [] if rows_only else killing.find_unsound()
     killing.rows_by_name()
     with get_context("fork").Pool(PROCESSES) as pool:
-        fates = pool.map(judge, numbers, chunksize=8)
+        fates = []
+        for fate in pool.imap(judge, numbers, chunksize=8):
+            fates.append(fate)
+            if len(fates) % 250 == 0:
+                print(f"{len(fates)} of {len(numbers)}, {perf_counter() - started:.0f} s", file=sys.stderr, flush=True)
     if chosen.log is not None:
         chosen.log.write_text("".join(json.dumps(vars(one)) + "\n" for one in fates), encoding="utf-8")
     for name in unsound:
