@@ -213,6 +213,15 @@ def test_a_value_outside_the_window_is_no_choice() -> None:
     assert (found.values, found.choices) == (1, [])
 
 
+def test_a_comparison_whose_window_does_not_hold_the_value_keeps_its_own() -> None:
+    """40 platelets 30 h ago are in the 48 h of the tier, not in the 24 h of the organ score: no organ fails by them."""
+    said = patient(platelets=["210 10*9/L @ 4 h", "40 10*9/L @ 30 h"])
+    (worst, median) = margin(answer_for(said), "Platelets < 150").choices
+    assert (worst.value, worst.truth, median.value) == ("40 10*9/L", "met", "40 10*9/L")
+    turned = {one.id: one.after for one in worst.flips if one.what == "class"}
+    assert turned == {"coagulopathy": "moderate"}
+
+
 def test_a_range_among_the_values_leaves_no_median() -> None:
     said = ["28 /min @ 4 h", ">28 /min @ 7 h", "20 /min @ 11 h"]
     found = margin(answer_for(patient(respiratory_rate=said, **MILD)), RATE)
