@@ -24,10 +24,7 @@ from mscprotocol.units import is_readable, is_unusual
 
 _USABLE = ("final", "amended", "corrected")
 _DROPPED = ("cancelled", "entered-in-error")
-# Arterial quantities, and the specimens that are not arterial (SNOMED CT and HL7 table 0487; recalled).
-_ARTERIAL = ("pao2", "paco2", "pf_ratio")
 _LONGEST_CODE = 40
-_NOT_ARTERIAL = ("122555007", "122554006", "BLDV", "BLDC")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +37,7 @@ class _Observed:
     status: str | None
     time: TimeSpan | None
     specimen: frozenset[str]
+    began: TimeSpan | None
     has_parts: bool
 
     @property
@@ -62,6 +60,7 @@ def read_observation(draft: Draft, item: Item, observation: Observation) -> None
         status=observation.status,
         time=_time(draft, item, observation),
         specimen=frozenset(code.code for code in codings(find_specimen(draft.bundle, observation))),
+        began=None if observation.effective_period is None else parse_time(observation.effective_period.start),
         has_parts=bool(observation.component or observation.has_member),
     )
     for valued in (observation, *observation.component):
@@ -156,6 +155,7 @@ def _add(observed: _Observed, name: str, code: Coding, datum: CodedDatum) -> Non
         upper_limit=limit,
         upper_limit_source="report" if limit is not None else "",
         assay=assay,
+        began=observed.began if definition.over_period else None,
         flags=frozenset() if datum.flag is None else frozenset((datum.flag,)),
     )
     if entry.problem is None and entry.value is not None and is_unusual(definition, entry.value):
@@ -177,7 +177,8 @@ def _specimen_problem(observed: _Observed, name: str) -> Reason | None:
         for refused, reason in observed.draft.dictionary.refused.get((code.system, code.code), ()):
             if refused == name:
                 return reason
-    if name in _ARTERIAL and observed.specimen & set(_NOT_ARTERIAL):
+    # By code alone: these are distinctive, and senders name their system in many ways.
+    if observed.specimen & {one.code for one in observed.draft.knowledge.measurements[name].not_from}:
         return Reason.SPECIMEN_MISMATCH
     return None
 

@@ -26,6 +26,7 @@ class EvidenceItem(msgspec.Struct, frozen=True):
     upper_limit: str | None = None
     upper_limit_source: str | None = None
     attested_by: str | None = None
+    flags: list[str] = []
 
 
 class SourceItem(msgspec.Struct, frozen=True):
@@ -71,6 +72,8 @@ class ScoreItemResult(msgspec.Struct, frozen=True, omit_defaults=True):
     high: int
     items: dict[str, ItemRange]
     missing: list[str]
+    version: str = ""
+    baseline: str | None = None
     overt: str | None = None
     as_published: str | None = None
     total_at_least_4: str | None = None
@@ -84,6 +87,7 @@ class ClassResult(msgspec.Struct, frozen=True):
     class_: str = msgspec.field(name="class")
     at_least: str | None
     because: list[str]
+    id: str = ""
 
 
 class TierResult(msgspec.Struct, frozen=True):
@@ -338,14 +342,20 @@ class ProtocolItem(msgspec.Struct, frozen=True):
 
 
 class RulebaseItem(msgspec.Struct, frozen=True):
-    """By which rules."""
+    """By which rules, with the option of each site parameter that is in force, and edits made beside them."""
 
     version: str
     sha256: str
+    parameters: dict[str, str] = {}
+    edits: dict[str, str] = {}
 
 
 class Assessment(msgspec.Struct, frozen=True):
-    """The whole answer for one patient, one protocol, one stage and one instant."""
+    """The whole answer for one patient, one protocol, one stage and one instant.
+
+    `ards` holds the class by each definition of ARDS, which is never a severity of COVID-19, and `oxygenation` the
+    values behind them, imputed and estimated ones among them by their flags.
+    """
 
     verdict: str
     stage: str
@@ -373,6 +383,8 @@ class Assessment(msgspec.Struct, frozen=True):
     trace_sha256: str
     margins: list[MarginItem] = []
     deciding: Deciding | None = None
+    ards: dict[str, ClassResult] = {}
+    oxygenation: list[EvidenceItem] = []
 
 
 def to_json(answer: Assessment) -> bytes:

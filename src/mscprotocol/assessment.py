@@ -82,7 +82,7 @@ def _answer(case: Case) -> Assessment:
         **reporting.report_validity(case),
         criteria=reporting.report_criteria(case),
         severity=reporting.report_severity(case),
-        complications={name: case.conclusions.of(name) for name in ("ards", "sepsis", "septic_shock")},
+        complications=reporting.report_complications(case),
         scores=reporting.report_scores(case),
         coagulopathy=reporting.report_tier(case),
         timing=reporting.report_timing(case),
@@ -98,6 +98,8 @@ def _answer(case: Case) -> Assessment:
         trace_sha256=hash_trace(case),
         margins=margins,
         deciding=find_deciding(case),
+        ards=reporting.report_ards(case),
+        oxygenation=reporting.report_oxygenation(case),
     )
 
 

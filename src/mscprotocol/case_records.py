@@ -1,8 +1,9 @@
 """From what a row of a table says is given to a patient record: in words a clinician can read, exact to the second.
 
 A measurement is written `95000 /uL @ 47 h`, with modifiers after the time: `upper 0.5` (upper limit of normal, in the
-same unit), `assay DDU`, `flag antigen`, `but status_excluded` (why it cannot be used). A time is an age (`2 d 3 h`), a
-date or month (`2020-04-05`, known in part), `in 10 min`, or `undated`; without one a datum is one hour old.
+same unit), `assay DDU`, `flag antigen`, `since 13 h` (when its period began), `but status_excluded` (why it cannot be
+used). A time is an age (`2 d 3 h`), a date or month (`2020-04-05`, known in part), `in 10 min`, or `undated`; without
+one a datum is one hour old.
 
 A condition is written `active @ 5 d`, `resolved @ 40 d until 30 d`, `refuted @ 1 h`, `provisional @ 1 h` or
 `unclear @ 5 d` (whether it still holds is not said); a named person's answer is `yes @ 1 h`, `no @ 1 h`, `unsure`.
@@ -44,7 +45,7 @@ _STATES = {  # present, active
     "refuted": (_NOT, _NOT),
     "provisional": (_OPEN, _MET),
 }
-_MODIFIERS = ("upper", "assay", "but", "flag", "until", "recorded", "by")
+_MODIFIERS = ("upper", "assay", "but", "flag", "until", "recorded", "by", "since")
 
 
 def build_record(knowledge: KnowledgeBase, given: Given, at: datetime = AT) -> PatientRecord:
@@ -165,6 +166,7 @@ def _read_measurement(
         value=None if problem else value, answer=None if problem else answer,
         unit=datum.unit, native_unit=unit, upper_limit=upper, assay=more.get("assay"),
         flags=frozenset({more["flag"]} if "flag" in more else ()),
+        began=read_time(more["since"], at) if "since" in more else None,
     )  # fmt: skip
 
 

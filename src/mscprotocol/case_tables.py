@@ -4,7 +4,8 @@ Whoever owns the rules writes them as YAML: a folder of tables beside `base.yaml
 A section is named by what it asks: a criterion (`EX-04`), a definition (`severity_nhc`, `sepsis`, `sofa`), an item of a
 score (`sofa.renal`), a computed value (`value.pf_ratio`), a signal of the trend (`signal.crp`), or an answer as a whole
 (`verdict`, `outlook`, `trend`, `dose`, `gate`). It is a list of rows, or a mapping with its rows and what they share.
-A row is put to the `protocol` that it names, or else to the first that its criterion belongs to.
+A row is put to the `protocol` that it names, or else to the first that its criterion belongs to, and to the rules with
+the `choices` of site parameters that it makes.
 """
 
 from __future__ import annotations
@@ -24,22 +25,18 @@ from mscprotocol.case_records import AT, build_record
 from mscprotocol.definitions import FindingDefinition, Ladder, Score
 from mscprotocol.findings import Findings
 from mscprotocol.knowledge import KnowledgeBase
+from mscprotocol.knowledge_loader import load_knowledge
 from mscprotocol.protocols import Stage
 from mscprotocol.record import PatientRecord
 from mscprotocol.rulebook import Rulebook, compile_rulebook
 from mscprotocol.schedule import length
+from mscprotocol.scores import Scores
 from mscprotocol.yaml_files import read_yaml
 
 DEFAULT_PROTOCOL = "seed-covid-4x"
 _BASE = "base"
-_SHARED = {"base", "given", "stage", "at", "protocol"}
+_SHARED = {"base", "given", "stage", "at", "protocol", "choices"}
 _ROW = {*_SHARED, "without", "expect", "reason", "case", "hazard", "trap"}
-_BY_SCORE = {
-    "dic_overt": ("dic_isth", "overt"),
-    "sic_total": ("sic", "total_at_least_4"),
-    "sic_as_published": ("sic", "as_published"),
-}
-
 
 Bases = dict[str, dict[str, object]]
 
@@ -57,6 +54,7 @@ class Row:
     reason: str | None
     stage: Stage | None
     protocol: str | None
+    choices: Mapping[str, str]
     at: datetime
     hazards: tuple[str, ...]
     traps: tuple[str, ...]
@@ -119,6 +117,7 @@ def _row(table: str, section: str, number: int, said: dict[str, Any], below: tup
         reason=said.get("reason"),
         stage=said.get("stage"),
         protocol=said.get("protocol"),
+        choices=said.get("choices") or {},
         at=AT if at is None else datetime.fromisoformat(at),
         hazards=_as_tuple(said.get("hazard")),
         traps=_as_tuple(said.get("trap")),
@@ -154,7 +153,8 @@ class Asked:
     """One row put to the real engine; what it asks is answered by `outcome`."""
 
     def __init__(self, row: Row, knowledge: KnowledgeBase) -> None:
-        self.row, self.knowledge = row, knowledge
+        self.row = row
+        self.knowledge = load_knowledge(knowledge.folder, choices=row.choices) if row.choices else knowledge
 
     @cached_property
     def book(self) -> Rulebook:
@@ -217,12 +217,12 @@ class Asked:
                 return _range(score.items[item] if item else score)
             case Ladder():
                 return _class(self.answer, name)
-            case FindingDefinition() if name in _BY_SCORE:
-                score_name, field = _BY_SCORE[name]
+            case FindingDefinition() if (definition.report or "").startswith("scores."):
+                _, score_name, field = (definition.report or "").split(".")
                 return str(getattr(self.answer.scores[score_name], field))
             case FindingDefinition():
                 concluded = {one.rule: one.concluded for one in self.answer.trace}
-                return concluded.get(name) or self.findings.truth_of(definition.when).value
+                return concluded.get(name) or Scores(self.findings).truth_of(definition.when).value
             case _:
                 raise ValueError(f"no table asks for {name}")
 
@@ -235,7 +235,7 @@ def _class(answer: Assessment, name: str) -> str:
     if name == "coagulopathy":
         found, at_least = answer.coagulopathy.tier, answer.coagulopathy.at_least
     else:
-        one = answer.severity[name.removeprefix("severity_")]
+        one = next(one for one in (*answer.severity.values(), *answer.ards.values()) if one.id == name)
         found, at_least = one.class_, one.at_least
     return f"at least {at_least}" if found == "unknown" and at_least else found
 

@@ -286,11 +286,13 @@ def _used_sources(answer: Assessment, protocol: Protocol, knowledge: KnowledgeBa
 
 
 def build_hashes(answer: Assessment) -> tuple[Fact, ...]:
-    """What the sheet can be checked by."""
+    """What the sheet can be checked by, with the choices that the rule base was loaded with."""
     return (
         Fact("Trace", answer.trace_sha256),
         Fact("Input", answer.input_sha256),
         Fact("Rule base", answer.rulebase.sha256),
         Fact("Rule base version", answer.rulebase.version),
         Fact("Protocol", f"{answer.protocol.id} {answer.protocol.version}"),
+        *(Fact(f"Site parameter {name}", option) for name, option in answer.rulebase.parameters.items()),
+        *(Fact(f"Rule changed: {path}", value) for path, value in answer.rulebase.edits.items()),
     )

@@ -48,8 +48,6 @@ OUTLOOKS = {
     "no_indication": "no indication: the record holds no evidence of the disease",
     None: "settled at this stage",
 }
-PANEL = ("d_dimer", "d_dimer_ratio", "platelets", "pt", "pt_prolongation", "inr", "fibrinogen")
-SCALES = {"severity_nhc": "nhc", "severity_nih": "nih", "severity_who": "who"}
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _ABBREVIATIONS = {"ards": "ARDS", "sofa": "SOFA", "inr": "INR"}

@@ -20,9 +20,7 @@ from mscprotocol.checklist_parts import (
     MOST_LINES,
     MOST_UNUSED,
     OUTLOOKS,
-    PANEL,
     REASONS,
-    SCALES,
     Cell,
     Fact,
     Line,
@@ -37,7 +35,7 @@ from mscprotocol.checklist_parts import (
     print_instant,
     reasons,
 )
-from mscprotocol.definitions import Score
+from mscprotocol.definitions import Ladder, Score
 from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.protocols import STAGES, Protocol
 
@@ -77,7 +75,8 @@ def build_summary(answer: Assessment, protocol: Protocol) -> Iterator[Fact]:
     yield Fact("Coagulopathy tier", graded(answer.coagulopathy.tier, answer.coagulopathy.at_least))
     yield Fact("Trend", in_words(answer.timing.trend), tuple(_urgency(answer)))
     states = ", ".join(f"{in_words(name)} {_complication(state)}" for name, state in answer.complications.items())
-    yield Fact("Complications", states or "unknown (not assessed)")
+    ards = tuple(Line(f"{_on_scale(one)} (no severity of COVID-19)") for one in answer.ards.values())
+    yield Fact("Complications", states or "unknown (not assessed)", ards)
     dose = answer.dose
     why = (Line(f"{cells(dose.cells)} {dose.cell_basis or ''} cells an infusion"),) if dose.cells else ()
     yield Fact("Dose", dose.status, (*why, *(Line(text) for text in dose.because)))
@@ -94,11 +93,10 @@ def _complication(state: str) -> str:
 
 def build_severity(answer: Assessment, protocol: Protocol) -> Fact:
     """The class on the scale of the protocol, the other scales below it."""
-    own = SCALES.get(protocol.severity or "", "")
-    others = tuple(Line(_on_scale(one)) for name, one in answer.severity.items() if name != own)
-    if own not in answer.severity:
+    others = tuple(Line(_on_scale(one)) for one in answer.severity.values() if one.id != protocol.severity)
+    result = next((one for one in answer.severity.values() if one.id == protocol.severity), None)
+    if result is None:
         return Fact("Severity of COVID-19", "not asked by this protocol", others)
-    result = answer.severity[own]
     scale = Line(f"{result.scale} ({result.version})")
     return Fact("Severity", graded(result.class_, result.at_least), (scale, *others))
 
@@ -306,7 +304,9 @@ def build_tier(answer: Assessment) -> tuple[Fact, ...]:
 
 def build_panel(answer: Assessment, knowledge: KnowledgeBase) -> Table:
     """The values behind the tier."""
-    rows = [row for name in PANEL for row in _panel_rows(answer, knowledge, name)]
+    tier = knowledge.definitions[knowledge.protocols[answer.protocol.id].tier]
+    names = tier.panel if isinstance(tier, Ladder) else ()
+    rows = [row for name in names for row in _panel_rows(answer, knowledge, name)]
     return Table(("Datum", "Value", "Received as", "Time and age", "Source", "Used"), tuple(rows))
 
 
@@ -342,6 +342,7 @@ def _score_row(name: str, answer: Assessment, knowledge: KnowledgeBase) -> Row:
     score, definition = answer.scores[name], knowledge.definitions[name]
     texts = {key: item.text for key, item in definition.items.items()} if isinstance(definition, Score) else {}
     readings = {"overt": score.overt, "as published": score.as_published, "total at least 4": score.total_at_least_4}
+    readings |= {"baseline": score.baseline}
     items = tuple(Line(f"{texts.get(key, in_words(key))}: {_range(one)}") for key, one in score.items.items())
     sources = tuple(Line(source.id, source.mark) for source in definition.sources)
     read = "; ".join(f"{label}: {in_words(state)}" for label, state in readings.items() if state is not None)

@@ -68,12 +68,13 @@ def assess_command(
     zone: Annotated[str | None, typer.Option(help="IANA zone of the ward: schedule, HL7 v2 times.")] = None,
     site: Annotated[Path | None, typer.Option(help="The site's own upper limits of normal (YAML).")] = None,
     product: Annotated[Path | None, typer.Option(help="Product lot (YAML or JSON: datum -> value).")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="Site parameter: NAME=OPTION; repeatable.")] = None,
     together: Annotated[bool, typer.Option("--together", help="All files are one patient.")] = False,
     format_: Annotated[str | None, typer.Option("--format", help="text, json, html or pdf.")] = None,
     out: Annotated[Path | None, typer.Option(help="File to write, or a folder for several patients.")] = None,
 ) -> None:
     """Assess patients by a protocol, or by all; several answers give one JSON a line."""
-    knowledge = load_or_exit(site=site)
+    knowledge = load_or_exit(site=site, choices=_choices(set_ or []))
     books = _books(knowledge, protocol)
     form = _known_format(format_, files, together)
     request = _request(at, stage, start, zone or "UTC", _known_level(books, dose_level))
@@ -192,6 +193,17 @@ def _read_lot(path: Path, knowledge: KnowledgeBase) -> ProductLot:
         return read_product_lot(path.read_bytes(), path.name, knowledge)
     except (DataError, OSError) as error:
         raise typer.BadParameter(f"the product lot cannot be read: {error}", param_hint="--product") from error
+
+
+def _choices(said: Sequence[str]) -> dict[str, str]:
+    """Options of site parameters by name."""
+    pairs = [one.partition("=") for one in said]
+    if wrong := [one for one, (name, _, option) in zip(said, pairs, strict=True) if not (name and option)]:
+        raise typer.BadParameter(f"not a choice: {wrong[0]!r}; write it like NAME=OPTION", param_hint="--set")
+    chosen = {name: option for name, _, option in pairs}
+    if len(chosen) < len(said):
+        raise typer.BadParameter("a parameter is set once", param_hint="--set")
+    return chosen
 
 
 def _books(knowledge: KnowledgeBase, protocol: str) -> tuple[Rulebook, ...]:

@@ -18,6 +18,7 @@ class CodeSystem(Enum):
     UNII = "http://fdasis.nlm.nih.gov"
     UCUM = "http://unitsofmeasure.org"
     ABSENT = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
+    SPECIMEN = "http://terminology.hl7.org/CodeSystem/v2-0487"
     # Our own, for what no public system names: a datum of a product lot, and its answers, by their names in `rules/`.
     PRODUCT = "https://mscprotocol.example/fhir/CodeSystem/product-datum"
     LOCAL = ""
@@ -28,6 +29,7 @@ _ALIASES = {
     "http://hl7.org/fhir/sid/icd-10-cm": CodeSystem.ICD10,
     "http://fhir.de/CodeSystem/bfarm/icd-10-gm": CodeSystem.ICD10,
     "http://fhir.de/CodeSystem/dimdi/icd-10-gm": CodeSystem.ICD10,
+    "http://hl7.org/fhir/v2/0487": CodeSystem.SPECIMEN,
     "urn:oid:2.16.840.1.113883.6.1": CodeSystem.LOINC,
     "urn:oid:2.16.840.1.113883.6.96": CodeSystem.SNOMED,
     "urn:oid:2.16.840.1.113883.6.3": CodeSystem.ICD10,

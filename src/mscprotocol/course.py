@@ -5,11 +5,11 @@ from __future__ import annotations
 from mscprotocol.answer import GateResult
 from mscprotocol.case import GATING, Case, exact_tier, tally
 from mscprotocol.inference import decide
-from mscprotocol.rulebook import GATE
+from mscprotocol.rulebook import GATE, IMPROVED
 from mscprotocol.schedule import course_state
 from mscprotocol.truth import Truth
 
-STOP_EVENT, IMPROVED = "stop_event", "marked_improvement"
+STOP_EVENT = "stop_event"
 _SHOWN = ("tier", "course", "dose", "stop_event", "improved")
 
 
@@ -28,7 +28,8 @@ def conclude_gate(case: Case, dose_status: str) -> GateResult:
         "course": course_state(book.protocol.schedule, book.practice.closes, given, case.request.at),
         "stop_event": _since_start(findings.defined(STOP_EVENT), has_begun=bool(given)),
         "dose": dose_status,
-        "improved": _since_start(findings.event(IMPROVED), has_begun=bool(given)),
+        # Only a course that has begun can have helped: on room air before it, nobody has improved yet.
+        "improved": Truth(conclusions.of(IMPROVED)).value if given else Truth.NOT_MET.value,
     }
     decision = decide(conclusions, conclusions.engine, GATE, tokens)
     because = [f"{one.id}: {one.status.replace('_', ' ')}" for one in gating if one.is_violated or one.is_open]

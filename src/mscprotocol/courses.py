@@ -112,7 +112,7 @@ def find_shortage(signal: Signal, points: Sequence[Point], at: datetime) -> str:
     short = signal.points - len(points)
     if short > 0:
         return f"{short} more {signal.text} over at least {signal.span.text}"
-    if points[-1].at < signal.latest_within.start(at):
+    if signal.latest_within is not None and points[-1].at < signal.latest_within.start(at):
         return f"a new {signal.text}: the latest is older than {signal.latest_within.text}"
     if points[0].at > signal.span.start(points[-1].at):
         return f"1 more {signal.text}: the values span less than {signal.span.text}"

@@ -156,10 +156,5 @@ class _Judge:
 
     def _trend_expiry(self) -> datetime | None:
         """The first instant at which a signal would lose a point that it rests on."""
-        trend = self.book.knowledge.course
-        ends = []
-        for signal in self.signals:
-            if signal.state != "insufficient" and signal.points:
-                ends.append(trend.signals[signal.name].latest_within.expiry(signal.points[-1].at))
-                ends.append(trend.look_back.expiry(signal.points[0].at))
-        return min((end for end in ends if end >= self.request.at), default=None)
+        ends = [signal.expiry(self.book.knowledge.course) for signal in self.signals]
+        return min((end for end in ends if end is not None and end >= self.request.at), default=None)

@@ -32,7 +32,7 @@ def expand_codes(raw: object) -> object:
     for key in ("codes", "refused"):
         if isinstance(full.get(key), list):
             full[key] = tuple({"code": item} if isinstance(item, str) else item for item in full[key])
-    for key in ("suspected", "refuted_by", "levels", "product_codes", "inferred", "tests"):
+    for key in ("suspected", "refuted_by", "levels", "product_codes", "inferred", "tests", "not_from"):
         if isinstance(full.get(key), list):
             full[key] = tuple(full[key])
     if isinstance(full.get("answers"), dict):
@@ -103,6 +103,8 @@ class Measurement(Strict):
     """A datum of the dictionary: a quantity, an ordered state, a set of answers, or an instant on the time axis.
 
     `sources` state its parameters; `mark` tells of its other numbers. `kept_for` says why it is here if no rule asks.
+    `not_from` are specimens that it cannot come from; `notes` are printed with a value that carries the flag.
+    `stands_for` maps limits of SpO2/FiO2 to those of PaO2/FiO2; the limit itself belongs to the band `limit_belongs`.
     """
 
     id: str
@@ -129,6 +131,11 @@ class Measurement(Strict):
     upper_limit_between: Limits | None = None
     unitless_ranges: dict[str, Limits] = {}
     confounded_by: str | None = None
+    not_from: tuple[Code, ...] = ()
+    over_period: bool = False
+    stands_for: dict[str, Number] = {}
+    limit_belongs: Literal["below", "above"] = "below"
+    notes: dict[str, str] = {}
     bedside: bool = False
     order: Code | None = None
     kept_for: str | None = None

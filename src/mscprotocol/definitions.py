@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, model_validator
 
 from mscprotocol.knowledge_forms import Expression, Lookback, Names, Sources, Strict, WithUnit
 
 
 class Definition(Strict):
-    """What every definition states."""
+    """What every definition states.
+
+    With `report` it is concluded for every patient, whatever the protocol needs, and stands at that place of the
+    answer: `severity.nhc`, `scores.sofa`, `scores.dic_isth.overt`.
+    """
 
     id: str
     text: str
     version: str = "1"
+    report: str | None = None
     sources: Sources
 
 
@@ -33,9 +38,13 @@ class Rung(Strict):
 
 
 class Ladder(Definition):
-    """Ordered classes, the gravest first: a class is exact only when every graver one is excluded."""
+    """Ordered classes, the gravest first: a class is exact only when every graver one is excluded.
+
+    `panel` names the measurements that are shown with the class.
+    """
 
     kind: Literal["ladder"]
+    panel: Names = ()
     rungs: Annotated[tuple[Rung, ...], BeforeValidator(tuple)]
     otherwise: str
 
@@ -59,11 +68,20 @@ class ScoreItem(Strict):
     otherwise: int = 0
 
 
+class Baseline(Strict):
+    """What a score was before the acute illness: as entered, else assumed, unless a condition makes that doubtful."""
+
+    measurement: str
+    assume: WithUnit
+    doubted_by: str
+
+
 class Score(Definition):
     """A score that is the sum of its items; an item not known spans the points it may have."""
 
     kind: Literal["score"]
     items: dict[str, ScoreItem]
+    baseline: Baseline | None = None
 
 
 class DecisionRow(Strict):
@@ -102,13 +120,19 @@ class Signal(Strict):
     points: int = 2
     span: Lookback
     gap: Lookback | None = None
-    latest_within: Lookback
+    latest_within: Lookback | None = None
     hourly: bool = False
     not_after: str | None = None
     beside: str | None = None
     worse: Names = ()
     better: Names = ()
     stable: Names = ()
+
+    @model_validator(mode="after")
+    def _points_age(self) -> Signal:
+        if (self.latest_within is None) != (self.form == "score"):
+            raise ValueError("latest_within says how old the latest point may be; a score is made of data that age")
+        return self
 
 
 class Trend(Definition):

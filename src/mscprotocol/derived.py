@@ -1,22 +1,27 @@
-"""Quantities that are computed from others, point by point: age, P/F, S/F, ratios to the upper limit, PBW."""
+"""Quantities that are computed from others, point by point: age, ratios to the upper limit, PBW, daily sums."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 
 from mscprotocol.data_dictionary import SiteLimit
-from mscprotocol.interval import Interval, between, exactly
-from mscprotocol.oxygen import derive_support, support_at
+from mscprotocol.interval import Interval, between, exactly, total
+from mscprotocol.oxygen import derive_support
+from mscprotocol.oxygenation import OXYGENATION
 from mscprotocol.product_clocks import PRODUCT_DERIVATIONS
 from mscprotocol.reasons import Reason
 from mscprotocol.record import Measurement
-from mscprotocol.series import PARTIAL, Derivation, Series
+from mscprotocol.series import PARTIAL, Derivation, Series, compute
 from mscprotocol.timespan import TimeSpan, instant, whole_days_around
 from mscprotocol.truth import Truth
-from mscprotocol.units import is_plausible, to_canonical
+from mscprotocol.units import to_canonical
+
+# A body shorter than the formula was made for.
+SHORT = "short"
 
 
 def derive_weight(series: Series) -> Iterator[Measurement]:
@@ -67,46 +72,18 @@ def derive_age(series: Series) -> Iterator[Measurement]:
     )
 
 
-def derive_pf_ratio(series: Series) -> Iterator[Measurement]:
-    """Arterial oxygen over inspired oxygen in force; a charted ratio stands only where no gas was taken."""
-    charted = series.charted("pf_ratio")
-    gases = series.charted("pao2")
-    for gas in gases:
-        made = _over_fio2(series, "pf_ratio", _without_venous_suspicion(series, gas))
-        if any(_disagree(series, made, beside) for beside in charted if beside.time == gas.time):
-            made = replace(made, value=None, problem=Reason.CONFLICT)
-        yield made
-    taken = {gas.time for gas in gases}
-    yield from (entry for entry in charted if entry.time not in taken)
-
-
-def derive_sf_ratio(series: Series) -> Iterator[Measurement]:
-    """Saturation over inspired oxygen, only where the saturation still says something about it."""
-    limit = series.knowledge.measurements["sf_ratio"].parameters["spo2_at_most"]
-    for reading in series.charted("spo2"):
-        if reading.value is not None and reading.value.lte(limit) is Truth.MET:
-            yield _over_fio2(series, "sf_ratio", reading)
-
-
-def derive_spo2_room_air(series: Series) -> Iterator[Measurement]:
-    """Saturations taken while room air was charted."""
-    for reading in series.charted("spo2"):
-        if reading.time is not None and support_at(series, reading.time, ("room_air",)) is Truth.MET:
-            yield replace(reading, name="spo2_room_air")
-
-
 def derive_d_dimer_ratio(series: Series) -> Iterator[Measurement]:
     """D-dimer over the upper limit of the same report: the one comparison that assay types do not spoil."""
     for entry in _with_site_limits(series, series.points("d_dimer")):
         ratio = None if entry.value is None or entry.upper_limit is None else entry.value.over(entry.upper_limit)
-        yield _computed("d_dimer_ratio", (entry,), ratio, _missing_limit(entry))
+        yield compute("d_dimer_ratio", (entry,), ratio, _missing_limit(entry))
 
 
 def derive_pt_prolongation(series: Series) -> Iterator[Measurement]:
     """Seconds of prothrombin time above the upper limit of the same report."""
     for entry in _with_site_limits(series, series.charted("pt")):
         above = None if entry.value is None or entry.upper_limit is None else entry.value - entry.upper_limit
-        yield _computed("pt_prolongation", (entry,), above, _missing_limit(entry))
+        yield compute("pt_prolongation", (entry,), above, _missing_limit(entry))
 
 
 def derive_map(series: Series) -> Iterator[Measurement]:
@@ -125,7 +102,7 @@ def derive_map(series: Series) -> Iterator[Measurement]:
         value = None
         if systolic.value is not None and other.value is not None:
             value = (other.value.times(Decimal(2)) + systolic.value).over(exactly(3))
-        yield _computed("map", (systolic, other), value, problem)
+        yield compute("map", (systolic, other), value, problem)
 
 
 def derive_predicted_body_weight(series: Series) -> Iterator[Measurement]:
@@ -135,7 +112,67 @@ def derive_predicted_body_weight(series: Series) -> Iterator[Measurement]:
     for height in series.charted("height"):
         if base is not None and height.value is not None:
             above = (height.value - exactly(formula["above_cm"])).times(formula["kg_per_cm"])
-            yield _computed("predicted_body_weight", (height,), above + exactly(base), height.problem)
+            made = compute("predicted_body_weight", (height,), above + exactly(base), height.problem)
+            is_short = height.value.lt(formula["short_below_cm"]) is Truth.MET
+            yield replace(made, flags=made.flags | {SHORT}) if is_short else made
+
+
+def derive_gcs(series: Series) -> Iterator[Measurement]:
+    """Totals as charted; where there is none, the sum of eye, verbal and motor answers of the same instant."""
+    made = {one.time: one for one in _sums_of_parts(series, "gcs", ("gcs_eye", "gcs_verbal", "gcs_motor"))}
+    for charted in series.charted("gcs"):
+        beside = made.pop(charted.time, None)
+        differs = beside is not None and None not in (beside.value, charted.value) and beside.value != charted.value
+        yield replace(charted, value=None, problem=Reason.CONFLICT) if differs else charted
+    yield from made.values()
+
+
+def _sums_of_parts(series: Series, name: str, names: Sequence[str]) -> Iterator[Measurement]:
+    """The sums of parts that were charted at the same instant, each once; a part charted twice must agree."""
+    by_time = [_by_time(series.charted(part)) for part in names]
+    for time in by_time[0]:
+        found = [one.get(time, []) for one in by_time]
+        if time is None or not all(found):
+            continue
+        parts = [readings[0] for readings in found]
+        contradict = any(len({one.value for one in readings}) > 1 for readings in found)
+        problem = Reason.CONFLICT if contradict else next((one.problem for one in parts if one.problem), None)
+        values = [one.value for one in parts if one.value is not None]
+        yield compute(name, parts, total(values) if len(values) == len(parts) else None, problem)
+
+
+def derive_urine_output(series: Series) -> Iterator[Measurement]:
+    """Daily output as charted, and what the volumes of the day before the newest one add up to.
+
+    Volumes that leave a gap in the day prove only that it was at least their sum; one whose period is not stated says
+    nothing of a day.
+    """
+    yield from series.charted("urine_output")
+    volumes = [one for one in series.charted("urine_volume") if one.time is not None and one.time.is_instant]
+    timed = [one for one in volumes if one.began is not None and one.began.is_instant]
+    yield from (
+        replace(one, name="urine_output", value=None, problem=Reason.MISSING) for one in volumes if not one.began
+    )
+    if timed:
+        yield _day_of_urine(series, sorted(timed, key=_earliest))
+
+
+def _day_of_urine(series: Series, volumes: Sequence[Measurement]) -> Measurement:
+    newest = volumes[-1]
+    assert newest.time is not None
+    end = newest.time.latest
+    start = end - timedelta(hours=int(series.knowledge.measurements["urine_output"].parameters["hours"]))
+    spans = [
+        (one.began.earliest, one.time.latest, one) for one in volumes if one.began is not None and one.time is not None
+    ]
+    inside = sorted(((begun, ended, one) for begun, ended, one in spans if ended > start), key=lambda span: span[:2])
+    problem = next((one.problem for _, _, one in inside if one.problem is not None), None)
+    if any(later[0] < earlier[1] for earlier, later in pairwise(inside)):
+        problem = problem or Reason.CONFLICT  # two volumes of the same time: which one counts is not known
+    is_covered = inside[0][0] <= start and all(earlier[1] == later[0] for earlier, later in pairwise(inside))
+    low = total(one.value for begun, _, one in inside if begun >= start and one.value is not None).low
+    high = total(one.value for _, _, one in inside if one.value is not None).high if is_covered else None
+    return compute("urine_output", [one for _, _, one in inside[::-1]], Interval(low, high), problem)
 
 
 DERIVATIONS: dict[str, Derivation] = {
@@ -143,69 +180,15 @@ DERIVATIONS: dict[str, Derivation] = {
     "d_dimer": derive_d_dimer,
     "age": derive_age,
     "oxygen_support": derive_support,
-    "pf_ratio": derive_pf_ratio,
-    "sf_ratio": derive_sf_ratio,
-    "spo2_room_air": derive_spo2_room_air,
+    **OXYGENATION,
     "d_dimer_ratio": derive_d_dimer_ratio,
     "pt_prolongation": derive_pt_prolongation,
     "map": derive_map,
+    "gcs": derive_gcs,
+    "urine_output": derive_urine_output,
     "predicted_body_weight": derive_predicted_body_weight,
     **PRODUCT_DERIVATIONS,
 }
-
-
-def _over_fio2(series: Series, name: str, reading: Measurement) -> Measurement:
-    """A reading over the inspired oxygen that was in force when it was taken, or `unpaired`."""
-    oxygen = _in_force(series, name, reading)
-    if oxygen is None or reading.value is None or oxygen.value is None:
-        problem = reading.problem or (oxygen.problem if oxygen else None) or Reason.UNPAIRED
-        return _computed(name, (reading,) if oxygen is None else (reading, oxygen), None, problem)
-    ratio = reading.value.over(oxygen.value)
-    plausible = is_plausible(series.knowledge.measurements[name], ratio)
-    hindrance = reading.problem or oxygen.problem or (None if plausible else Reason.IMPLAUSIBLE)
-    return _computed(name, (reading, oxygen), ratio, hindrance)
-
-
-def _in_force(series: Series, name: str, reading: Measurement) -> Measurement | None:
-    """The newest inspired oxygen charted within the pairing window before a reading."""
-    pairing = series.knowledge.measurements[name].pairing
-    if pairing is None or reading.time is None or not reading.time.is_instant:
-        return None
-    end = reading.time.earliest
-    start = pairing.start(end)
-    fitting = [
-        entry
-        for entry in series.charted("fio2")
-        if entry.time is not None and entry.time.is_instant and start <= entry.time.earliest <= end
-    ]
-    newest = [entry for entry in fitting if entry.time == max(one.time for one in fitting if one.time is not None)]
-    if len({entry.value for entry in newest}) > 1:
-        return replace(newest[0], value=None, problem=Reason.CONFLICT)
-    return newest[0] if newest else None
-
-
-def _without_venous_suspicion(series: Series, gas: Measurement) -> Measurement:
-    """A gas whose oxygen is too low for the saturation beside it may be venous: it is not read as arterial."""
-    limits = series.knowledge.measurements["pao2"].parameters
-    if gas.time is None or gas.value is None or gas.value.lt(limits["suspect_below"]) is not Truth.MET:
-        return gas
-    near = series.knowledge.measurements["oxygen_support"].pairing
-    start, end = (gas.time.earliest, gas.time.latest) if near is None else near.around(gas.time)
-    for reading in series.charted("spo2"):
-        if reading.time is None or reading.value is None or not start <= reading.time.latest <= end:
-            continue
-        if reading.value.gt(limits["suspect_spo2_above"]) is Truth.MET:
-            return replace(gas, value=None, problem=Reason.SPECIMEN_MISMATCH)
-    return gas
-
-
-def _disagree(series: Series, made: Measurement, charted: Measurement) -> bool:
-    if made.value is None or charted.value is None:
-        return False
-    share = series.knowledge.measurements["pf_ratio"].parameters["charted_differs_by"]
-    margin = charted.value.times(share)
-    difference = made.value - charted.value
-    return Truth.MET in ((difference - margin).gt(Decimal(0)), (-difference - margin).gt(Decimal(0)))
 
 
 def _with_site_limits(series: Series, entries: Iterable[Measurement]) -> Iterator[Measurement]:
@@ -236,26 +219,6 @@ def _site_limit(series: Series, entry: Measurement) -> SiteLimit | None:
 
 def _missing_limit(entry: Measurement) -> Reason | None:
     return entry.problem or (Reason.QUALIFIER_MISSING if entry.upper_limit is None else None)
-
-
-def _computed(name: str, parts: Sequence[Measurement], value: Interval | None, problem: Reason | None) -> Measurement:
-    """A point made of others: it is as old as its first part and keeps their references."""
-    first = parts[0]
-    return replace(
-        first,
-        name=name,
-        reference=" + ".join(dict.fromkeys(part.reference for part in parts)),
-        as_received=" / ".join(part.as_received for part in parts)
-        + (f" (upper limit {first.upper_limit}{_from(first)})" if first.upper_limit is not None else ""),
-        value=None if problem is not None else value,
-        problem=problem or (Reason.MISSING if value is None else None),
-        unit="",
-        flags=frozenset().union(*(part.flags for part in parts)),
-    )
-
-
-def _from(entry: Measurement) -> str:
-    return f", {entry.upper_limit_source}" if entry.upper_limit_source.startswith("site") else ""
 
 
 def _whole_years(born: date, today: date) -> int:

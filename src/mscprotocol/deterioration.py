@@ -41,6 +41,15 @@ class SignalResult:
     slope: Slope | None = None
     needs: str = ""
     since: datetime | None = None
+    until: datetime | None = None
+
+    def expiry(self, trend: Trend) -> datetime | None:
+        """The first instant at which the signal would lose a point that it rests on; none while it says nothing."""
+        if self.state == "insufficient" or not self.points:
+            return None
+        if self.signal.latest_within is None:
+            return self.until
+        return min(self.signal.latest_within.expiry(self.points[-1].at), trend.look_back.expiry(self.points[0].at))
 
     @property
     def text(self) -> str:
@@ -157,6 +166,7 @@ def _oxygen_step(name: str, signal: Signal, trend: Trend, findings: Findings) ->
         return _insufficient(name, signal, points, f"{signal.points - len(states)} more {signal.text}")
     latest = states[-1]
     assert latest.time is not None
+    assert signal.latest_within is not None
     if latest.time.earliest < signal.latest_within.start(findings.at):
         return _insufficient(name, signal, points, f"the {signal.text} now")
     changed = _last_change(states)
@@ -203,16 +213,18 @@ def _reported_change(name: str, signal: Signal, findings: Findings) -> SignalRes
 def _score_change(
     name: str, signal: Signal, findings: Findings, scores_at: Callable[[datetime], Scores]
 ) -> SignalResult:
-    """A score now against the same score a span ago, where both are complete."""
+    """A score now against the same score a span ago: complete, or without the same items at both times."""
     then = signal.span.start(findings.at)
-    now = scores_at(findings.at).result(signal.measurement).total.exact
-    before = None if now is None else scores_at(then).result(signal.measurement).total.exact
-    if now is None or before is None:
+    now, before = (scores_at(at).result(signal.measurement) for at in (findings.at, then))
+    known = [item for item in now.items if item not in now.missing]
+    after, earlier = now.sum_of(known).exact, before.sum_of(known).exact
+    if not known or now.missing != before.missing or after is None or earlier is None:
         return _insufficient(name, signal, (), f"a complete {signal.text} now and {signal.span.text} ago")
-    points = (Point(then, before), Point(findings.at, now))
     step = signal.absolute.value if signal.absolute is not None else Decimal(1)
-    state: SignalState = "worse" if now - before >= step else "better" if before - now >= step else "stable"
-    return SignalResult(name, signal, state, points)
+    state: SignalState = "worse" if after - earlier >= step else "better" if earlier - after >= step else "stable"
+    ends = [now.expires, None if before.expires is None else signal.span.expiry(before.expires)]
+    until = min((end for end in ends if end is not None), default=None)
+    return SignalResult(name, signal, state, (Point(then, earlier), Point(findings.at, after)), until=until)
 
 
 def _insufficient(name: str, signal: Signal, points: Sequence[Point], needs: str) -> SignalResult:

@@ -92,9 +92,9 @@ class Findings:
         """The truth of a finding that rests on measured leaves."""
         return self.truth_of(self._definition(name).when)
 
-    def event(self, name: str) -> Truth:
-        """Whether an event, as listed among the conditions, was seen."""
-        return find_presence(self.series, ConditionLeaf(condition=name), self.at, self.shelf_life).truth
+    def presence(self, name: str) -> Finding:
+        """Whether something of the conditions is present now."""
+        return self._presence(ConditionLeaf(condition=name))
 
     def shelf_life(self, name: str) -> Window | None:
         """How old a measurement may be at this stage."""
@@ -201,6 +201,8 @@ class Findings:
         if leaf.worst or definition.select == "any":
             return self._any_in_window(leaf, definition)
         selection = self.select(leaf.measurement, leaf.within)
+        if leaf.no_record and selection.reason is Reason.MISSING:
+            return Finding(Truth.NOT_MET, (), selection.evidence)
         if selection.chosen is None:
             return _open(selection.reason or Reason.MISSING, selection.evidence)
         truth, reason = self._answer(leaf, definition, selection.chosen)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
+from pathlib import Path
 
 from mscprotocol.data_dictionary import Condition, Measurement, SiteLimit
 from mscprotocol.definitions import AnyDefinition, Trend
@@ -41,6 +42,7 @@ class KnowledgeBase:
     checklists: dict[str, Checklist]
     unit_aliases: dict[str, str]
     site_limits: tuple[SiteLimit, ...] = ()
+    folder: Path | None = None  # where the files stand, if not those that ship
     # Site parameters, the option of each that is in force, and edits that were made beside them (path -> value).
     parameters: dict[str, Parameter] = field(default_factory=dict)
     chosen: dict[str, str] = field(default_factory=dict)
@@ -48,6 +50,11 @@ class KnowledgeBase:
     # Comparison and threshold of each measurement leaf in canonical unit, by the leaf's identity.
     thresholds: dict[int, tuple[Operator, Decimal]] = field(default_factory=dict)
     lines: dict[str, tuple[str, int]] = field(default_factory=dict)
+
+    @cached_property
+    def reported(self) -> dict[str, str]:
+        """Where in the answer each definition stands that is concluded for every patient: `severity.nhc` -> its id."""
+        return {one.report: name for name, one in self.definitions.items() if one.report is not None}
 
     @cached_property
     def course(self) -> Trend:

@@ -126,6 +126,7 @@ class MeasurementLeaf(Threshold):
     worst: Literal[True] | None = None
     unless: str | None = None
     not_met_needs: str | None = None
+    no_record: Literal["not_met"] | None = None
 
     @model_validator(mode="after")
     def _asks_one_thing(self) -> MeasurementLeaf:
@@ -177,10 +178,11 @@ class ChangeLeaf(Leaf):
 
 
 class ScoreLeaf(Threshold):
-    """A score, or the sum of some of its items, against a threshold."""
+    """A score, the sum of some of its items, or its rise above the patient's baseline, against a threshold."""
 
     score: str
     items: Names | None = None
+    rise: Literal[True] | None = None
 
 
 class ConclusionLeaf(Leaf):

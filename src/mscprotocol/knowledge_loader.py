@@ -88,6 +88,7 @@ def _load(folder: Path | None, site: Path | None, choices: _Pairs, edits: _Pairs
         checklists=reader.mapping("checklists.yaml", Checklist),
         unit_aliases=reader.mapping("units.yaml", str),
         site_limits=limits,
+        folder=folder,
         parameters=parameters,
         chosen=chosen,
         edits=dict(edits),
@@ -282,10 +283,18 @@ def _check_leaf(knowledge: KnowledgeBase, leaf: Leaf) -> None:
             if not isinstance(score, Score):
                 raise ValueError(f"{name} is no score")
             _ = [score.items[item] for item in leaf.items or ()]
+            if leaf.rise:
+                _check_baseline(knowledge, score)
         case ConclusionLeaf(conclusion=name):
             _check_classes(knowledge.definitions[name], {*leaf.met, *leaf.not_met, *leaf.review})
         case _:
             _ = [knowledge.definitions[name] for name in named_definitions(leaf)]
+
+
+def _check_baseline(knowledge: KnowledgeBase, score: Score) -> None:
+    if score.baseline is None:
+        raise ValueError(f"{score.id} has no baseline to rise from")
+    _ = knowledge.measurements[score.baseline.measurement], knowledge.conditions[score.baseline.doubted_by]
 
 
 def _check_measurement_leaf(measurement: Measurement, leaf: MeasurementLeaf) -> None:

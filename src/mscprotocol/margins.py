@@ -141,7 +141,7 @@ def _read_score(choices: Choices, comparison: Comparison, leaf: ScoreLeaf) -> _R
 
 
 def _points(scores: Scores, leaf: ScoreLeaf) -> Interval:
-    return scores.result(leaf.score).sum_of(leaf.items or ())
+    return scores.points(leaf)
 
 
 # -- one choice --------------------------------------------------------------------------------------

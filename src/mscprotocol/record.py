@@ -48,7 +48,10 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Measurement(Entry):
-    """A quantity in its canonical unit, or one of the answers that the dictionary lists."""
+    """A quantity in its canonical unit, or one of the answers that the dictionary lists.
+
+    `time` is when it was taken; of an amount collected over a period it is the end, and `began` the start.
+    """
 
     value: Interval | None = None
     answer: str | None = None
@@ -57,6 +60,7 @@ class Measurement(Entry):
     upper_limit: Interval | None = None
     upper_limit_source: str = ""
     assay: str | None = None
+    began: TimeSpan | None = None
     flags: frozenset[str] = frozenset()
 
 

@@ -23,6 +23,7 @@ from mscprotocol.answer import (
     TraceItem,
 )
 from mscprotocol.case import MET, NOT_APPLICABLE, Case, Judgement
+from mscprotocol.definitions import Ladder
 from mscprotocol.deterioration import SignalResult
 from mscprotocol.fingerprint import round_interval
 from mscprotocol.interval import Interval, plain
@@ -31,14 +32,11 @@ from mscprotocol.needs import valid_until
 from mscprotocol.protocols import Protocol
 from mscprotocol.record import Attestation, Measurement, PatientRecord, Presence
 from mscprotocol.rulesets import AT_LEAST, UNKNOWN
-from mscprotocol.scores import ScoreResult
 from mscprotocol.selection import Evidence
 from mscprotocol.truth import Truth
 from mscprotocol.units import write_instant
 
-SCALES = {"nhc": "severity_nhc", "nih": "severity_nih", "who": "severity_who"}
 _OPEN = (UNKNOWN, NOT_APPLICABLE)  # a caution is printed unless the data settle it
-PANEL = ("d_dimer", "d_dimer_ratio", "platelets", "pt", "pt_prolongation", "inr", "fibrinogen")
 
 
 def report_patient(record: PatientRecord) -> PatientItem:
@@ -64,7 +62,7 @@ def report_protocol(protocol: Protocol) -> ProtocolItem:
 
 def report_rulebase(knowledge: KnowledgeBase) -> RulebaseItem:
     """By which rules."""
-    return RulebaseItem(version=knowledge.version, sha256=knowledge.sha256)
+    return RulebaseItem(knowledge.version, knowledge.sha256, dict(knowledge.chosen), dict(knowledge.edits))
 
 
 def report_validity(case: Case) -> dict[str, str | None]:
@@ -128,6 +126,7 @@ def _report_entry(case: Case, evidence: Evidence) -> EvidenceItem:
         used=evidence.used,
         why_not=None if evidence.why_not is None else evidence.why_not.value,
         attested_by=entry.attested_by,
+        flags=sorted(entry.flags) if isinstance(entry, Measurement) else [],
         **(_limits(case.book.knowledge, entry) if isinstance(entry, Measurement) else {}),
     )
 
@@ -184,7 +183,34 @@ def _presence_text(entry: Presence) -> str:
 
 def report_severity(case: Case) -> dict[str, ClassResult]:
     """The class on each named scale; no scale is mapped onto another."""
-    return {short: _report_class(case, name) for short, name in SCALES.items()}
+    return {short: _report_class(case, name) for short, name in _reported(case, "severity")}
+
+
+def report_ards(case: Case) -> dict[str, ClassResult]:
+    """The class by each definition of ARDS; none of them is a severity of COVID-19."""
+    return {short: _report_class(case, name) for short, name in _reported(case, "ards")}
+
+
+def report_oxygenation(case: Case) -> list[EvidenceItem]:
+    """The values behind the definitions of ARDS."""
+    return [item for _, name in _reported(case, "ards") for item in _report_panel(case, name)]
+
+
+def report_complications(case: Case) -> dict[str, str]:
+    """The complications that the paper names, each present, absent or unknown for itself."""
+    return {short: case.conclusions.of(name) for short, name in _reported(case, "complications")}
+
+
+def _reported(case: Case, section: str) -> list[tuple[str, str]]:
+    """The definitions that stand in a section of the answer, as (name there, id)."""
+    places = case.book.knowledge.reported.items()
+    return [(place.partition(".")[2], name) for place, name in places if place.partition(".")[0] == section]
+
+
+def _report_panel(case: Case, name: str) -> list[EvidenceItem]:
+    ladder = case.book.knowledge.definitions[name]
+    assert isinstance(ladder, Ladder)
+    return [report_evidence(case, one) for datum in ladder.panel for one in case.findings.select(datum).evidence]
 
 
 def _report_class(case: Case, name: str) -> ClassResult:
@@ -196,6 +222,7 @@ def _report_class(case: Case, name: str) -> ClassResult:
         class_=token,
         at_least=at_least,
         because=_because(case, name),
+        id=name,
     )
 
 
@@ -216,20 +243,24 @@ def _because(case: Case, name: str) -> list[str]:
 
 def report_scores(case: Case) -> dict[str, ScoreItemResult]:
     """The scores with their ranges; an item that is not known spans the points it may have."""
-    of = case.conclusions.of
-    return {
-        "sofa": _report_score(case.scores.result("sofa")),
-        "dic_isth": _report_score(case.scores.result("dic_isth"), overt=of("dic_overt")),
-        "sic": _report_score(
-            case.scores.result("sic"), as_published=of("sic_as_published"), total_at_least_4=of("sic_total")
-        ),
-    }
+    found = dict(_reported(case, "scores"))
+    return {short: _report_score(case, name, found) for short, name in found.items() if "." not in short}
 
 
-def _report_score(result: ScoreResult, **more: str) -> ScoreItemResult:
-    ends = _ends(result.total)
-    items = {name: ItemRange(*_ends(item.points)) for name, item in result.items.items()}
-    return ScoreItemResult(low=ends[0], high=ends[1], items=items, missing=list(result.missing), **more)
+def _report_score(case: Case, name: str, reported: dict[str, str]) -> ScoreItemResult:
+    """A score with the conclusions that are reported beside it, like `dic_isth.overt`."""
+    result, baseline = case.scores.result(name), case.scores.baseline(name)
+    low, high = _ends(result.total)
+    beside = [(place.partition("."), one) for place, one in reported.items()]
+    return ScoreItemResult(
+        low=low,
+        high=high,
+        items={key: ItemRange(*_ends(item.points)) for key, item in result.items.items()},
+        missing=list(result.missing),
+        version=case.book.knowledge.definitions[name].version,
+        baseline=None if baseline is None else baseline.text,
+        **{place[2]: case.conclusions.of(one) for place, one in beside if place[0] == name and place[2]},
+    )
 
 
 def _ends(points: Interval) -> tuple[int, int]:
@@ -241,8 +272,7 @@ def report_tier(case: Case) -> TierResult:
     """The coagulopathy tier with the panel behind it."""
     name = case.book.protocol.tier
     tier, at_least = split_class(case.conclusions.of(name))
-    panel = [report_evidence(case, one) for datum in PANEL for one in case.findings.select(datum).evidence]
-    return TierResult(tier=tier, at_least=at_least, because=_because(case, name), panel=panel)
+    return TierResult(tier=tier, at_least=at_least, because=_because(case, name), panel=_report_panel(case, name))
 
 
 def report_timing(case: Case) -> TimingResult:
@@ -308,7 +338,16 @@ def report_quality(case: Case) -> list[Note]:
     """What a person should know of the input: unmapped codes, remarks of the reader, data later than `at`."""
     notes = [Note(one.reference, UNMAPPED.format(one.code, ", ".join(one.relevant))) for one in case.record.unmapped]
     notes += [Note(note.reference, note.text) for note in case.record.notes]
-    return [*notes, *_later(case)]
+    return [*notes, *_noted_values(case), *_later(case)]
+
+
+def _noted_values(case: Case) -> Iterator[Note]:
+    """What the dictionary says of a value that carries one of its flags: corrected, imputed, estimated."""
+    for name, datum in case.book.knowledge.measurements.items():
+        chosen = case.findings.select(name).chosen if datum.notes else None
+        for flag, text in datum.notes.items():
+            if chosen is not None and flag in chosen.flags:
+                yield Note(chosen.reference, text, datum.mark)
 
 
 def _later(case: Case) -> Iterator[Note]:

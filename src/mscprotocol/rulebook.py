@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any, TypeVar
 
 from mscprotocol.answer import SourceItem
-from mscprotocol.definitions import Decision, FindingDefinition, Ladder
+from mscprotocol.definitions import Decision, FindingDefinition, Ladder, Score
 from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.knowledge_forms import (
     ConclusionLeaf,
@@ -33,11 +33,7 @@ from mscprotocol.wording import describe, describe_leaf
 
 T = TypeVar("T")
 VERDICT, OUTLOOK, DOSE_STATUS, GATE = "verdict", "outlook", "dose_status", "gate"
-# Computed and shown for every patient, whether or not the protocol's criteria need them.
-ALWAYS_CONCLUDED = (
-    "severity_nhc", "severity_nih", "severity_who", "ards", "sepsis", "septic_shock", "coagulopathy",
-    "dic_overt", "sic_total", "sic_as_published",
-)  # fmt: skip
+IMPROVED = "improved"
 
 
 @dataclass
@@ -115,8 +111,9 @@ class _Compiler:
         self.book = Rulebook(knowledge, protocol)
 
     def compile(self) -> Rulebook:
-        for name in (*ALWAYS_CONCLUDED, self.book.protocol.severity, self.book.protocol.tier):
-            if name is not None:
+        own = (self.book.protocol.severity, self.book.protocol.tier)
+        for name in (*self.knowledge.reported.values(), *own):
+            if name is not None and not isinstance(self.knowledge.definitions[name], Score):  # a score is only a sum
                 self._definition(name)
         self._decision(self.book.protocol.trend)
         for name, criterion in self.book.criteria:
@@ -125,6 +122,7 @@ class _Compiler:
             self.book.roots[name] = self._compile(name, criterion.when)
             self.book.texts[name] = describe(self.knowledge, criterion.when)
             self.book.source_items[name] = _source_items(criterion)
+        self._definition(IMPROVED)
         for name in (VERDICT, OUTLOOK, DOSE_STATUS, GATE):
             self._decision(name)
         return self.book

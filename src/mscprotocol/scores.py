@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 
-from mscprotocol.definitions import Score, ScoreItem
+from mscprotocol.definitions import Baseline, FindingDefinition, Score, ScoreItem
 from mscprotocol.findings import Finding, Findings
 from mscprotocol.interval import Interval, between, exactly, total
 from mscprotocol.knowledge_forms import (
@@ -19,6 +20,9 @@ from mscprotocol.knowledge_forms import (
 from mscprotocol.reasons import Reason, in_precedence
 from mscprotocol.selection import Evidence
 from mscprotocol.truth import Truth
+
+# A baseline that is not known: some points, none below zero.
+_POINTS = Interval(Decimal(0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +50,23 @@ class ScoreResult:
     def missing(self) -> tuple[str, ...]:
         return tuple(name for name, item in self.items.items() if item.points.exact is None)
 
+    @property
+    def expires(self) -> datetime | None:
+        """When the first item that is known could change by itself."""
+        return min((item.expires for item in self.items.values() if item.expires is not None), default=None)
+
     def sum_of(self, names: Sequence[str]) -> Interval:
         return total(self.items[name].points for name in names or self.items)
+
+
+@dataclass(frozen=True, slots=True)
+class BaselineResult:
+    """What a score was before the acute illness, as far as it is known, and how that is known in words."""
+
+    points: Interval
+    text: str
+    evidence: tuple[Evidence, ...] = ()
+    reasons: tuple[Reason, ...] = ()
 
 
 class Scores:
@@ -56,36 +75,69 @@ class Scores:
     def __init__(self, findings: Findings) -> None:
         self.findings = findings
         self._results: dict[str, ScoreResult] = {}
+        self._baselines: dict[str, BaselineResult | None] = {}
 
     def result(self, name: str) -> ScoreResult:
         """The score with its items."""
         found = self._results.get(name)
         if found is None:
-            definition = self.findings.knowledge.definitions[name]
-            assert isinstance(definition, Score)
+            definition = self._definition(name)
             items = {key: self._item(item) for key, item in definition.items.items()}
             found = self._results[name] = ScoreResult(name, items)
         return found
 
+    def baseline(self, name: str) -> BaselineResult | None:
+        """The baseline of a score that has one: entered, assumed, or unknown because the assumption is doubtful."""
+        if name not in self._baselines:
+            rule = self._definition(name).baseline
+            self._baselines[name] = None if rule is None else self._find_baseline(rule)
+        return self._baselines[name]
+
+    def points(self, leaf: ScoreLeaf) -> Interval:
+        """What a leaf compares: a score, the sum of some of its items, or the rise above the baseline."""
+        found = self.result(leaf.score).sum_of(leaf.items or ())
+        baseline = self.baseline(leaf.score) if leaf.rise else None
+        return found if baseline is None else found - baseline.points
+
     def find(self, leaf: ScoreLeaf) -> Finding:
-        """A score, or the sum of some items, against the threshold of a leaf."""
+        """The points of a leaf against its threshold."""
         result = self.result(leaf.score)
-        names = leaf.items or tuple(result.items)
         comparison = leaf.comparison
         assert comparison is not None
-        truth: Truth = getattr(result.sum_of(names), comparison[0])(comparison[1].value)
-        items = [result.items[name] for name in names]
-        evidence = _distinct(items)
+        truth: Truth = getattr(self.points(leaf), comparison[0])(comparison[1].value)
+        items = [result.items[name] for name in leaf.items or result.items]
+        baseline = self.baseline(leaf.score) if leaf.rise else None
+        looked_at = [*items, *(() if baseline is None else (baseline,))]
+        evidence = _distinct(looked_at)
         if truth is Truth.UNKNOWN:
-            return Finding(truth, in_precedence(r for item in items for r in item.reasons), evidence)
+            return Finding(truth, in_precedence(reason for one in looked_at for reason in one.reasons), evidence)
         ends = [item.expires for item in items if item.expires is not None]
         return Finding(truth, (), evidence, min(ends, default=None))
+
+    def _definition(self, name: str) -> Score:
+        definition = self.findings.knowledge.definitions[name]
+        assert isinstance(definition, Score)
+        return definition
+
+    def _find_baseline(self, rule: Baseline) -> BaselineResult:
+        entered = self.findings.select(rule.measurement)
+        if entered.chosen is not None and entered.chosen.value is not None:
+            return BaselineResult(entered.chosen.value, f"{entered.chosen.value} as entered", entered.evidence)
+        if entered.reason is not Reason.MISSING:
+            reasons = () if entered.reason is None else (entered.reason,)
+            return BaselineResult(_POINTS, "not known", entered.evidence, reasons)
+        chronic = self.findings.presence(rule.doubted_by)
+        # Nothing recorded is the general population; a record that says or suspects otherwise is not.
+        if chronic.truth is Truth.NOT_MET or chronic.reasons == (Reason.MISSING,):
+            return BaselineResult(exactly(rule.assume.value), f"assumed {rule.assume.value}")
+        text = f"not known: {self.findings.knowledge.conditions[rule.doubted_by].text.lower()}"
+        return BaselineResult(_POINTS, text, chronic.evidence, (Reason.MISSING,))
 
     def _item(self, item: ScoreItem) -> ItemResult:
         """The first row that holds counts; rows that may hold leave their points open."""
         possible: list[int] = []
         for row in item.rows:
-            truth = self._truth(row.when)
+            truth = self.truth_of(row.when)
             if truth is Truth.NOT_MET:
                 continue
             possible.append(row.points)
@@ -100,12 +152,17 @@ class Scores:
         ends = [finding.expires for finding in found if finding.expires is not None]
         return ItemResult(points, evidence, () if points.exact is not None else open_reasons, min(ends, default=None))
 
-    def _truth(self, expression: Expression) -> Truth:
+    def truth_of(self, expression: Expression) -> Truth:
+        """The truth of an expression that may rest on scores, by Kleene logic."""
         match expression:
             case Group():
-                return expression.combine([self._truth(member) for member in expression.members])
+                return expression.combine([self.truth_of(member) for member in expression.members])
             case ScoreLeaf():
                 return self.find(expression).truth
+            case FindingLeaf(finding=name):
+                definition = self.findings.knowledge.definitions[name]
+                assert isinstance(definition, FindingDefinition)
+                return self.truth_of(definition.when)
             case _:
                 return self.findings.truth_of(expression)
 
@@ -121,6 +178,6 @@ class Scores:
                 return [self.findings.find(expression)]
 
 
-def _distinct(found: Sequence[Finding] | Sequence[ItemResult]) -> tuple[Evidence, ...]:
+def _distinct(found: Sequence[Finding | ItemResult | BaselineResult]) -> tuple[Evidence, ...]:
     """The evidence of several findings, each entry once. Entries are compared by identity: hashing them is slow."""
     return tuple({(id(one.entry), one.used): one for finding in found for one in finding.evidence}.values())

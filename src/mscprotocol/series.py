@@ -6,11 +6,13 @@ the entries that it was made of, so selection, shelf life and trends need no sec
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from mscprotocol.interval import Interval
 from mscprotocol.knowledge import KnowledgeBase
+from mscprotocol.reasons import Reason
 from mscprotocol.record import Measurement, PatientRecord, Presence
 from mscprotocol.truth import Truth
 
@@ -83,6 +85,26 @@ class Series:
             entry.present is Truth.MET and (entry.active is Truth.MET or _ended_after(entry, since))
             for entry in self.presences(name)
         )
+
+
+def compute(name: str, parts: Sequence[Measurement], value: Interval | None, problem: Reason | None) -> Measurement:
+    """A point made of others: it is as old as its first part and keeps their references."""
+    first = parts[0]
+    return replace(
+        first,
+        name=name,
+        reference=" + ".join(dict.fromkeys(part.reference for part in parts)),
+        as_received=" / ".join(part.as_received for part in parts)
+        + (f" (upper limit {first.upper_limit}{_by_site(first)})" if first.upper_limit is not None else ""),
+        value=None if problem is not None else value,
+        problem=problem or (Reason.MISSING if value is None else None),
+        unit="",
+        flags=frozenset().union(*(part.flags for part in parts)),
+    )
+
+
+def _by_site(entry: Measurement) -> str:
+    return f", {entry.upper_limit_source}" if entry.upper_limit_source.startswith("site") else ""
 
 
 def _ended_after(entry: Presence, since: datetime) -> bool:

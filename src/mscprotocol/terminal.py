@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import typer
 
-from mscprotocol.errors import KnowledgeError
+from mscprotocol.errors import ChoiceError, KnowledgeError
 from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.knowledge_loader import load_knowledge
 
@@ -15,10 +16,17 @@ from mscprotocol.knowledge_loader import load_knowledge
 OK, USAGE, DATA, RULES = 0, 2, 3, 4
 
 
-def load_or_exit(folder: Path | None = None, site: Path | None = None) -> KnowledgeBase:
-    """The rules of a folder (default: those that ship); a command ends with RULES when they cannot be used."""
+def load_or_exit(
+    folder: Path | None = None, site: Path | None = None, choices: Mapping[str, str] | None = None
+) -> KnowledgeBase:
+    """The rules of a folder (default: those that ship); a command ends with RULES when they cannot be used.
+
+    A choice of a site parameter that does not exist is a wrong option of the command.
+    """
     try:
-        return load_knowledge(folder, site)
+        return load_knowledge(folder, site, choices)
+    except ChoiceError as error:
+        raise typer.BadParameter(str(error), param_hint="--set") from error
     except KnowledgeError as error:
         say(f"The rules cannot be used: {error}")
         raise typer.Exit(RULES) from error

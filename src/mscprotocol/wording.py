@@ -66,6 +66,8 @@ def _measurement(knowledge: KnowledgeBase, leaf: MeasurementLeaf) -> str:
         words.append(f"(not read with {leaf.unless.replace('_', ' ')})")
     if leaf.not_met_needs is not None:
         words.append(f"(denied only on {leaf.not_met_needs.replace('_', ' ')})")
+    if leaf.no_record:
+        words.append("(passed over without a record)")
     return " ".join(words)
 
 
@@ -91,6 +93,8 @@ def _score(knowledge: KnowledgeBase, leaf: ScoreLeaf) -> str:
     name = knowledge.definitions[leaf.score].text
     if leaf.items:
         name += f" ({' + '.join(leaf.items)})"
+    if leaf.rise:
+        name += ", rise above the baseline,"
     assert leaf.comparison is not None
     operator, threshold = leaf.comparison
     return f"{name} {SYMBOLS[operator]} {threshold.value}"

@@ -367,9 +367,14 @@ def test_reported_changes(trend, name, measurement, answer, state):
     assert signals(trend, measured(measurement, answer, 73))[name].state == "insufficient"
 
 
-def test_a_score_that_is_not_complete_at_both_times_says_nothing(trend):
-    found = signals(trend, measured("platelets", 90, 1), measured("platelets", 200, 25))["sofa"]
+def test_a_score_without_the_same_items_at_both_times_says_nothing(trend):
+    found = signals(trend, measured("platelets", 90, 1), measured("gcs", 15, 25))["sofa"]
     assert (found.state, found.needs) == ("insufficient", "a complete SOFA now and 24 h ago")
+
+
+def test_a_score_is_compared_over_the_items_that_are_known_at_both_times(trend):
+    found = signals(trend, measured("platelets", 90, 1), measured("platelets", 200, 25))["sofa"]
+    assert (found.state, [point.value for point in found.points]) == ("worse", [0, 2])
 
 
 def test_every_signal_is_reported_even_of_an_empty_record(trend):

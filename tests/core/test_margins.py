@@ -184,7 +184,7 @@ def test_the_worst_of_a_ratio_is_its_lowest() -> None:
 def test_a_ratio_chosen_answers_the_score_too() -> None:
     """The organ score reads the worst of 24 h; with the latest ratio it loses its respiratory points."""
     answer = answer_for(patient(pao2=course("mmHg", 90, 40.0), spo2=course("%", 97, 80)))
-    found = margin(answer, "Sequential Organ Failure Assessment, worst values of 24 h ≥ 2")
+    found = margin(answer, "Sequential Organ Failure Assessment, worst values of 24 h, rise above the baseline, ≥ 2")
     assert (found.value, found.truth) == ("2", "met")
     latest = next(one for one in found.choices if one.choice == "latest" and one.datum == "pf_ratio")
     assert (latest.truth, latest.distance) == ("not_met", "-2")

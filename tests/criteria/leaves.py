@@ -11,7 +11,7 @@ from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.knowledge_forms import Expression, Leaf, walk_leaves
 from mscprotocol.knowledge_loader import named_definitions
 from mscprotocol.protocols import Protocol
-from mscprotocol.rulebook import ALWAYS_CONCLUDED
+from mscprotocol.rulebook import IMPROVED
 
 CASES = Path(__file__).parent / "cases"
 
@@ -33,7 +33,7 @@ class Used:
 def find_used(knowledge: KnowledgeBase) -> list[Used]:
     """Every leaf behind the criteria of the protocols and the conclusions that are always drawn."""
     found: list[Used] = []
-    waiting = [*computable_criteria(knowledge), *ALWAYS_CONCLUDED]
+    waiting = [*computable_criteria(knowledge), *knowledge.reported.values(), IMPROVED]
     waiting += [name for one in assessed(knowledge) for name in (one.severity, one.tier) if name is not None]
     seen: set[str] = set()
     while waiting:

@@ -33,6 +33,8 @@ def asked() -> dict[str, list[Asked]]:
     """Every row by its section, ready to be looked into."""
     found: dict[str, list[Asked]] = defaultdict(list)
     for row in read_rows(CASES):
+        if row.choices:  # another rule base: its leaves are not those that are looked for here
+            continue
         found[row.section].append(Asked(row, KNOWLEDGE))
     return found
 
@@ -178,7 +180,11 @@ def _lacking_of_score(leaf: ScoreLeaf, rows: list[Asked]) -> Iterator[str]:
     limit = leaf.comparison[1].value
     names = leaf.items or tuple(definition.items)
     most = sum(max(row.points for row in definition.items[name].rows) for name in names)
-    sums = [Scores(one.findings).result(leaf.score).sum_of(names) for one in rows]
+    found = [Scores(one.findings) for one in rows]
+    sums = [one.result(leaf.score).sum_of(names) for one in found]
+    if leaf.rise:
+        baselines = [one.baseline(leaf.score) for one in found]
+        sums = [one if base is None else one - base.points for one, base in zip(sums, baselines, strict=True)]
     for wanted in (limit - 1, limit, limit + 1):
         if wanted <= most and wanted not in {one.exact for one in sums}:
             yield f"a sum of {wanted}"

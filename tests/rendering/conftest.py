@@ -145,12 +145,23 @@ def make_answer(verdict: str, stage: str = "enrolment") -> Assessment:
                 "severe",
                 "severe",
                 ["SpO2 ≤ 93%"],
+                id="severity_nhc",
             ),
             "nih": ClassResult(
-                "Clinical spectrum by the US National Institutes of Health", "2024 table", "unknown", "severe", []
+                "Clinical spectrum by the US National Institutes of Health",
+                "2024 table",
+                "unknown",
+                "severe",
+                [],
+                id="severity_nih",
             ),
             "who": ClassResult(
-                "Clinical severity by the World Health Organization", "living guidance table", "unknown", None, []
+                "Clinical severity by the World Health Organization",
+                "living guidance table",
+                "unknown",
+                None,
+                [],
+                id="severity_who",
             ),
         },
         complications={"ards": "unknown", "sepsis": "not_met", "septic_shock": "not_met"},

@@ -47,7 +47,8 @@ def _stands_alone(entry: Entry) -> bool:
     """Whether the engine or the rule book uses an entry of itself."""
     if isinstance(entry.value, Criterion):
         return entry.value.when is None and entry.value.show == "rulebook"
-    return entry.name in CONCLUDED or isinstance(entry.value, Trend)
+    is_reported = getattr(entry.value, "report", None) is not None
+    return is_reported or entry.name in CONCLUDED or isinstance(entry.value, Trend)
 
 
 def _first_user(uses: list[Use]) -> str:

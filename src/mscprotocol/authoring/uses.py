@@ -9,13 +9,13 @@ from pydantic import BaseModel
 
 from mscprotocol.authoring.entries import Entry, Place, RuleFolder, walk
 from mscprotocol.knowledge_forms import SourceRef
-from mscprotocol.rulebook import ALWAYS_CONCLUDED, DOSE_STATUS, GATE, OUTLOOK, VERDICT
+from mscprotocol.rulebook import DOSE_STATUS, GATE, IMPROVED, OUTLOOK, VERDICT
 
 # A field that names entries, with the kinds among which its names are looked up.
 _NAMES: dict[str, tuple[str, ...]] = {
     "measurement": ("measurement", "definition"),
-    **dict.fromkeys(("change", "beside", "made_of"), ("measurement",)),
-    **dict.fromkeys(("condition", "not_after", "confounded_by", "parts", "denied_by"), ("condition",)),
+    **dict.fromkeys(("change", "beside", "made_of", "panel"), ("measurement",)),
+    **dict.fromkeys(("condition", "not_after", "confounded_by", "parts", "denied_by", "doubted_by"), ("condition",)),
     **dict.fromkeys(("unless", "not_met_needs", "score", "conclusion", "finding", "unknown_if"), ("definition",)),
     **dict.fromkeys(("severity", "tier", "trend"), ("definition",)),
     **dict.fromkeys(("criteria", "statements", "criterion"), ("criterion",)),
@@ -23,8 +23,8 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "checklist": ("checklist",),
     "source": ("source",),
 }
-# What the engine concludes for every patient, whether or not a rule asks.
-CONCLUDED = {*ALWAYS_CONCLUDED, VERDICT, OUTLOOK, DOSE_STATUS, GATE}
+# What the engine concludes for every patient, whether or not a rule asks; so it does what says where it is reported.
+CONCLUDED = {VERDICT, OUTLOOK, DOSE_STATUS, GATE, IMPROVED}
 
 
 @dataclass(frozen=True)
