@@ -55,10 +55,9 @@ def _same(lots: Iterable[Lot]) -> list[Group]:
 
 
 def _wanted(groups: list[Group], ordered: list[Lot]) -> list[Group]:
-    """The lots that may be meant: the one that an order names, else all. A file is always meant."""
+    """The lots that may be meant: those that orders name, else all. A file is always meant."""
     named = [group for group in groups if any(lot.is_same(one.names) for one in group for lot in ordered)]
-    meant = named if len(named) == 1 else groups
-    return [group for group in groups if group in meant or any(lot.is_from_file for lot in group)]
+    return [group for group in groups if group in (named or groups) or any(lot.is_from_file for lot in group)]
 
 
 def _ordered(draft: Draft, item: Item) -> Iterator[Lot]:
