@@ -54,10 +54,6 @@ class Effect:
     flips: tuple[Flip, ...]
     scores: Scores
 
-    @property
-    def turns_verdict(self) -> bool:
-        return any(one.what == VERDICT for one in self.flips)
-
 
 class Choices:
     """The choices of one case; each value's effect is worked out once."""
