@@ -14,7 +14,7 @@ INSTALL := $(PIP) install -qq --no-input --require-virtualenv
 
 .PHONY: help
 help: ## say what there is
-	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "make %-8s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "make %-10s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: venv
 venv: .venv/.installed ## make or renew .venv from the hash locks
@@ -52,6 +52,12 @@ check: venv ## format, lint, types, layers, rules
 .PHONY: bench
 bench: venv ## measure
 	$(BIN)/python bench/bench.py
+
+.PHONY: assurance
+assurance: venv ## prove: mutants of the rules, the engine against the oracle, refinement and order
+	$(BIN)/python assurance/mutation.py
+	$(BIN)/python assurance/agreement.py
+	$(BIN)/python assurance/invariance.py
 
 .PHONY: format
 format: venv ## put the code in shape

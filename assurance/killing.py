@@ -41,7 +41,7 @@ _UNASKED: dict[str, Any] = {
     "measure_margins": [], "warn_of_fragility": [], "find_needs": [], "find_deciding": [], "hash_trace": "",
     "hash_input": "",
 }  # fmt: skip
-_WHOLE_ANSWER = {name: getattr(assessment, name) for name in (*_UNASKED, "shared_engine")}
+_WHOLE_ANSWER = {name: getattr(assessment, name) for name in (*_UNASKED, "shared_engine", "find_signals")}
 WHOLE = ("verdict", "outlook", "dose", "gate", "trend")
 # Test modules that read the rules of a file, besides the tables and the second reading of the dictionary.
 MODULES = {
@@ -131,8 +131,7 @@ def load(mutant: Mutant | None) -> KnowledgeBase:
 @lru_cache(maxsize=1)
 def rows_by_name() -> dict[str, list[Row]]:
     """For each entry of the rules the rows whose answer may rest on it, the closest first."""
-    knowledge = load(None)
-    behind = {section: set(_behind(knowledge, section)) for section in dict.fromkeys(r.section for r in _rows())}
+    knowledge, behind = load(None), what_sections_rest_on()
     found: dict[str, list[tuple[int, int, Row]]] = defaultdict(list)
     for number, row in enumerate(_rows()):
         given = {name for datum in row.given for name in _makes(knowledge, datum)}
@@ -144,6 +143,18 @@ def rows_by_name() -> dict[str, list[Row]]:
                 distance = 0
             found[name].append((distance, number, row))
     return {name: [row for _, _, row in sorted(rows, key=lambda one: one[:2])] for name, rows in found.items()}
+
+
+@lru_cache(maxsize=1)
+def what_sections_rest_on() -> dict[str, frozenset[str]]:
+    """For each section of the tables the entries of the rules that its answers may rest on."""
+    knowledge = load(None)
+    return {name: frozenset(_behind(knowledge, name)) for name in dict.fromkeys(row.section for row in _rows())}
+
+
+def _reads_course(section: str) -> bool:
+    """Whether the course over time, the slowest part of an answer, can matter to a section."""
+    return bool(what_sections_rest_on()[section] & {"trend", "deterioration"})
 
 
 def _rows() -> tuple[Row, ...]:
@@ -227,7 +238,7 @@ def kill_by_rows(mutant: Mutant) -> str | None:
         knowledge = load(mutant)
     except (KnowledgeError, AssertionError):
         return "refused"
-    if mutant.file.startswith(_DICTIONARY_FILES) and (failed := _failing_reading(knowledge)):
+    if failed := _failing_reading(knowledge, mutant.file):
         return failed
     answer_rows_only()
     inside = {str(step) for step in mutant.path}
@@ -237,12 +248,25 @@ def kill_by_rows(mutant: Mutant) -> str | None:
     return next((row.name for row in asked[:MOST_ROWS] if _fails(row, knowledge)), None)
 
 
-def _failing_reading(knowledge: KnowledgeBase) -> str | None:
-    """The first test of the second reading of the dictionary that fails."""
-    from tests.specs import test_dictionary as reading
+def _failing_reading(knowledge: KnowledgeBase, file: str) -> str | None:
+    """The first test of the second readings, of the dictionary or of the protocols, that fails."""
+    from tests.specs import test_dictionary, test_protocols
 
-    reading.KNOWLEDGE = knowledge
-    tests: list[tuple[Callable[..., None], tuple[str, ...]]] = [
+    test_dictionary.KNOWLEDGE = test_protocols.KNOWLEDGE = knowledge
+    tests = _of_dictionary(test_dictionary) if file.startswith(_DICTIONARY_FILES) else _of_protocols(test_protocols)
+    for test, given in tests:
+        try:
+            test(*given)
+        except (AssertionError, KeyError):
+            return f"{test.__module__}.{test.__name__}"
+    return None
+
+
+_Test = tuple[Callable[..., None], tuple[Any, ...]]
+
+
+def _of_dictionary(reading: Any) -> list[_Test]:
+    return [
         (reading.test_limits_lie_where_the_table_has_them, ("hard", lambda *one: not is_plausible(*one))),
         (reading.test_limits_lie_where_the_table_has_them, ("soft", is_unusual)),
         (reading.test_values_age_as_the_table_has_it, ()),
@@ -255,21 +279,22 @@ def _failing_reading(knowledge: KnowledgeBase) -> str | None:
         *((reading.test_a_unit_converts_as_worked_by_hand, pair) for pair in reading.UNITS),
         *((reading.test_an_answer_holds_as_long_as_the_table_has_it, (name,)) for name in reading.HOLDS),
     ]
-    for test, given in tests:
-        try:
-            test(*given)
-        except Exception as error:
-            if not isinstance(error, AssertionError | KeyError):
-                raise
-            return f"tests/specs/test_dictionary.py::{test.__name__}"
-    return None
+
+
+def _of_protocols(reading: Any) -> list[_Test]:
+    return [
+        *((reading.test_numbers, (name,)) for name in reading.TABLE["numbers"]),
+        *((reading.test_the_list_of_criteria_is_closed, (name,)) for name in reading.TABLE["criteria"]),
+        (reading.test_bases_and_bodies_of_weight, ()),
+    ]
 
 
 def find_unsound() -> list[str]:
     """Set aside, and name, the tests that fail without any mutant."""
     knowledge = load(None)
-    if failed := _failing_reading(knowledge):
-        raise SystemExit(f"{failed} fails without a mutant: put it right first")
+    for file in (*_DICTIONARY_FILES, "protocols"):
+        if failed := _failing_reading(knowledge, file):
+            raise SystemExit(f"{failed} fails without a mutant: put it right first")
     answer_rows_only()
     unsound_rows.update(row.name for row in _rows() if _fails(row, knowledge))
     modules = dict.fromkeys(one for several in (*MODULES.values(), OTHER_MODULES) for one in several)
@@ -278,6 +303,7 @@ def find_unsound() -> list[str]:
 
 
 def _fails(row: Row, knowledge: KnowledgeBase) -> bool:
+    vars(assessment)["find_signals"] = _WHOLE_ANSWER["find_signals"] if _reads_course(row.section) else lambda *_: []
     try:
         found, reason = Asked(row, knowledge).outcome
     except Exception:  # noqa: BLE001  # a test that ends with an error has failed
