@@ -100,4 +100,5 @@ def describe_request(request: Request) -> dict[str, Any]:
         "stage": request.stage,
         "start": None if request.start is None else request.start.isoformat(),
         "zone": request.zone,
+        "dose_level": None if request.dose_level is None else str(request.dose_level),
     }
