@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from mutants import Mutant, Tree
 
-from mscprotocol import assessment, knowledge_loader
+from mscprotocol import assessment, case_tables, knowledge_loader
 from mscprotocol.case_tables import Asked, Row, read_rows
 from mscprotocol.definitions import FindingDefinition, Ladder, Score, Trend
 from mscprotocol.engine import Engine
@@ -135,6 +135,8 @@ def rows_by_name() -> dict[str, list[Row]]:
     found: dict[str, list[tuple[int, int, Row]]] = defaultdict(list)
     for number, row in enumerate(_rows()):
         given = {name for datum in row.given for name in _makes(knowledge, datum)}
+        for name in row.choices:
+            found[name].append((0, number, row))
         for name in behind[row.section]:
             distance = len(behind[row.section])
             if name in knowledge.measurements or name in knowledge.conditions:
@@ -225,8 +227,18 @@ def _leaves(knowledge: KnowledgeBase, name: str, item: str) -> list[Leaf]:
             return list(getattr(rule, "leaves", []))
 
 
+def _load_with_choices(folder: Path | None = None, **more: Any) -> KnowledgeBase:
+    """The rule base under a row's choices: they are edits, so the files in memory are copied first."""
+    _Reader.owns_files = True
+    try:
+        return knowledge_loader.load_knowledge(folder, **more)
+    finally:
+        _Reader.owns_files = False
+
+
 def answer_rows_only() -> None:
     """Conclude without durable-rules, and leave out what no row asks for."""
+    vars(case_tables)["load_knowledge"] = _load_with_choices
     engine = PlainEngine()
     vars(assessment)["shared_engine"] = lambda: engine
     vars(assessment).update({name: lambda *_, value=value: value for name, value in _UNASKED.items()})
@@ -335,6 +347,7 @@ def _run_modules(mutant: Mutant | None, modules: list[str]) -> int:
     os.dup2(silence, 2)
     os.chdir(HOME)
     vars(assessment).update(_WHOLE_ANSWER)
+    vars(case_tables)["load_knowledge"] = knowledge_loader.load_knowledge
     install(mutant, owns_files=True)
     return int(
         pytest.main(["-x", "-q", "--assert=plain", "-p", "no:cacheprovider", *(f"tests/{one}" for one in modules)])

@@ -75,8 +75,10 @@ def _vocabulary(knowledge: KnowledgeBase) -> dict[str, tuple[str, ...]]:
 def _step(knowledge: KnowledgeBase, name: str, unit: str) -> Decimal | None:
     """The resolution of a datum in one of its units, as a power of ten; None for what is not of its kind."""
     datum = knowledge.measurements.get(name)
-    if datum is None or datum.kind in ("coded", "ordinal"):
+    if datum is None or datum.kind in ("coded", "ordinal", "time"):
         return None
+    if name == "age":
+        return Decimal(1)  # ages count in whole years
     try:
         one = to_canonical(datum, Decimal(1), unit) - to_canonical(datum, Decimal(0), unit)
     except (UnitError, KeyError, ValueError):
