@@ -24,6 +24,7 @@ log = structlog.get_logger("mscprotocol.access")
 REQUEST_ID = "x-request-id"
 _PLAIN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _CLIENTS_REMEMBERED = 10_000
+_YEAR = 365 * 24 * 3600
 # Pages load nothing from elsewhere and cannot be framed; answers about patients are not kept by caches.
 SECURITY_HEADERS = {
     "content-security-policy": (
@@ -139,7 +140,7 @@ class _Exchange:
             for name, value in SECURITY_HEADERS.items():
                 headers.setdefault(name, value)
             if self.settings.public_url is not None and self.settings.public_url.startswith("https:"):
-                headers.setdefault("strict-transport-security", "max-age=31536000")
+                headers.setdefault("strict-transport-security", f"max-age={_YEAR}")
         await self._send(message)
 
     async def refuse(self, status: int, code: str, text: str, headers: dict[str, str] | None = None) -> None:
