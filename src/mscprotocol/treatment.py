@@ -30,8 +30,6 @@ _LEVELS = {
     "too_high": "At moderate risk of clotting no infusion exceeds {most} (site policy), and this level does.",
 }
 _WORST = ("product_dmso", "product_endotoxin")
-_NO_CELLS = "The product does not consist of mesenchymal stem cells: there is no dose of cells of it."
-_CELLS = (None, "msc")  # a type that is not stated leaves the gate on hold, and the calculation open to be checked
 CAUTION = "Starting guide only: the optimised dose has not been formally established."
 
 
@@ -45,11 +43,9 @@ class Treatment:
 
 def plan_treatment(case: Case) -> Treatment:
     """The dose of one infusion and the course of infusions."""
-    if _answer(case, "product_type") not in _CELLS:
-        why = _why_withheld(case) if case.dose_status == "withheld" else []
-        dose = DoseItem(status="withheld", because=[_NO_CELLS, *why, *_refused_lot(case)])
-    elif case.dose_status == "withheld":
-        dose = DoseItem(status="withheld", because=_why_withheld(case), reduced_proposal=_reduced_proposal(case))
+    if case.dose_status == "withheld":
+        because = [*_why_withheld(case), *_refused_lot(case)]
+        dose = DoseItem(status="withheld", because=because, reduced_proposal=_reduced_proposal(case))
     else:
         dose = _dose(case)
     return Treatment(dose, _schedule(case))
@@ -83,7 +79,9 @@ def list_levels(levels: Sequence[Sourced]) -> str:
 
 def _reduced_proposal(case: Case) -> str | None:
     proposal = case.book.protocol.dose.reduced_proposal
-    if proposal is None or case.conclusions.of(case.book.protocol.tier) != "high" or case.verdict == "ineligible":
+    if proposal is None or case.conclusions.of(case.book.protocol.tier) != "high":
+        return None
+    if case.verdict == "ineligible" or _refused_lot(case):
         return None
     return (
         f"Lower-dose proposal for signature (site policy): {proposal.value.value} x 10^6 cells/kg, one infusion, then "
@@ -100,9 +98,11 @@ def _dose(case: Case) -> DoseItem:
     predicted_kg = _number(case, "predicted_body_weight")
     ratio = _ratio(_number(case, "weight"), predicted_kg)
     blocks = [*result.blocks, *_inexact_label(case), *_refused_lot(case)]
+    if blocks:
+        return DoseItem(status="withheld", because=blocks)
     return DoseItem(
-        status="withheld" if blocks else case.dose_status,
-        because=blocks,
+        status=case.dose_status,
+        because=[],
         cells_per_kg=_text(result.cells_per_kg),
         weight_kg=_text(weight_kg),
         weight_basis=dose.weight_basis,

@@ -166,6 +166,7 @@ def test_a_lot_that_fails_its_release_gives_no_dose(knowledge: KnowledgeBase) ->
     found = answer(one, knowledge)
     assert found.dose.status == "withheld"
     assert "REL-01" in " ".join(found.dose.because)
+    assert (found.dose.cells, found.dose.volume_ml, found.dose.lines) == (None, None, [])
 
 
 def test_exosomes_get_no_number_of_cells(knowledge: KnowledgeBase) -> None:
@@ -175,8 +176,17 @@ def test_exosomes_get_no_number_of_cells(knowledge: KnowledgeBase) -> None:
     one.attest({"product_concentration": ("10", "10*6/mL")})
     dose = answer(one, knowledge).dose
     assert dose.status == "withheld"
-    assert "no dose of cells" in dose.because[0]
+    assert "PRD-16" in dose.because[0]
     assert (dose.cells, dose.cells_per_kg, dose.volume_ml, dose.reduced_proposal, dose.lines) == (None,) * 4 + ([],)
+
+
+def test_exosomes_get_no_proposal_of_fewer_cells(knowledge: KnowledgeBase) -> None:
+    one = severe_and_worsening("p").without("48065-7")
+    for hours, dimer in ((26, "2.4"), (2, "2.6")):
+        one.lab("48065-7", dimer, "mg/L", hours, upper="0.5", display="D-dimer FEU")
+    assert answer(one, knowledge).dose.reduced_proposal is not None
+    one.lot({"product_type": "exosome"})
+    assert answer(one, knowledge).dose.reduced_proposal is None
 
 
 def test_endotoxin_below_a_bound_is_reckoned_at_the_bound(knowledge: KnowledgeBase) -> None:
