@@ -11,7 +11,7 @@ MOST_LINES, MOST_NAMES, MOST_WAYS = 10, 6, 3
 _LAPSES = {
     "criterion": "then {} is no longer decided",
     "finding": "then this is too old: {}",
-    "trend": "then a first value leaves the look-back of: {}",
+    "trend": "then the values so far no longer count for the trend of: {}",
 }
 
 

@@ -276,10 +276,10 @@ def _lapses(case: Case, still_open: Sequence[Judgement]) -> Iterator[tuple[datet
 
 
 def _fading_points(case: Case) -> Iterator[tuple[datetime, str, str]]:
-    """When the first point of each signal leaves the look-back, so that one more would be lacking."""
+    """When the first point of a signal leaves the look-back, or the next one would come after too long a gap."""
     look_back = case.book.knowledge.course.look_back
-    for signal in case.signals:
-        if signal.points and signal.domain == "respiratory":
-            end = look_back.expiry(signal.points[0].at)
-            if end >= case.request.at:
-                yield end, "trend", signal.text
+    for one in case.signals:
+        if one.points and one.domain == "respiratory":
+            gap = one.signal.gap
+            ends = [look_back.expiry(one.points[0].at), *([] if gap is None else [gap.expiry(one.points[-1].at)])]
+            yield from ((end, "trend", one.text) for end in ends if end >= case.request.at)

@@ -170,8 +170,7 @@ class Prospects:
         return self.algebra.outcome(variable.place, PRESENT if wanted is MET else ABSENT)
 
     def _quantity(self, leaf: MeasurementLeaf, variable: Variable, wanted: Truth) -> Terms:
-        among = self._outcomes(leaf, variable, wanted) & self._possible_outcomes(leaf, variable)
-        parts = [self.algebra.outcome(variable.place, among)]
+        parts = [self.algebra.outcome(variable.place, self._outcomes(leaf, variable, wanted))]
         if leaf.unless is not None:
             parts.append(self._without(self._definition(leaf.unless).when))
         if leaf.not_met_needs is not None and wanted is NOT_MET:
@@ -188,18 +187,6 @@ class Prospects:
         if self.findings.truth_of(when) is MET:
             return NEVER
         return self.algebra.where_known(self.terms(when, NOT_MET))
-
-    def _possible_outcomes(self, leaf: MeasurementLeaf, variable: Variable) -> int:
-        """The outcomes that do not contradict what is decided of the same value, as where only a bound is known."""
-        possible = (1 << variable.size) - 1
-        if leaf.worst or self.book.knowledge.measurements[leaf.measurement].select == "any":
-            return possible  # one value among several: another one may be anything
-        for other in variable.leaves:
-            if isinstance(other, MeasurementLeaf) and not other.worst and other.within == leaf.within:
-                truth = self.findings.find(other).truth
-                if truth is not UNKNOWN:
-                    possible &= self._outcomes(other, variable, truth)
-        return possible
 
     def _condition(self, leaf: ConditionLeaf, variable: Variable, wanted: Truth) -> Terms:
         """The condition itself is answered, or a test that the rules ask for speaks for it; they do not contradict."""

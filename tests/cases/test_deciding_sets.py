@@ -231,6 +231,15 @@ def test_a_point_of_the_trend_may_leave_its_look_back_first() -> None:
     assert (found.by.kind, found.by.lapses) == ("trend", "Oxygen support")
 
 
+def test_the_next_value_of_a_trend_may_be_due_before_too_long_a_gap() -> None:
+    one = severe_and_worsening("gap", gases=((1, "76"),)).without("9279-1", "59408-5")
+    for hours in (15, 5):
+        one.lab("9279-1", "28", "/min", hours, display="Respiratory rate")
+    found = deciding_of(one)
+    assert found.by is not None
+    assert (found.by.kind, found.by.lapses, found.by.at) == ("trend", "Respiratory rate", "2020-04-06T17:00:00+08:00")
+
+
 # -- the search ------------------------------------------------------------------------------------
 
 

@@ -30,7 +30,7 @@ from mscprotocol.knowledge_loader import load_knowledge
 from mscprotocol.protocols import Criterion
 from mscprotocol.rulebook import compile_rulebook
 from tests import oracle
-from tests.core.records import AT, LEVELS, a_record, attested, between, measured
+from tests.core.records import AT, a_record, attested, between, measured
 from tests.rule_oracles import graver_first
 
 EXPRESSION = TypeAdapter(Expression)
@@ -84,6 +84,14 @@ VALUES = {
     "norepinephrine_rate": [0, "0.05", "0.2"],
 }
 DATA = {"d_dimer_ratio": ("d_dimer",), "pf_ratio": ("pao2", "fio2")}
+# Data that have to do with each other, and none in particular.
+TOGETHER = [
+    [],
+    ["respiratory_rate", "oxygen_support"],
+    ["spo2", "oxygen_support"],
+    ["vasopressor", "norepinephrine_rate"],
+    ["d_dimer_ratio"],
+]
 CONDITIONS = ("shock", "malignancy", "vasopressor")
 KNOWN = [
     measured("platelets", 60),
@@ -97,10 +105,16 @@ KNOWN = [
 ]
 
 
+PARTS = {
+    "score": {"a": {"text": "a", "rows": [{"points": 2, "when": {"condition": "shock"}}]}},
+    "ladder": [{"name": "grave", "when": {"condition": "shock"}}],
+}
+
+
 class SmallRules:
     """A protocol of made criteria over a few data, with the record of what is known."""
 
-    def __init__(self, criteria, parts, entries):
+    def __init__(self, criteria, entries=(), parts=PARTS):
         base = load_knowledge()
         course = base.definitions["deterioration"]
         signals = {name: course.signals[name] for name in STATES}
@@ -113,7 +127,8 @@ class SmallRules:
                 {"id": "classes", "kind": "ladder", "text": "Classes", "sources": SOURCES, **ladder}
             ),
         }
-        rules = {name: Criterion.model_validate(one) for name, one in criteria.items()}
+        rest = {"stage": "screening", "text": "Made", "sources": SOURCES}
+        rules = {name: Criterion.model_validate({**one, **rest}) for name, one in criteria.items()}
         protocol = base.protocols["seed-covid-4x"].model_copy(update={"criteria": tuple(rules)})
         self.knowledge = replace(
             base,
@@ -143,9 +158,9 @@ class SmallRules:
 @st.composite
 def small_rules(draw):
     """One to three criteria over up to four sorts of data, some of which are known."""
-    plain = draw(
-        st.lists(st.sampled_from(sorted(VALUES.keys() | set(CONDITIONS))), min_size=1, max_size=3, unique=True)
-    )
+    names = sorted(VALUES.keys() | set(CONDITIONS))
+    plain = draw(st.sampled_from(TOGETHER)) + draw(st.lists(st.sampled_from(names), min_size=1, max_size=2))
+    plain = list(dict.fromkeys(plain))[:3]
     pool = [leaf for name in plain for leaf in ASKED[name]]
     usable = [leaf for leaf in pool if "unknown_if" not in leaf]
     parts = {"score": draw(_items(usable or pool)), "ladder": draw(_rungs(pool))}
@@ -156,11 +171,10 @@ def small_rules(draw):
         readings = [leaf for name in more if name != "score" for leaf in ASKED[name]]
         when = draw(st.sampled_from(readings)) if readings and draw(st.booleans()) else draw(_expressions(whole))
         role = draw(st.sampled_from(["inclusion", "exclusion"]))
-        criteria[f"C-{number}"] = {
-            "role": role, "stage": "screening", "text": "Made", "when": when, "sources": SOURCES,
-        }  # fmt: skip
-    entries = draw(st.lists(st.sampled_from(KNOWN), max_size=2, unique_by=lambda one: one.name))
-    return SmallRules(criteria, parts, entries)
+        criteria[f"C-{number}"] = {"role": role, "when": when}
+    known = [one for one in KNOWN if one.name in plain or f"{one.name}_ratio" in plain]
+    entries = draw(st.lists(st.sampled_from(known), max_size=2, unique_by=lambda one: one.name)) if known else []
+    return SmallRules(criteria, entries, parts)
 
 
 def _expressions(pool):
@@ -296,7 +310,7 @@ def _choices(rules, case):
     asked = list(_asked(rules, [one.when for one in rules.criteria.values()]))
     for name in dict.fromkeys(_subject(leaf) for leaf in asked if case.findings.find(leaf).truth.value == "unknown"):
         if name in VALUES:
-            yield name, [value for value in VALUES[name] if _fits(case, name, value)]
+            yield name, VALUES[name]
         else:
             yield name, ["met", "not_met"]
     if any(isinstance(one.when, ConclusionLeaf) and one.when.conclusion == "trend" for one in rules.criteria.values()):
@@ -306,15 +320,6 @@ def _choices(rules, case):
 
 def _subject(leaf):
     return leaf.condition if isinstance(leaf, ConditionLeaf) else leaf.measurement
-
-
-def _fits(case, name, value):
-    """Whether a value is one of those that what is known leaves possible."""
-    chosen = case.findings.select(name).chosen
-    if chosen is None or chosen.value is None or chosen.value.exact is not None or value in LEVELS:
-        return True  # a value that is known, but open for what goes with it, is taken anew
-    low, high = chosen.value.low, chosen.value.high
-    return (low is None or low <= Decimal(value)) and (high is None or Decimal(value) <= high)
 
 
 def _asked(rules, expressions):

@@ -54,7 +54,7 @@ def test_what_is_needed_in_any_case_and_the_choice_beside_it(undetermined: Asses
     [
         ("criterion", "IND-02", "then IND-02 is no longer decided"),
         ("finding", "Platelets is known", "then this is too old: Platelets is known"),
-        ("trend", "PaO2/FiO2", "then a first value leaves the look-back of: PaO2/FiO2"),
+        ("trend", "PaO2/FiO2", "then the values so far no longer count for the trend of: PaO2/FiO2"),
     ],
 )
 def test_the_deadline_says_what_lapses(kind: str, lapses: str, words: str, undetermined: Assessment) -> None:
