@@ -189,12 +189,38 @@ def test_exosomes_get_no_proposal_of_fewer_cells(knowledge: KnowledgeBase) -> No
     assert answer(one, knowledge).dose.reduced_proposal is None
 
 
-def test_endotoxin_below_a_bound_is_reckoned_at_the_bound(knowledge: KnowledgeBase) -> None:
+def test_what_is_stated_below_a_bound_is_reckoned_at_the_bound(knowledge: KnowledgeBase) -> None:
     one = severe_and_worsening("p")
-    one.lot({"product_concentration": "10 10*6/mL", "product_label_basis": "viable", "product_endotoxin": "<0.5 EU/mL"})
+    bounds = {"product_endotoxin": "<0.5 EU/mL", "product_dmso": "<10 %"}
+    one.lot({"product_concentration": "10 10*6/mL", "product_label_basis": "viable", **bounds})
     dose = answer(one, knowledge).dose
-    assert dose.endotoxin_eu_per_kg == "0.05"
-    assert any("Endotoxin" in warning and "largest value" in warning for warning in dose.warnings)
+    assert (dose.endotoxin_eu_per_kg, dose.dmso_g_per_kg) == ("0.05", "0.011")
+    assert sum("reckoned at its largest value" in warning for warning in dose.warnings) == 2
+
+
+@pytest.mark.parametrize(
+    ("start", "expiry", "expected"),
+    [(0, 60, "met"), (45, 105, "met"), (45, 104, "not_met"), (-45, 60, "met"), (-45, 59, "not_met")],
+)
+def test_a_lot_lasts_until_the_planned_end(start: int, expiry: int, expected: str, knowledge: KnowledgeBase) -> None:
+    """An infusion of an hour, in minutes from now; one whose start has passed cannot end earlier than from now on."""
+    one = severe_and_worsening("p")
+    one.lot({"product_expiry": timedelta(minutes=expiry)})
+    record = build_record(read_bundle([one.to_json()]), knowledge)
+    request = Request(at=one.at, start=one.at + timedelta(minutes=start))
+    found = assess(record, compile_rulebook(knowledge, "seed-covid-4x"), request)
+    assert next(each.status for each in found.criteria if each.id == "PRD-17") == expected
+
+
+@pytest.mark.parametrize(("tested", "is_cautioned"), [(None, True), (-60, True), (-5, False)])
+def test_the_caution_about_ace2_goes_only_when_the_test_came_after_thawing(
+    tested: int | None, is_cautioned: bool, knowledge: KnowledgeBase
+) -> None:
+    one = severe_and_worsening("p")
+    dates = {} if tested is None else {"product_ace2_tested_at": timedelta(minutes=tested)}
+    one.lot({"product_thawed_at": timedelta(minutes=-15), **dates})
+    found = answer(one, knowledge, "infusion")
+    assert [warning.about for warning in found.warnings].count("PRD-03") == int(is_cautioned)
 
 
 def test_an_open_lot_never_opens_the_gate(knowledge: KnowledgeBase) -> None:
