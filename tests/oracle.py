@@ -30,8 +30,10 @@ def ladder(names, otherwise, tokens):
 
 def reading(met, not_met, token, graver_first=()):
     """`at_least:x` may be x or any graver class: all of them named alike answer for it."""
-    order = list(graver_first)
-    possible = set(order[: order.index(token.removeprefix("at_least:")) + 1]) if token.startswith("at_least:") else {token}
+    possible = {token}
+    if token.startswith("at_least:"):
+        order = list(graver_first)
+        possible = set(order[: order.index(token.removeprefix("at_least:")) + 1])
     for named, answer in ((met, MET), (not_met, NOT_MET)):
         if token in named or possible <= set(named):
             return answer
