@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from fhir_adapters.writing import error_outcome
 from mscprotocol.errors import DataError, MscProtocolError, RequestError
 
 PROBLEM_JSON, FHIR_JSON = "application/problem+json", "application/fhir+json"
@@ -18,7 +19,8 @@ PROBLEM_JSON, FHIR_JSON = "application/problem+json", "application/fhir+json"
 _STATUS = {"too_large": 413, "unknown_protocol": 404, "not_found": 404, "unauthorized": 401, "forbidden": 403,
            "too_many_requests": 429, "timeout": 503, "conflict": 409, "unsupported_media_type": 415,
            "bad_request": 400, "precondition_failed": 412}  # fmt: skip
-_ISSUE = {400: "invalid", 401: "login", 403: "forbidden", 404: "not-found", 405: "not-supported", 409: "conflict",
+_ISSUE = {400: "invalid", 401: "login", 403: "forbidden", 404: "not-found", 405: "not-supported",
+          406: "not-supported", 409: "conflict",
           412: "incomplete", 413: "too-long", 415: "not-supported", 422: "processing", 429: "throttled",
           503: "timeout"}  # fmt: skip
 UNPROCESSABLE = 422
@@ -50,13 +52,7 @@ def render(
 
 def outcome(status: int, code: str, text: str) -> dict[str, Any]:
     """An OperationOutcome with one issue."""
-    issue = {
-        "severity": "error",
-        "code": _ISSUE.get(status, "exception"),
-        "details": {"coding": [{"code": code}], "text": text},
-        "diagnostics": text,
-    }
-    return {"resourceType": "OperationOutcome", "issue": [issue]}
+    return error_outcome(code, text, _ISSUE.get(status, "exception"))
 
 
 def install(app: FastAPI) -> None:

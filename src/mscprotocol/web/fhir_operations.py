@@ -1,0 +1,153 @@
+"""The FHIR door: protocols as definitions, and `$apply`, which answers about one patient with a CarePlan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+
+from fhir_adapters.bundle import read_bundle
+from fhir_adapters.outcome import write_bundle, write_plan
+from fhir_adapters.publication import assessed, published, write_library, write_module, write_plan_definition
+from fhir_adapters.questionnaires import write_questionnaire
+from fhir_adapters.writing import Json, element, encode
+from mscprotocol.answer import Assessment
+from mscprotocol.knowledge import KnowledgeBase
+from mscprotocol.rulebook import compile_rulebook
+from mscprotocol.service import Caller, Order, Service
+from mscprotocol.settings import Settings
+from mscprotocol.web.callers import caller_with
+from mscprotocol.web.fhir_capabilities import TYPES, write_capabilities, write_operations
+from mscprotocol.web.fhir_requests import check_accept, check_subject, read_asked, read_body, read_request
+from mscprotocol.web.problems import FHIR_JSON, ProblemError
+
+router = APIRouter(prefix="/fhir", tags=["FHIR"], dependencies=[Depends(check_accept)])
+READER, ASSESSOR = Depends(caller_with("read")), Depends(caller_with("assess"))
+_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "description": "The patient's record as a Bundle, or Parameters with `data` and the parameters of the query.",
+        "content": {FHIR_JSON: {"schema": {"type": "object", "required": ["resourceType"]}}},
+    }
+}
+
+
+@router.get("/metadata", summary="CapabilityStatement of this server")
+def metadata(request: Request) -> Response:
+    """What the FHIR door offers; readable without credentials."""
+    settings: Settings = request.app.state.settings
+    return _answer(write_capabilities(settings, _base(request), request.app.state.service.clock()))
+
+
+@router.post("/PlanDefinition/{identity}/$apply", summary="A draft CarePlan for one patient", openapi_extra=_BODY)
+def apply(
+    identity: str, request: Request, body: Annotated[bytes, Depends(read_body)], caller: Annotated[Caller, ASSESSOR]
+) -> Response:
+    """Assess one patient: activities only for who is eligible, else the reasons or what is missing."""
+    return _answer(write_plan(_assess(identity, request, body, caller), _knowledge(request)))
+
+
+@router.get("/PlanDefinition/{identity}/$apply", include_in_schema=False)
+def apply_without_data(identity: str) -> Response:
+    """Refuse: there is no record to read a subject from, and an answer is stored."""
+    text = "POST the patient's record as a Bundle; this server holds no records to read a subject from."
+    raise ProblemError(405, "method_not_allowed", text, {"allow": "POST"})
+
+
+@router.post("/PlanDefinition/{identity}/$assess", summary="The whole answer as a Bundle", openapi_extra=_BODY)
+def assess(
+    identity: str, request: Request, body: Annotated[bytes, Depends(read_body)], caller: Annotated[Caller, ASSESSOR]
+) -> Response:
+    """Assess one patient: the same bundle as `mscprotocol assess --format fhir` writes."""
+    return _answer(write_bundle(_assess(identity, request, body, caller), _knowledge(request)))
+
+
+@router.get("/PlanDefinition/{identity}/$data-requirements", summary="What a protocol reads", dependencies=[READER])
+def data_requirements(identity: str, request: Request) -> Response:
+    """The data that a protocol reads, as a Library of type module-definition."""
+    request.app.state.service.check_protocol(identity)
+    return _answer(write_module(compile_rulebook(_knowledge(request), identity)))
+
+
+def _assess(identity: str, request: Request, body: bytes, caller: Caller) -> Assessment:
+    service: Service = request.app.state.service
+    settings: Settings = request.app.state.settings
+    service.check_protocol(identity)
+    asked = read_asked(body, request.query_params)
+    dose = service.knowledge.protocols[identity].dose
+    question = read_request(asked.values, dose, service.clock(), settings.zone)
+    bundle = read_bundle(asked.bundles)
+    check_subject(asked.values.get("subject"), bundle)
+    return service.assess_patient(bundle, asked.bundles, Order(identity, question, "fhir", caller)).answer
+
+
+# -- definitions -------------------------------------------------------------------------------------
+
+
+# Each type with the names of what there is of it, and how one is written.
+_PUBLISHED: dict[str, tuple[Callable[[KnowledgeBase], Iterable[str]], Callable[[KnowledgeBase, str], Json]]] = {
+    "Library": (assessed, lambda knowledge, name: write_library(compile_rulebook(knowledge, name))),
+    "OperationDefinition": (lambda _: write_operations(), lambda _, name: write_operations()[name]),
+    "PlanDefinition": (published, write_plan_definition),
+    "Questionnaire": (assessed, lambda knowledge, name: write_questionnaire(compile_rulebook(knowledge, name))),
+}
+
+
+def _search(kind: str) -> Callable[..., Response]:
+    names, write = _PUBLISHED[kind]
+
+    def search(
+        request: Request, identity: Annotated[str | None, Query(alias="_id")] = None, url: str | None = None
+    ) -> Response:
+        knowledge = _knowledge(request)
+        made = [write(knowledge, name) for name in names(knowledge) if identity in (None, name)]
+        used = {name: value for name, value in (("_id", identity), ("url", url)) if value is not None}
+        found = [one for one in made if url in (None, one["url"], f"{one['url']}|{one['version']}")]
+        return _answer(_searchset(f"{_base(request)}/{kind}", found, used))
+
+    return search
+
+
+def _read(kind: str) -> Callable[..., Response]:
+    names, write = _PUBLISHED[kind]
+
+    def read(identity: str, request: Request) -> Response:
+        knowledge = _knowledge(request)
+        if identity not in names(knowledge):
+            raise ProblemError(404, "not_found", f"There is no {kind} of that id.")
+        return _answer(write(knowledge, identity))
+
+    return read
+
+
+for _kind in TYPES:
+    router.add_api_route(
+        f"/{_kind}", _search(_kind), dependencies=[READER], name=f"search_{_kind}", summary=f"Search {_kind}"
+    )
+    router.add_api_route(
+        f"/{_kind}/{{identity}}", _read(_kind), dependencies=[READER], name=f"read_{_kind}", summary=f"Read a {_kind}"
+    )
+
+
+def _searchset(address: str, found: list[Json], used: dict[str, str]) -> Json:
+    query = f"?{urlencode(used)}" if used else ""
+    entries = [{"fullUrl": f"{address}/{one['id']}", "resource": one, "search": {"mode": "match"}} for one in found]
+    head = {"resourceType": "Bundle", "type": "searchset", "total": len(found)}
+    return head | element(link=[{"relation": "self", "url": f"{address}{query}"}], entry=entries)
+
+
+def _base(request: Request) -> str:
+    """The address of the FHIR door as clients reach it."""
+    settings: Settings = request.app.state.settings
+    return f"{(settings.public_url or str(request.base_url)).rstrip('/')}/fhir"
+
+
+def _knowledge(request: Request) -> KnowledgeBase:
+    service: Service = request.app.state.service
+    return service.knowledge
+
+
+def _answer(resource: Json) -> Response:
+    return Response(encode(resource), media_type=FHIR_JSON)
