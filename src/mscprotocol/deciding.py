@@ -130,7 +130,7 @@ def _pattern(case: Case, still_open: Sequence[Judgement]) -> tuple[object, ...]:
     find, of = case.findings.find, case.conclusions.of
     names = tuple([one.id for one in still_open])
     return (
-        id(case.book),
+        case.book.serial,
         names,
         tuple([of(name) for name in names]),
         tuple([find(leaf).truth for leaf in _leaves(case, names, leaves_beside)]),
@@ -141,7 +141,7 @@ def _pattern(case: Case, still_open: Sequence[Judgement]) -> tuple[object, ...]:
 def _leaves(case: Case, names: tuple[str, ...], of: LeavesOf) -> tuple[MeasuredLeaf, ...]:
     """The leaves of some criteria, each once."""
     return case.conclusions.engine.remember(
-        (of, id(case.book), names),
+        (of, case.book.serial, names),
         lambda: tuple({id(leaf): leaf for name in names for leaf in of(case.book, name)}.values()),
     )
 

@@ -41,7 +41,7 @@ class Conclusions:
     def pattern(self, root: str) -> tuple[object, ...]:
         """All that a conclusion of this rulebook depends on."""
         tokens = self.tokens
-        return (id(self.book), root, *[tokens[key] for key in self.book.tokens_behind(root)])
+        return (self.book.serial, root, *[tokens[key] for key in self.book.tokens_behind(root)])
 
     def _follow(self, name: str) -> Iterator[str]:
         if name in self.findings:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import count
 from typing import Any, TypeVar
 
 from mscprotocol.answer import SourceItem
@@ -48,6 +49,8 @@ class Rulebook:
     readings: dict[str, ConclusionLeaf] = field(default_factory=dict)
     texts: dict[str, str] = field(default_factory=dict)
     source_items: dict[str, list[SourceItem]] = field(default_factory=dict)
+    # Names the rulebook in memos that outlive it: an address in memory would be given to another one.
+    serial: int = field(default_factory=count().__next__)
     _behind: dict[str, tuple[str, ...]] = field(default_factory=dict)
     _once: dict[Hashable, Any] = field(default_factory=dict)
 

@@ -260,7 +260,7 @@ def test_both_papers(
 def test_pdf_refuses_to_fetch(
     address: str, monkeypatch: pytest.MonkeyPatch, ineligible: Assessment, knowledge: KnowledgeBase
 ) -> None:
-    monkeypatch.setattr(rendering, "_style", lambda: Markup("@import url({});").format(address))
+    monkeypatch.setattr(rendering, "_style", lambda _: Markup("@import url({});").format(address))
     with pytest.raises(RenderingError, match="loads nothing"):
         render_pdf(ineligible, knowledge)
 
