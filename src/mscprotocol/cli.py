@@ -14,9 +14,11 @@ from zoneinfo import ZoneInfo
 import msgspec
 import typer
 
+from fhir_adapters.outcome import write_bundle
 from fhir_adapters.product_lot import ProductLot, read_product_lot
 from fhir_adapters.record_builder import build_record
 from fhir_adapters.sources import read_files
+from fhir_adapters.writing import encode, error_outcome
 from mscprotocol.answer import Assessment, to_json
 from mscprotocol.assessment import assess_all
 from mscprotocol.case import Request
@@ -33,7 +35,8 @@ from mscprotocol.serving import serve_command, settings_command
 from mscprotocol.terminal import DATA, OK, load_or_exit
 from mscprotocol.treatment import list_levels
 
-FORMATS = ("text", "json", "html", "pdf")
+FORMATS = ("text", "json", "fhir", "html", "pdf")
+LINES = ("json", "fhir")  # one answer a line
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -70,7 +73,7 @@ def assess_command(
     product: Annotated[Path | None, typer.Option(help="Product lot (YAML or JSON: datum -> value).")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="Site parameter: NAME=OPTION; repeatable.")] = None,
     together: Annotated[bool, typer.Option("--together", help="All files are one patient.")] = False,
-    format_: Annotated[str | None, typer.Option("--format", help="text, json, html or pdf.")] = None,
+    format_: Annotated[str | None, typer.Option("--format", help="text, json, fhir, html or pdf.")] = None,
     out: Annotated[Path | None, typer.Option(help="File to write, or a folder for several patients.")] = None,
 ) -> None:
     """Assess patients by a protocol, or by all; several answers give one JSON a line."""
@@ -132,8 +135,7 @@ class _Output:
     def write(self, result: list[Assessment] | Failure, source: Path) -> bool:
         """Write the answers for one patient; whether there were any."""
         if isinstance(result, Failure):
-            line = msgspec.json.encode({"error": result})
-            self._emit(line, self.out if self.form == "json" else None)
+            self._emit(_render_failure(result, self.form), self.out if self.form in LINES else None)
             return False
         if self.form == "text" and len(result) > 1:
             self._emit(_render_fits(result, self.knowledge), self._target(source, "all"))
@@ -144,7 +146,7 @@ class _Output:
         return True
 
     def _target(self, source: Path, protocol: str) -> Path | None:
-        if self.out is None or self.form == "json" or (self.is_alone and not self.out.is_dir()):
+        if self.out is None or self.form in LINES or (self.is_alone and not self.out.is_dir()):
             return self.out
         suffix = "txt" if self.form == "text" else self.form
         name = "-".join(filter(None, (source.name.split(".")[0], protocol)))
@@ -157,7 +159,7 @@ class _Output:
             sys.stdout.buffer.write(content)
             sys.stdout.buffer.flush()
             return
-        is_more = self.form == "json" and self.has_begun
+        is_more = self.form in LINES and self.has_begun
         self.has_begun = True
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -173,9 +175,17 @@ def _render_fits(answers: Sequence[Assessment], knowledge: KnowledgeBase) -> byt
     return render_fits(answers, knowledge, colour=sys.stdout.isatty()).encode()
 
 
+def _render_failure(failure: Failure, form: str) -> bytes:
+    if form != "fhir":
+        return msgspec.json.encode({"error": failure})
+    return encode(error_outcome(failure.code, f"{failure.file}: {failure.message}"))
+
+
 def _render(answer: Assessment, form: str, knowledge: KnowledgeBase) -> bytes:
     if form == "json":
         return to_json(answer)
+    if form == "fhir":
+        return encode(write_bundle(answer, knowledge))
     if form == "text":
         from mscprotocol.summary import render_text
 

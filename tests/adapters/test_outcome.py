@@ -211,6 +211,14 @@ def test_the_gate_of_an_infusion_is_said() -> None:
     Bundle.model_validate_json(encode(write_bundle(answer, KNOWLEDGE)))
 
 
+def test_an_answer_that_comes_back_with_the_record_changes_nothing() -> None:
+    answer, sample = answer_to("eligible"), SAMPLES["eligible"]
+    returned = [(sample.folder / "input.json").read_bytes(), encode(write_bundle(answer, KNOWLEDGE))]
+    record = build_record(read_bundle(returned), KNOWLEDGE)
+    again = assess(record, compile_rulebook(KNOWLEDGE, sample.protocol), sample.request)
+    assert again.trace_sha256 == answer.trace_sha256
+
+
 # -- identity, numbers, times, words ---------------------------------------------------------------
 
 

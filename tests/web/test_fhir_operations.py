@@ -16,6 +16,7 @@ from mscprotocol.sample_cases import assess_sample, find_samples
 from mscprotocol.service import Service
 from mscprotocol.store.tables import AuditEntry
 from mscprotocol.web.fhir_capabilities import write_operations
+from mscprotocol.web.fhir_requests import OWN
 from tests.patients import severe_and_worsening
 from tests.web.conftest import SECRET, Start
 
@@ -86,6 +87,13 @@ def test_the_statement_needs_no_credentials_and_names_the_public_address(start: 
     assert statement["rest"][0]["security"]["description"]
     assert issue(client.get("/fhir/PlanDefinition")) == (401, "unauthorized")
     assert issue(apply(client, record("eligible"))) == (401, "unauthorized")
+
+
+def test_the_api_description_names_the_parameters_and_the_type_of_answers(client: TestClient) -> None:
+    app: Any = client.app
+    described = app.openapi()["paths"]["/fhir/PlanDefinition/{identity}/$apply"]["post"]
+    assert {one["name"] for one in described["parameters"]} == {"identity", *OWN}
+    assert all(list(one["content"]) == ["application/fhir+json"] for one in described["responses"].values())
 
 
 @pytest.mark.parametrize("kind", ["PlanDefinition", "Library", "Questionnaire", "OperationDefinition"])

@@ -18,14 +18,6 @@ TYPES: dict[str, tuple[str, ...]] = {
     "PlanDefinition": ("apply", "assess", "data-requirements"),
     "Questionnaire": (),
 }
-_MEANINGS = {
-    "subject": ("string", "The patient; refused if the data are another's."),
-    "at": ("dateTime", "The time of the evaluation, with its zone; now if left out."),
-    "stage": ("code", "screening, enrolment or infusion; screening if left out."),
-    "start": ("dateTime", "When a first infusion would start; the time of the evaluation if left out."),
-    "zone": ("string", "The IANA zone in which infusions are planned; the site's if left out."),
-    "doseLevel": ("decimal", "The cohort, where a protocol has several dose levels; in the unit of its levels."),
-}
 _OPERATIONS = {
     "apply": ("Apply", "CarePlan", "A draft CarePlan: activities for an eligible patient only, else what is missing."),
     "assess": ("Assess", "Bundle", "The whole answer: CarePlan, RiskAssessment, ResearchSubject and Provenance."),
@@ -109,6 +101,14 @@ def _data() -> Json:
     return {"name": "data", "use": "in", "min": 1, "max": "*", "documentation": text, "type": "Bundle"}
 
 
+def query_parameters() -> list[Json]:
+    """The same parameters as OpenAPI describes those of a query."""
+    return [
+        {"name": name, "in": "query", "required": False, "description": text, "schema": {"type": "string"}}
+        for name, (_, text) in OWN.items()
+    ]
+
+
 def _parameter(name: str) -> Json:
-    kind, text = _MEANINGS[name]
+    kind, text = OWN[name]
     return {"name": name, "use": "in", "min": 0, "max": "1", "documentation": text, "type": kind}

@@ -19,23 +19,51 @@ from mscprotocol.rulebook import compile_rulebook
 from mscprotocol.service import Caller, Order, Service
 from mscprotocol.settings import Settings
 from mscprotocol.web.callers import caller_with
-from mscprotocol.web.fhir_capabilities import TYPES, write_capabilities, write_operations
+from mscprotocol.web.fhir_capabilities import TYPES, query_parameters, write_capabilities, write_operations
 from mscprotocol.web.fhir_requests import check_accept, check_subject, read_asked, read_body, read_request
 from mscprotocol.web.problems import FHIR_JSON, ProblemError
 
-router = APIRouter(prefix="/fhir", tags=["FHIR"], dependencies=[Depends(check_accept)])
+_RESOURCE: dict[str, Any] = {"schema": {"type": "object", "required": ["resourceType"]}}
+# What every route may answer besides 200, always with an OperationOutcome.
+_ERRORS: dict[int | str, dict[str, Any]] = {
+    status: {"description": text, "content": {FHIR_JSON: _RESOURCE}}
+    for status, text in (
+        (401, "Credentials are required"),
+        (403, "Not allowed to this caller"),
+        (404, "No such definition"),
+        (406, "Another format was asked for"),
+        (415, "Not FHIR JSON"),
+        (422, "The data or a parameter cannot be used; the code says why"),
+    )
+}
+
+
+class FhirResponse(Response):
+    """A resource as FHIR JSON."""
+
+    media_type = FHIR_JSON
+
+
+router = APIRouter(
+    prefix="/fhir",
+    tags=["FHIR"],
+    dependencies=[Depends(check_accept)],
+    default_response_class=FhirResponse,
+    responses=_ERRORS | {200: {"description": "A resource", "content": {FHIR_JSON: _RESOURCE}}},
+)
 READER, ASSESSOR = Depends(caller_with("read")), Depends(caller_with("assess"))
 _BODY: dict[str, Any] = {
+    "parameters": query_parameters(),
     "requestBody": {
         "required": True,
         "description": "The patient's record as a Bundle, or Parameters with `data` and the parameters of the query.",
-        "content": {FHIR_JSON: {"schema": {"type": "object", "required": ["resourceType"]}}},
-    }
+        "content": {FHIR_JSON: _RESOURCE},
+    },
 }
 
 
 @router.get("/metadata", summary="CapabilityStatement of this server")
-def metadata(request: Request) -> Response:
+def metadata(request: Request) -> FhirResponse:
     """What the FHIR door offers; readable without credentials."""
     settings: Settings = request.app.state.settings
     return _answer(write_capabilities(settings, _base(request), request.app.state.service.clock()))
@@ -44,13 +72,13 @@ def metadata(request: Request) -> Response:
 @router.post("/PlanDefinition/{identity}/$apply", summary="A draft CarePlan for one patient", openapi_extra=_BODY)
 def apply(
     identity: str, request: Request, body: Annotated[bytes, Depends(read_body)], caller: Annotated[Caller, ASSESSOR]
-) -> Response:
+) -> FhirResponse:
     """Assess one patient: activities only for who is eligible, else the reasons or what is missing."""
     return _answer(write_plan(_assess(identity, request, body, caller), _knowledge(request)))
 
 
 @router.get("/PlanDefinition/{identity}/$apply", include_in_schema=False)
-def apply_without_data(identity: str) -> Response:
+def apply_without_data(identity: str) -> FhirResponse:
     """Refuse: there is no record to read a subject from, and an answer is stored."""
     text = "POST the patient's record as a Bundle; this server holds no records to read a subject from."
     raise ProblemError(405, "method_not_allowed", text, {"allow": "POST"})
@@ -59,13 +87,13 @@ def apply_without_data(identity: str) -> Response:
 @router.post("/PlanDefinition/{identity}/$assess", summary="The whole answer as a Bundle", openapi_extra=_BODY)
 def assess(
     identity: str, request: Request, body: Annotated[bytes, Depends(read_body)], caller: Annotated[Caller, ASSESSOR]
-) -> Response:
+) -> FhirResponse:
     """Assess one patient: the same bundle as `mscprotocol assess --format fhir` writes."""
     return _answer(write_bundle(_assess(identity, request, body, caller), _knowledge(request)))
 
 
 @router.get("/PlanDefinition/{identity}/$data-requirements", summary="What a protocol reads", dependencies=[READER])
-def data_requirements(identity: str, request: Request) -> Response:
+def data_requirements(identity: str, request: Request) -> FhirResponse:
     """The data that a protocol reads, as a Library of type module-definition."""
     request.app.state.service.check_protocol(identity)
     return _answer(write_module(compile_rulebook(_knowledge(request), identity)))
@@ -95,12 +123,12 @@ _PUBLISHED: dict[str, tuple[Callable[[KnowledgeBase], Iterable[str]], Callable[[
 }
 
 
-def _search(kind: str) -> Callable[..., Response]:
+def _search(kind: str) -> Callable[..., FhirResponse]:
     names, write = _PUBLISHED[kind]
 
     def search(
         request: Request, identity: Annotated[str | None, Query(alias="_id")] = None, url: str | None = None
-    ) -> Response:
+    ) -> FhirResponse:
         knowledge = _knowledge(request)
         made = [write(knowledge, name) for name in names(knowledge) if identity in (None, name)]
         used = {name: value for name, value in (("_id", identity), ("url", url)) if value is not None}
@@ -110,10 +138,10 @@ def _search(kind: str) -> Callable[..., Response]:
     return search
 
 
-def _read(kind: str) -> Callable[..., Response]:
+def _read(kind: str) -> Callable[..., FhirResponse]:
     names, write = _PUBLISHED[kind]
 
-    def read(identity: str, request: Request) -> Response:
+    def read(identity: str, request: Request) -> FhirResponse:
         knowledge = _knowledge(request)
         if identity not in names(knowledge):
             raise ProblemError(404, "not_found", f"There is no {kind} of that id.")
@@ -149,5 +177,5 @@ def _knowledge(request: Request) -> KnowledgeBase:
     return service.knowledge
 
 
-def _answer(resource: Json) -> Response:
-    return Response(encode(resource), media_type=FHIR_JSON)
+def _answer(resource: Json) -> FhirResponse:
+    return FhirResponse(encode(resource))

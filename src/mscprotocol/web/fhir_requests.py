@@ -22,7 +22,15 @@ from mscprotocol.protocols import STAGES, Dose, Stage
 from mscprotocol.treatment import list_levels
 from mscprotocol.web.problems import FHIR_JSON, ProblemError
 
-OWN = ("subject", "at", "stage", "start", "zone", "doseLevel")
+# The parameters of the operations besides `data`: FHIR type and meaning of each.
+OWN = {
+    "subject": ("string", "The patient; refused if the data are another's."),
+    "at": ("dateTime", "The time of the evaluation, with its zone; now if left out."),
+    "stage": ("code", "screening, enrolment or infusion; screening if left out."),
+    "start": ("dateTime", "When a first infusion would start; the time of the evaluation if left out."),
+    "zone": ("string", "The IANA zone in which infusions are planned; the site's if left out."),
+    "doseLevel": ("decimal", "The cohort, where a protocol has several dose levels; in the unit of its levels."),
+}
 # Of the standard operation, but without a meaning here: who asks, and in what setting, changes no verdict.
 _WITHOUT_MEANING = frozenset(
     ("encounter", "practitioner", "organization", "userType", "userLanguage", "userTaskContext", "setting",
