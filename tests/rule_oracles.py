@@ -13,13 +13,14 @@ from tests import oracle
 
 
 def patterns(ruleset, fully=20_000, sample=2_000):
-    """Every combination of tokens, or a seeded sample of very many."""
+    """Every combination of tokens, or of very many a seeded sample in which each row of the rules applies."""
     if math.prod(map(len, ruleset.inputs.values())) <= fully:
         yield from itertools.product(*ruleset.inputs.values())
         return
     chance = random.Random(ruleset.name)
-    for _ in range(sample):
-        yield tuple(chance.choice(tokens) for tokens in ruleset.inputs.values())
+    terms = [term for row in ruleset.rows for term in row.test]
+    for term in [*terms, *[{}] * sample]:
+        yield tuple(chance.choice(sorted(term.get(key, tokens))) for key, tokens in ruleset.inputs.items())
 
 
 def applies(row, tokens):
