@@ -46,7 +46,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 @pytest.mark.parametrize("page", sorted((ROOT / "docs" / "decisions").glob("*.md")), ids=lambda page: page.name)
 def test_decisions_are_dated_and_short(page: Path) -> None:
     assert re.match(r"\d{4}-\d{2}-\d{2}-", page.name)
-    assert len(page.read_text(encoding="utf-8").split()) < 250
+    assert len(page.read_text(encoding="utf-8").split()) < 300
 
 
 def test_each_changelog_entry_names_the_impacted_criteria() -> None:
