@@ -10,7 +10,7 @@ from mscprotocol.schedule import course_state
 from mscprotocol.truth import Truth
 
 STOP_EVENT = "stop_event"
-_SHOWN = ("tier", "course", "dose", "stop_event", "improved")
+_SHOWN = ("tier", "course", "dose", STOP_EVENT, IMPROVED)
 
 
 def conclude_gate(case: Case, dose_status: str) -> GateResult:
@@ -26,10 +26,10 @@ def conclude_gate(case: Case, dose_status: str) -> GateResult:
         "violated": tally(sum(one.is_violated for one in others)),
         "open": tally(sum(one.is_open for one in gating)),
         "course": course_state(book.protocol.schedule, book.practice.closes, given, case.request.at),
-        "stop_event": _since_start(findings.defined(STOP_EVENT), has_begun=bool(given)),
+        STOP_EVENT: _since_start(findings.defined(STOP_EVENT), has_begun=bool(given)),
         "dose": dose_status,
         # Only a course that has begun can have helped: on room air before it, nobody has improved yet.
-        "improved": Truth(conclusions.of(IMPROVED)).value if given else Truth.NOT_MET.value,
+        IMPROVED: Truth(conclusions.of(IMPROVED)).value if given else Truth.NOT_MET.value,
     }
     decision = decide(conclusions, conclusions.engine, GATE, tokens)
     because = [f"{one.id}: {one.status.replace('_', ' ')}" for one in gating if one.is_violated or one.is_open]

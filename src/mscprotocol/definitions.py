@@ -123,6 +123,7 @@ class Signal(Strict):
     latest_within: Lookback | None = None
     hourly: bool = False
     not_after: str | None = None
+    not_during: str | None = None
     beside: str | None = None
     worse: Names = ()
     better: Names = ()

@@ -174,7 +174,7 @@ def _oxygen_step(name: str, signal: Signal, trend: Trend, findings: Findings) ->
         return SignalResult(name, signal, "stable", points)
     before, after = changed
     rose = _is_surely_above(after, before)
-    if findings.series.is_running("planned_procedure"):
+    if signal.not_during is not None and findings.series.is_running(signal.not_during):
         return _insufficient(name, signal, points, "the support changed for a planned procedure")
     assert after.time is not None
     held = findings.at - after.time.earliest

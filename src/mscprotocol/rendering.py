@@ -17,7 +17,6 @@ from mscprotocol.places import find_folder
 from mscprotocol.plots import MarginStrip, TimelineBar, TrendPlot, draw_margin, draw_timeline, draw_trend
 
 Paper = Literal["A4", "Letter"]
-_TEMPLATE, _STYLE = "checklist.html.j2", "checklist.css"
 _JOINERS = "\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"
 
 

@@ -49,8 +49,10 @@ def test_a_category_of_icd10(category: str) -> None:
     assert find_category_fault(category) is None
 
 
-UNITS = ["%", "1", "10*9/L", "mm[Hg]", "ug/kg/min", "ug/(kg.min)", "{INR}", "mg/L{FEU}", "mg{DDU}/L", "[lb_av]",
-         "cm[H2O]", "{breaths}/min", "mL/(24.h)", "[degF]", "/min", "10*6/kg", "[EU]/mL", "G/L", "m[IU]/min"]  # fmt: skip
+UNITS = [
+    "%", "1", "10*9/L", "mm[Hg]", "ug/kg/min", "ug/(kg.min)", "{INR}", "mg/L{FEU}", "mg{DDU}/L", "[lb_av]", "cm[H2O]",
+    "{breaths}/min", "mL/(24.h)", "[degF]", "/min", "10*6/kg", "[EU]/mL", "G/L", "m[IU]/min",
+]  # fmt: skip
 NO_UNITS = ["", "mmHg ", "furlong", "per minute", "mg//L", "10*9 /L", "kg/", "{", "mm Hg", "xg"]
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pydantic import BaseModel
 
 from mscprotocol.authoring.entries import Entry, Place, RuleFolder, walk
+from mscprotocol.definitions import Decision
 from mscprotocol.knowledge_forms import SourceRef
 from mscprotocol.rulebook import DOSE_STATUS, GATE, IMPROVED, OUTLOOK, VERDICT
 
@@ -15,7 +16,8 @@ from mscprotocol.rulebook import DOSE_STATUS, GATE, IMPROVED, OUTLOOK, VERDICT
 _NAMES: dict[str, tuple[str, ...]] = {
     "measurement": ("measurement", "definition"),
     **dict.fromkeys(("change", "beside", "made_of", "panel"), ("measurement",)),
-    **dict.fromkeys(("condition", "not_after", "confounded_by", "parts", "denied_by", "doubted_by"), ("condition",)),
+    **dict.fromkeys(("condition", "parts", "denied_by", "doubted_by", "confounded_by"), ("condition",)),
+    **dict.fromkeys(("not_after", "not_during"), ("condition",)),
     **dict.fromkeys(("unless", "not_met_needs", "score", "conclusion", "finding", "unknown_if"), ("definition",)),
     **dict.fromkeys(("severity", "tier", "trend"), ("definition",)),
     **dict.fromkeys(("criteria", "statements", "criterion"), ("criterion",)),
@@ -43,9 +45,18 @@ def uses_of(rules: RuleFolder, entry: Entry) -> Iterator[Use]:
     for place, value in walk(entry.value):
         if isinstance(value, SourceRef):
             yield _use(rules, entry, place, ("source",), value.id)
+        if isinstance(value, Decision):
+            yield from _inputs(rules, entry, value)
         for field, inner in _fields(value, place):
             for name in _as_names(inner) if field in _NAMES else ():
                 yield _use(rules, entry, (*place, field), _NAMES[field], name)
+
+
+def _inputs(rules: RuleFolder, entry: Entry, decision: Decision) -> Iterator[Use]:
+    """The definitions among the inputs of a decision; the others are tallies and states that the engine hands over."""
+    for name in decision.inputs:
+        if ("definition", name) in rules.entries:
+            yield _use(rules, entry, ("inputs", name), ("definition",), name)
 
 
 def users(rules: RuleFolder) -> dict[tuple[str, str], list[Use]]:
