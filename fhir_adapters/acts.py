@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from fhir_adapters.bundle import Item
 from fhir_adapters.datatypes import CodeableConcept, Period
-from fhir_adapters.dictionary import Source, codings, text_of
+from fhir_adapters.dictionary import INFUSION, Source, codings, text_of
 from fhir_adapters.draft import Draft, find_problem
 from fhir_adapters.links import find_device, find_medication
 from fhir_adapters.presences import Statement, add_statement
@@ -174,11 +174,12 @@ def _medication_times(resource: Medicated) -> tuple[TimeSpan | None, TimeSpan | 
 
 
 def _add_infusion(draft: Draft, act: _Act) -> None:
-    products = [code for protocol in draft.knowledge.protocols.values() for code in protocol.product_codes]
+    listed = [code for protocol in draft.knowledge.protocols.values() for code in protocol.product_codes]
+    products = [Coding(CodeSystem.DATUM, INFUSION), *listed]
     given = [code for code in codings(act.concept) if any(is_same_code(code, product) for product in products)]
     if given and act.status in _GIVEN:
         infusion = Infusion(
-            name="infusion",
+            name=INFUSION,
             reference=act.item.reference,
             time=act.start,
             as_received=text_of(act.concept),

@@ -17,6 +17,8 @@ from mscprotocol.reasons import Reason
 Relation = Literal["is", "narrower", "suspected", "refutes", "excepted"]
 Source = Literal["observation", "condition", "procedure", "medication", "allergy", "product"]
 DRUG_SYSTEMS = (CodeSystem.RXNORM, CodeSystem.ATC)
+# Our own code of the product as it is given, beside the codes of each protocol.
+INFUSION = "infusion"
 _LONGEST_TEXT = 300
 
 
@@ -56,6 +58,7 @@ class Dictionary:
                     self.levels.setdefault((code.system, code.code), []).append((name, level))
 
     def _add_exact(self, name: str, condition: Condition) -> None:
+        self._exact[CodeSystem.DATUM, name] = [Meaning(name, "is")]
         for coded in condition.codes:
             relation: Relation = "narrower" if coded.flag == "narrower" else "is"
             self._exact.setdefault((coded.code.system, coded.code.code), []).append(Meaning(name, relation))
@@ -183,12 +186,23 @@ def _bare(code: str) -> str:
     return code.upper().strip().replace(".", "")
 
 
+def is_stated(measurement: Measurement) -> bool:
+    """Whether a datum may be stated, and is not only computed from others."""
+    return measurement.kind != "derived" or bool(measurement.codes)
+
+
+def unknown_names(knowledge: KnowledgeBase, concept: CodeableConcept | None) -> tuple[str, ...]:
+    """The names of a concept in our own code system that the rules do not have."""
+    own = (code.code for code in codings(concept) if code.system is CodeSystem.DATUM)
+    return tuple(name for name in own if name not in (*knowledge.measurements, *knowledge.conditions, INFUSION))
+
+
 def _datum_codes(knowledge: KnowledgeBase) -> dict[tuple[CodeSystem, str], list[tuple[str, CodedDatum]]]:
-    """Each code with the measurements that it carries; a datum of a product is a code of our own by its name."""
+    """Each code with the measurements that it carries; our own code of a measurement is its name."""
     found: dict[tuple[CodeSystem, str], list[tuple[str, CodedDatum]]] = {}
     for name, measurement in knowledge.measurements.items():
-        if measurement.about == "product" and measurement.kind != "derived":
-            found[CodeSystem.PRODUCT, name] = [(name, CodedDatum(code=Coding(CodeSystem.PRODUCT, name)))]
+        if is_stated(measurement):
+            found[CodeSystem.DATUM, name] = [(name, CodedDatum(code=Coding(CodeSystem.DATUM, name)))]
         for coded in measurement.codes:
             found.setdefault((coded.code.system, coded.code.code), []).append((name, coded))
     return found

@@ -9,7 +9,8 @@ from itertools import groupby
 from typing import TypeVar
 
 from fhir_adapters.bundle import Item, PatientBundle
-from fhir_adapters.dictionary import Dictionary
+from fhir_adapters.datatypes import CodeableConcept
+from fhir_adapters.dictionary import Dictionary, unknown_names
 from fhir_adapters.lots import Lot
 from fhir_adapters.times import time_of
 from mscprotocol.codes import Coding
@@ -20,6 +21,7 @@ from mscprotocol.timespan import TimeSpan
 from mscprotocol.truth import Truth
 
 E = TypeVar("E", bound=Entry)
+_LONGEST_NAME = 40
 _NO_TIME = TimeSpan(datetime.min.replace(tzinfo=UTC), datetime.min.replace(tzinfo=UTC))
 
 
@@ -44,6 +46,11 @@ class Draft:
 
     def note(self, item: Item, text: str) -> None:
         self.notes.append(QualityNote(item.reference, text))
+
+    def note_unknown_names(self, item: Item, concept: CodeableConcept | None) -> None:
+        """Say which names of our own code system the rules do not have."""
+        for name in unknown_names(self.knowledge, concept):
+            self.note(item, f"the rules have nothing of that name: {shorten(name)}")
 
     def measure(self, item: Item, entry: Measurement) -> None:
         """Add a measurement; one with a problem of its own or of its resource carries no value."""
@@ -76,6 +83,11 @@ class Draft:
         names = tuple(sorted(set(relevant)))
         if names:
             self.unmapped.append(Unmapped(item.reference, code, names, time_of(item.resource)))
+
+
+def shorten(text: str) -> str:
+    """A code as it came, if it can be shown."""
+    return text if 0 < len(text) <= _LONGEST_NAME and text.isprintable() else "a code that cannot be shown"
 
 
 def _without_value(item: Item, entry: Measurement) -> Measurement:

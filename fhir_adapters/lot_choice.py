@@ -83,7 +83,7 @@ def _beside(draft: Draft, lots: list[Lot]) -> Iterator[Lot]:
 def _is_ours(draft: Draft, lot: Lot) -> bool:
     products = [code for protocol in draft.knowledge.protocols.values() for code in protocol.product_codes]
     return any(
-        code.system is CodeSystem.PRODUCT or any(is_same_code(code, product) for product in products)
+        code.system is CodeSystem.DATUM or any(is_same_code(code, product) for product in products)
         for code in codings(lot.concept)
     )
 

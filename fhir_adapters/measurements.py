@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from fhir_adapters.bundle import Item
 from fhir_adapters.dictionary import DRUG_SYSTEMS, codings, main_code, text_of, words_of
-from fhir_adapters.draft import Draft
+from fhir_adapters.draft import Draft, shorten
 from fhir_adapters.links import find_specimen
 from fhir_adapters.quantities import Reading, read_upper_limit
 from fhir_adapters.resources import Observation, Valued
@@ -24,7 +24,6 @@ from mscprotocol.units import is_readable, is_unusual
 
 _USABLE = ("final", "amended", "corrected")
 _DROPPED = ("cancelled", "entered-in-error")
-_LONGEST_CODE = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +105,8 @@ def _read_of_lot(observed: _Observed, data: dict[str, tuple[Coding, CodedDatum]]
     found = {name for word in words_of(concept) for name in draft.dictionary.words("product", word)}
     draft.report_unmapped(observed.item, main_code(concept), found)
     if not found:
-        draft.note(observed.item, f"not a product datum: {_shown(main_code(concept))}")
-
-
-def _shown(code: Coding) -> str:
-    text = code.code or code.display
-    return text if 0 < len(text) <= _LONGEST_CODE and text.isprintable() else "a code that cannot be shown"
+        code = main_code(concept)
+        draft.note(observed.item, f"not a product datum: {shorten(code.code or code.display)}")
 
 
 def _is_of_product(observed: _Observed, name: str) -> bool:
@@ -254,6 +249,7 @@ def _level_problem(valued: Valued) -> Reason | None:
 
 def _read_unnamed(observed: _Observed) -> None:
     valued = observed.valued
+    observed.draft.note_unknown_names(observed.item, valued.code)
     is_panel = observed.has_parts and not has_value(valued) and valued.data_absent_reason is None
     if observed.problem is not None or is_panel or _state_findings(observed):
         return

@@ -103,6 +103,7 @@ def read_allergy(draft: Draft, item: Item, allergy: AllergyIntolerance) -> None:
 
 def add_statement(draft: Draft, statement: Statement) -> None:
     """Add a presence for each condition that a code of the statement stands for, and report what only words name."""
+    draft.note_unknown_names(statement.item, statement.concept)
     named = {name for code in statement.codes for name in _measured(draft, statement, code)}
     for code in statement.codes:
         for meaning in draft.dictionary.meanings(code.system, code.code):

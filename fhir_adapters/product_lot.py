@@ -78,7 +78,7 @@ def _observations(raw: dict[Any, Any], at: str | None, knowledge: KnowledgeBase)
 
 
 def _own(code: str) -> CodeableConcept:
-    return CodeableConcept(coding=(Coding(system=CodeSystem.PRODUCT.value, code=code),))
+    return CodeableConcept(coding=(Coding(system=CodeSystem.DATUM.value, code=code),))
 
 
 def _value(definition: Datum, said: Any) -> dict[str, Any]:

@@ -95,7 +95,7 @@ def _condition(name: str, condition: Condition) -> Json:
 def _measurement(name: str, measurement: Measurement) -> Json:
     codes = [known_coding(one.code) for one in measurement.codes]
     if measurement.about == "product":
-        codes.append(coding(CodeSystem.PRODUCT.value, name, measurement.text))
+        codes.append(coding(DATUM, name, measurement.text))
     return element(linkId=name, code=codes, text=measurement.text, **_form(measurement))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from fhir_adapters.writing import CRITERION, DATUM, Json, coding, element, known_coding
 from mscprotocol.answer import NeededItem
-from mscprotocol.codes import CodeSystem, parse_code
+from mscprotocol.codes import parse_code
 from mscprotocol.data_dictionary import Condition, Measurement
 from mscprotocol.definitions import FindingDefinition, Score
 from mscprotocol.knowledge import KnowledgeBase
@@ -119,8 +119,6 @@ def _behind(knowledge: KnowledgeBase, leaf: Leaf) -> Iterator[Expression]:
 
 
 def _observation(name: str, measurement: Measurement) -> Json:
-    if measurement.about == "product":
-        return _coded(name, "Observation", [coding(CodeSystem.PRODUCT.value, name, measurement.text)])
     codes = [known_coding(one.code) for one in measurement.codes]
     return _coded(name, "Observation", [*codes, coding(DATUM, name, measurement.text)])
 

@@ -78,9 +78,9 @@ def read_moment(text: object, received: str) -> Reading:
 
 
 def answers_of(definition: Measurement, code: Coding) -> list[str]:
-    """The answers that a code stands for; of a product, our own codes are the names of the answers."""
-    if code.system is CodeSystem.PRODUCT:
-        return [code.code] if definition.about == "product" and code.code in definition.answers else []
+    """The answers that a code stands for; our own codes are their names."""
+    if code.system is CodeSystem.DATUM:
+        return [code.code] if code.code in (definition.levels or definition.answers) else []
     wanted = (code.system, code.code)
     return [name for name, codes in definition.answers.items() if any(wanted == (c.system, c.code) for c in codes)]
 

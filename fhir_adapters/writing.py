@@ -20,7 +20,7 @@ from mscprotocol.codes import Coding as Code
 
 # The canonical addresses of what the project itself defines. They are names and need not resolve.
 CANONICAL = "https://mscprotocol.example/fhir"
-DATUM = f"{CANONICAL}/CodeSystem/datum"
+DATUM = CodeSystem.DATUM.value
 CRITERION = f"{CANONICAL}/CodeSystem/criterion"
 TERMINOLOGY = "http://terminology.hl7.org/CodeSystem"
 SOFTWARE = "mscprotocol"

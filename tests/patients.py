@@ -12,7 +12,7 @@ from typing import Any
 LOINC = "http://loinc.org"
 SNOMED = "http://snomed.info/sct"
 UCUM = "http://unitsofmeasure.org"
-PRODUCT = "https://mscprotocol.example/fhir/CodeSystem/product-datum"
+PRODUCT = "https://mscprotocol.example/fhir/CodeSystem/datum"
 RXNORM = "http://www.nlm.nih.gov/research/umls/rxnorm"
 
 # What a clinician answers at the bedside for a patient with none of the exclusions.

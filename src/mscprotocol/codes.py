@@ -19,8 +19,8 @@ class CodeSystem(Enum):
     UCUM = "http://unitsofmeasure.org"
     ABSENT = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
     SPECIMEN = "http://terminology.hl7.org/CodeSystem/v2-0487"
-    # Our own, for what no public system names: a datum of a product lot, and its answers, by their names in `rules/`.
-    PRODUCT = "https://mscprotocol.example/fhir/CodeSystem/product-datum"
+    # Our own: every datum, answer, level and condition by its name in `rules/`, for what no public system names.
+    DATUM = "https://mscprotocol.example/fhir/CodeSystem/datum"
     LOCAL = ""
 
 

@@ -21,7 +21,7 @@ from mscprotocol.record import Measurement, PatientRecord
 from mscprotocol.rulebook import compile_rulebook
 from tests.adapters.fhir_made import NOON, SUBJECT, Json, as_bytes, bundle, observation, patient, quantity, record_of
 
-SYSTEM = CodeSystem.PRODUCT.value
+SYSTEM = CodeSystem.DATUM.value
 LOT = {"reference": "BiologicallyDerivedProduct/lot"}
 
 
