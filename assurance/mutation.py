@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
@@ -115,6 +117,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--only", default="", help="mutants whose name holds this text")
     parser.add_argument("--sample", type=int, default=1, help="every Nth mutant")
     parser.add_argument("--log", type=Path, help="what became of each mutant, as lines of JSON")
+    parser.add_argument("--processes", type=int, default=PROCESSES)
     parser.add_argument("--rows-only", action="store_true", help="put no mutant to the test modules")
     chosen = parser.parse_args(arguments)
     global rows_only  # noqa: PLW0603  # read by the processes that are forked from this one
@@ -123,17 +126,23 @@ def main(arguments: list[str] | None = None) -> int:
     numbers = [n for n, one in enumerate(all_mutants()) if chosen.only in one.name][:: chosen.sample]
     unsound = [] if rows_only else killing.find_unsound()
     killing.rows_by_name()
-    with get_context("fork").Pool(PROCESSES) as pool:
-        fates = []
-        for fate in pool.imap(judge, numbers, chunksize=8):
-            fates.append(fate)
-            if len(fates) % 250 == 0:
-                print(f"{len(fates)} of {len(numbers)}, {perf_counter() - started:.0f} s", file=sys.stderr, flush=True)
-    if chosen.log is not None:
-        chosen.log.write_text("".join(json.dumps(vars(one)) + "\n" for one in fates), encoding="utf-8")
+    with get_context("fork").Pool(chosen.processes) as pool:
+        fates = list(_followed(pool.imap(judge, numbers, chunksize=8), len(numbers), chosen.log))
     for name in unsound:
         print(f"fails without a mutant, so it was set aside: {name}")
     return report(fates, perf_counter() - started, whole=len(numbers) == len(all_mutants())) or int(bool(unsound))
+
+
+def _followed(fates: Iterable[Fate], count: int, log: Path | None) -> Iterator[Fate]:
+    """The same fates, written down and counted as they come."""
+    started = perf_counter()
+    with Path(os.devnull if log is None else log).open("w", encoding="utf-8") as lines:
+        for number, fate in enumerate(fates, 1):
+            lines.write(json.dumps(vars(fate)) + "\n")
+            if number % 250 == 0:
+                lines.flush()
+                print(f"{number} of {count}, {perf_counter() - started:.0f} s", file=sys.stderr, flush=True)
+            yield fate
 
 
 def report(fates: list[Fate], seconds: float, *, whole: bool) -> int:
