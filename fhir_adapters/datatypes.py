@@ -155,6 +155,7 @@ class Issue(Element, frozen=True):
     """One issue of an outcome."""
 
     severity: str | None = None
+    code: str | None = None
 
 
 class OperationOutcome(Element, frozen=True):

@@ -49,6 +49,11 @@ class Unpacked:
     pages: set[str] = field(default_factory=set)
     next_pages: set[str] = field(default_factory=set)
 
+    @property
+    def missing_pages(self) -> set[str]:
+        """The pages that others lead to and that did not come."""
+        return self.next_pages - self.pages
+
     def note(self, reference: str, text: str) -> None:
         self.notes.append(QualityNote(reference, text))
 
@@ -59,11 +64,17 @@ def unpack(contents: Iterable[bytes]) -> Unpacked:
     Raises DataError: `unreadable`, `too_large`, `not_a_bundle`, or `incomplete_page` when a page or an entry of it
     did not come.
     """
+    unpacked = open_bundles(contents)
+    if unpacked.missing_pages:
+        raise DataError("incomplete_page", "the bundle is one page of several: follow its link 'next' first")
+    return unpacked
+
+
+def open_bundles(contents: Iterable[bytes]) -> Unpacked:
+    """The resources of bundles, for a caller who follows `missing_pages` itself. Raises DataError as `unpack` does."""
     unpacked = Unpacked()
     for content in contents:
         _open_bundle(unpacked, _check(content), depth=0)
-    if unpacked.next_pages - unpacked.pages:
-        raise DataError("incomplete_page", "the bundle is one page of several: follow its link 'next' first")
     return unpacked
 
 

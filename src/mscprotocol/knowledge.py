@@ -11,7 +11,7 @@ from mscprotocol.data_dictionary import Condition, Measurement, SiteLimit
 from mscprotocol.definitions import AnyDefinition, Trend
 from mscprotocol.knowledge_forms import Operator, Strict
 from mscprotocol.parameters import Parameter
-from mscprotocol.protocols import Checklist, Criterion, InformationOnly, Practice, Protocol
+from mscprotocol.protocols import Checklist, Criterion, InformationOnly, OrderForm, OverrideReason, Practice, Protocol
 
 
 class Source(Strict):
@@ -40,6 +40,8 @@ class KnowledgeBase:
     information: dict[str, InformationOnly]
     practices: dict[str, Practice]
     checklists: dict[str, Checklist]
+    override_reasons: dict[str, OverrideReason]
+    orders: dict[str, OrderForm]
     unit_aliases: dict[str, str]
     site_limits: tuple[SiteLimit, ...] = ()
     folder: Path | None = None  # where the files stand, if not those that ship

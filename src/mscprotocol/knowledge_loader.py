@@ -31,7 +31,16 @@ from mscprotocol.knowledge_forms import (
 from mscprotocol.parameters import FILE as PARAMETERS
 from mscprotocol.parameters import Parameter, apply_edits, check_parameters, gather_edits, settle_choices
 from mscprotocol.places import find_folder
-from mscprotocol.protocols import Checklist, Criterion, InformationOnly, Practice, Protocol, ProtocolCard
+from mscprotocol.protocols import (
+    Checklist,
+    Criterion,
+    InformationOnly,
+    OrderForm,
+    OverrideReason,
+    Practice,
+    Protocol,
+    ProtocolCard,
+)
 from mscprotocol.units import UnitError, to_canonical
 from mscprotocol.yaml_files import YamlError, YamlMapping, read_yaml
 
@@ -86,6 +95,8 @@ def _load(folder: Path | None, site: Path | None, choices: _Pairs, edits: _Pairs
         information={name: one for name, one in cards.items() if isinstance(one, InformationOnly)},
         practices=practices,
         checklists=reader.mapping("checklists.yaml", Checklist),
+        override_reasons=reader.mapping("override_reasons.yaml", OverrideReason),
+        orders=reader.mapping("orders.yaml", OrderForm),
         unit_aliases=reader.mapping("units.yaml", str),
         site_limits=limits,
         folder=folder,

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, model_validator
 
-from mscprotocol.data_dictionary import Code, expand_codes
+from mscprotocol.data_dictionary import Code, Number, expand_codes
 from mscprotocol.knowledge_forms import (
     Expression,
     Leaf,
@@ -162,6 +162,28 @@ class Checklist(Strict):
     before: Annotated[tuple[ChecklistItem, ...], BeforeValidator(tuple)]
     during: Annotated[tuple[ChecklistItem, ...], BeforeValidator(tuple)]
     after: Annotated[tuple[ChecklistItem, ...], BeforeValidator(tuple)]
+
+
+class OverrideReason(Strict):
+    """Why a clinician may set guidance aside; the name is a code and never changes its meaning."""
+
+    text: str
+    mark: Mark
+
+
+class CellUnit(Strict):
+    """What one unit of an ordered dose is in cells."""
+
+    cells: Number
+    per_kg: bool = False
+
+
+class OrderForm(Strict):
+    """How an order for the product is recognised by its words, and its dose read."""
+
+    words: Names
+    units: dict[str, CellUnit]
+    mark: Mark
 
 
 class Fact(Strict):
