@@ -55,8 +55,10 @@ def write_care_plan(answer: Assessment, knowledge: KnowledgeBase, identity: str)
 def _notes(answer: Assessment) -> list[str]:
     if answer.verdict != "eligible":
         return []
-    proposal = [answer.dose.reduced_proposal] if answer.dose.reduced_proposal else []
-    return [*answer.dose.because, *proposal, *answer.dose.warnings]
+    said = [answer.dose.reduced_proposal] if answer.dose.reduced_proposal else []
+    if answer.valid_until is not None:
+        said.append(f"Holds until {answer.valid_until} ({answer.expires_first} expires first); assess again after it.")
+    return [*answer.dose.because, *said, *answer.dose.warnings]
 
 
 def _activity(answer: Assessment, row: ScheduleRow, knowledge: KnowledgeBase) -> Json:

@@ -7,8 +7,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from fhir.resources.R4B.bundle import Bundle
-from fhir.resources.R4B.careplan import CarePlan
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,6 +20,8 @@ from mscprotocol.case import Request
 from mscprotocol.knowledge_loader import load_knowledge
 from mscprotocol.rulebook import compile_rulebook
 from mscprotocol.sample_cases import SampleCase, assess_sample, find_samples
+from mscprotocol.treatment import CAUTION
+from tests.adapters.fhir_models import checked
 from tests.patients import PatientBundle, ready_for_infusion
 
 KNOWLEDGE = load_knowledge()
@@ -64,7 +64,7 @@ def output(answer: Assessment) -> dict[str, str]:
 def test_the_bundle_of_every_sample_is_valid(sample: SampleCase) -> None:
     answer = answer_to(sample.name)
     content = encode(write_bundle(answer, KNOWLEDGE))
-    Bundle.model_validate_json(content)
+    checked(content)
     entries = json.loads(content)["entry"]
     assert [one["resource"]["resourceType"] for one in entries] == KINDS
     own = {one["fullUrl"] for one in entries}
@@ -112,6 +112,14 @@ def test_the_activities_stand_at_the_times_of_the_schedule() -> None:
     assert {one["quantity"]["value"] for one in details} == {70_000_000}
     assert {one["quantity"]["code"] for one in details} == {"{cells}"}
     assert {(one["status"], one["doNotPerform"]) for one in details} == {("not-started", False)}
+
+
+def test_the_notes_say_what_limits_the_plan() -> None:
+    answer = answer_to("eligible")
+    notes = " ".join(one["text"] for one in part(answer, "CarePlan")["note"])
+    assert CAUTION in notes
+    assert f"Holds until {answer.valid_until}" in notes
+    assert "note" not in part(answer_to("one-lab-open"), "CarePlan")
 
 
 def test_an_undetermined_patient_needs_data_by_their_codes() -> None:
@@ -208,7 +216,7 @@ def test_the_gate_of_an_infusion_is_said() -> None:
     record = build_record(read_bundle(one.to_json()), KNOWLEDGE)
     answer = assess(record, compile_rulebook(KNOWLEDGE, "seed-covid-4x"), Request(one.at, "infusion"))
     assert output(answer)["gate"] == "go"
-    Bundle.model_validate_json(encode(write_bundle(answer, KNOWLEDGE)))
+    checked(encode(write_bundle(answer, KNOWLEDGE)))
 
 
 def test_an_answer_that_comes_back_with_the_record_changes_nothing() -> None:
@@ -278,7 +286,7 @@ def test_a_name_is_never_markup() -> None:
     for kind in ("CarePlan", "ResearchSubject"):
         div = part(answer, kind)["text"]["div"]
         assert "&lt;script&gt;" in div and "<script" not in div and "\x00" not in div
-    Bundle.model_validate_json(encode(write_bundle(answer, KNOWLEDGE)))
+    checked(encode(write_bundle(answer, KNOWLEDGE)))
 
 
 @given(st.text(), st.text(min_size=1), st.text(min_size=1))
@@ -290,4 +298,4 @@ def test_whatever_text_came_with_a_record_the_plan_is_valid(name: str, note: str
         data_quality=[Note(note, note)],
         dose=DoseItem("withheld", [note]),
     )
-    CarePlan.model_validate_json(encode(write_plan(changed, KNOWLEDGE)))
+    checked(encode(write_plan(changed, KNOWLEDGE)))

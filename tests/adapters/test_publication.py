@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from fhir.resources.R4B import get_fhir_model_class
 
 from fhir_adapters.bundle import read_bundle
 from fhir_adapters.publication import assessed, published, write_library, write_module, write_plan_definition
@@ -23,6 +22,7 @@ from mscprotocol.record import PatientRecord
 from mscprotocol.rulebook import compile_rulebook
 from mscprotocol.sample_cases import find_samples
 from mscprotocol.truth import Truth
+from tests.adapters import fhir_models
 from tests.adapters.fhir_made import answered, as_bytes, bundle, form, patient
 
 Json = dict[str, Any]
@@ -32,11 +32,7 @@ MARKS = re.compile(r"\[(paper|read|recalled|site)\]$")
 
 
 def checked(resource: Json) -> Json:
-    """A resource as JSON, after the models of R4B have read it."""
-    content = encode(resource)
-    get_fhir_model_class(resource["resourceType"]).model_validate_json(content)
-    read: Json = json.loads(content)
-    return read
+    return fhir_models.checked(encode(resource))
 
 
 def plan(name: str) -> Json:

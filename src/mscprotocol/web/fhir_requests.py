@@ -115,6 +115,8 @@ def _checked(given: list[tuple[str, str]]) -> dict[str, str]:
             raise RequestError("invalid_request", f"a parameter is not known; known: data, {', '.join(OWN)}")
         if name in values:
             raise RequestError("invalid_request", f"the parameter {name} is given twice")
+        if not text:
+            raise RequestError("invalid_request", f"the parameter {name} needs a value of type {OWN[name][0]}")
         values[name] = text
     return values
 
