@@ -75,6 +75,11 @@ def test_ids_are_unique_and_links_lead_somewhere(page: Page) -> None:
     assert [link for link in page.links if not link.startswith("#") or link[1:] not in page.ids] == []
 
 
+def test_what_decides_the_verdict_comes_first(html: str) -> None:
+    places = [html.index(f'<section id="role-{role}">') for role in ("inclusion", "exclusion", "dose")]
+    assert places == sorted(places)
+
+
 def test_it_loads_nothing(page: Page, html: str) -> None:
     assert page.loaded == []
     assert page.tags["script"] == page.tags["img"] == 0
