@@ -2,6 +2,7 @@ from decimal import Decimal
 
 import pytest
 
+from fhir_adapters.times import parse_time
 from mscprotocol.interval import Interval, between, exactly
 from mscprotocol.reasons import Reason
 from mscprotocol.record import Measurement, PatientRecord
@@ -236,6 +237,23 @@ def test_a_venous_specimen_is_not_arterial(code: str, reason: Reason | None) -> 
     beside = record_of(observation("loinc 2703-7", 80, "mm[Hg]", specimen={"reference": "Specimen/s"}), specimen)
     within = record_of(observation("loinc 2703-7", 80, "mm[Hg]", specimen={"reference": "#s"}, contained=[specimen]))
     assert [only(record, "pao2").problem for record in (beside, within)] == [reason, reason]
+
+
+def test_a_volume_keeps_the_period_that_it_was_collected_in() -> None:
+    period = {"start": "2020-04-06T00:00:00Z", "end": NOON}
+    entry = read("urine_volume", "loinc 9187-6", 300, "mL", effectiveDateTime=None, effectivePeriod=period)
+    assert (entry.began, entry.time) == (parse_time(period["start"]), parse_time(NOON))
+    assert read("crp", "loinc 1988-5", 20, "mg/L", effectiveDateTime=None, effectivePeriod=period).began is None
+    assert read("urine_volume", "loinc 9187-6", 300, "mL").began is None
+
+
+def test_the_parts_of_the_coma_score_come_as_components() -> None:
+    parts = [("9267-6", 4), ("9270-0", 5), ("9268-4", 6)]
+    component = [{"code": concept(f"loinc {code}"), "valueInteger": points} for code, points in parts]
+    record = record_of(observation("loinc 9269-2", component=component))
+    assert [only(record, name).value for name in ("gcs_eye", "gcs_verbal", "gcs_motor")] == [
+        exactly(points) for _, points in parts
+    ]
 
 
 def test_a_code_that_is_not_listed_is_reported_by_its_words() -> None:
