@@ -70,8 +70,8 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 
 .PHONY: lock
 lock: venv ## make the hash locks again from pyproject.toml (UPGRADE=1: newest of all)
-	$(LOCK) $(if $(UPGRADE),--upgrade) --extra pdf --group dev --output-file requirements-dev.txt pyproject.toml
-	$(LOCK) --upgrade --constraint requirements-dev.txt --extra pdf --output-file requirements.txt pyproject.toml
+	$(LOCK) $(if $(UPGRADE),--upgrade) --extra pdf --extra postgresql --group dev --output-file requirements-dev.txt pyproject.toml
+	$(LOCK) --upgrade --constraint requirements-dev.txt --extra pdf --extra postgresql --output-file requirements.txt pyproject.toml
 	$(LOCK) --upgrade --constraint requirements-dev.txt --group build --output-file requirements-build.txt
 
 .PHONY: wheel
