@@ -1,4 +1,4 @@
-"""Prefetch of CDS Hooks: templates from what the rules read, and one patient's record from what came and what is fetched."""
+"""Prefetch of CDS Hooks: templates from what the rules read, and a record from what came and what is fetched."""
 
 from __future__ import annotations
 
@@ -64,6 +64,10 @@ def write_templates(book: Rulebook) -> dict[str, str]:
 
     There is no filter by date: an undated or older resource that contradicts a newer one must be seen.
     """
+    return book.once("cds prefetch", lambda: _write_templates(book))
+
+
+def _write_templates(book: Rulebook) -> dict[str, str]:
     found: dict[str, str] = {}
     codes: dict[str, None] = {}
     for one in requirements(book):

@@ -151,7 +151,7 @@ def _concepts(order: _MedicationOrder, medications: Mapping[str, CodeableConcept
         return
     if target.display:
         yield CodeableConcept(text=target.display)
-    if target.reference in medications:
+    if target.reference is not None and target.reference in medications:
         yield medications[target.reference]
     for inner in order.contained:
         head, read = decode_tolerantly(Head, inner), decode_tolerantly(Medication, inner)

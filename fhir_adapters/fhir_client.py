@@ -1,4 +1,4 @@
-"""A reader of one FHIR server: searches followed page by page on the same origin, within limits of pages, bytes, time."""
+"""A reader of one FHIR server: pages are followed on the same origin, within limits of pages, bytes and time."""
 
 from __future__ import annotations
 

@@ -1,0 +1,57 @@
+"""Who calls a CDS Hooks service: a JWT of a listed client on every call, or anybody on a loopback address."""
+
+from __future__ import annotations
+
+import structlog
+from fastapi import Request
+
+from mscprotocol.service import Caller, Service
+from mscprotocol.settings import Settings
+from mscprotocol.web.callers import LOCAL
+from mscprotocol.web.keys import IssuerKeys
+from mscprotocol.web.problems import ProblemError
+from mscprotocol.web.tokens import TokenError, Verifier
+
+log = structlog.get_logger("mscprotocol.cds")
+
+
+class CdsAccess:
+    """Verifies the tokens of CDS clients. An installation that lists clients, or demands a login, demands a token."""
+
+    def __init__(self, settings: Settings, service: Service, keys: IssuerKeys | None = None) -> None:
+        self.settings = settings
+        self.is_demanded = bool(settings.cds_issuers) or settings.authentication == "required"
+        self.keys = keys or IssuerKeys(settings.cds_issuers)
+        self.verifier = Verifier(service.database, service.clock)
+
+    def find(self, request: Request) -> Caller:
+        """The client that calls. Raises ProblemError 401, which says nothing about what was wrong."""
+        if not self.is_demanded:
+            return LOCAL
+        kind, _, token = request.headers.get("authorization", "").partition(" ")
+        try:
+            if kind.lower() != "bearer":
+                raise TokenError("no token")
+            claims = self.verifier.verify(token.strip(), self.audience(request), self.keys)
+        except TokenError as error:
+            log.info("token refused", why=str(error))
+            raise ProblemError(
+                401, "unauthorized", "Authentication is required.", {"www-authenticate": "Bearer"}
+            ) from None
+        return Caller(f"cds {claims.issuer}", frozenset(("cds",)))
+
+    def audience(self, request: Request) -> str:
+        """The address of the endpoint exactly as its clients know it."""
+        return f"{base_of(request)}{request.url.path}"
+
+
+def base_of(request: Request) -> str:
+    """Where clients reach this service, without a slash at the end."""
+    settings: Settings = request.app.state.settings
+    return (settings.public_url or str(request.base_url)).rstrip("/")
+
+
+def find_client(request: Request) -> Caller:
+    """A dependency that gives the client, or ends the request with 401."""
+    access: CdsAccess = request.app.state.cds_access
+    return access.find(request)

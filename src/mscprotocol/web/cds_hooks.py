@@ -1,0 +1,236 @@
+"""The CDS Hooks 2.0 door: discovery, and one service for each protocol, the same on three hooks."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+
+import structlog
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+from starlette.middleware.cors import CORSMiddleware
+
+from fhir_adapters.bundle import PatientBundle, read_bundle
+from fhir_adapters.cds_prefetch import Gathered, MalformedPrefetchError, MissingDataError, gather, write_templates
+from fhir_adapters.draft_orders import DraftOrders, read_draft_orders
+from fhir_adapters.fhir_client import FhirReader, is_listed
+from fhir_adapters.writing import Json, element, encode
+from mscprotocol.case import Request as Question
+from mscprotocol.errors import DataError
+from mscprotocol.protocols import Protocol
+from mscprotocol.rulebook import compile_rulebook
+from mscprotocol.service import Caller, Order, Service
+from mscprotocol.settings import Settings
+from mscprotocol.store import audit
+from mscprotocol.store.tables import IdempotentReply
+from mscprotocol.web import cds_feedback
+from mscprotocol.web.cds_access import CdsAccess, base_of, find_client
+from mscprotocol.web.cds_cards import Occasion, write_cards, write_data_error
+from mscprotocol.web.cds_requests import HOOKS, HookCall, bad, read_call, read_json_body
+from mscprotocol.web.problems import ProblemError
+
+log = structlog.get_logger("mscprotocol.cds")
+DOOR = "cds-hooks"
+# A hook instance that comes again within this time is the same call, sent twice.
+REPEATED_WITHIN = timedelta(minutes=10)
+_ORDER_FORM = "cells"
+CLIENT = Depends(find_client)
+_ERRORS: dict[int | str, dict[str, Any]] = {
+    status: {"description": text}
+    for status, text in (
+        (400, "The call cannot be read; the OperationOutcome names the field"),
+        (401, "No token, or one that proves nothing"),
+        (404, "No such service"),
+        (412, "Data that the rules need neither came nor can be fetched"),
+        (415, "Not JSON"),
+    )
+}
+router = APIRouter(prefix="/cds-services", tags=["CDS Hooks"], dependencies=[CLIENT], responses=_ERRORS)
+_OBJECT: dict[str, Any] = {"requestBody": {"required": True, "content": {"application/json": {"schema": {
+    "type": "object", "required": ["hook", "hookInstance", "context"]}}}}}  # fmt: skip
+
+
+def install(app: FastAPI) -> None:
+    """Add the door to an application that has its settings and service."""
+    settings: Settings = app.state.settings
+    app.state.cds_access = CdsAccess(settings, app.state.service)
+    app.include_router(router)
+    app.include_router(cds_feedback.router)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=("GET", "POST"),
+            allow_headers=("Authorization", "Content-Type"),
+        )
+
+
+@router.get("", summary="The services that there are")
+def discover(request: Request) -> Response:
+    """Each protocol as a service, once for every hook, with what it reads as prefetch templates."""
+    service: Service = request.app.state.service
+    found = [_entry(service, name, hook) for name in service.assessable for hook in HOOKS]
+    return _json({"services": found})
+
+
+def _entry(service: Service, name: str, hook: str) -> Json:
+    protocol = service.knowledge.protocols[name]
+    return element(
+        hook=hook,
+        id=name,
+        title=protocol.short_title,
+        description=f"{protocol.title}. Pre-screening support for research: open questions, reasons, draft orders.",
+        usageRequirements="Every prefetch key, or a FHIR server that this installation lists.",
+        version=protocol.version,
+        prefetch=write_templates(compile_rulebook(service.knowledge, name)),
+    )
+
+
+@router.post("/{identity}", summary="Cards about one patient", openapi_extra=_OBJECT)
+def call_service(
+    identity: str,
+    request: Request,
+    caller: Annotated[Caller, CLIENT],
+    body: Annotated[bytes, Depends(read_json_body)],
+) -> Response:
+    """Assess the patient of a hook and answer with cards; a call that is sent twice is answered once."""
+    service: Service = request.app.state.service
+    protocol = find_protocol(service, identity)
+    call = read_call(body)
+    key = f"{identity} {call.instance}"
+    if (known := _find_reply(service, caller, key, call.sha256)) is not None:
+        return Response(known, media_type="application/json")
+    reply = encode(_answer(request, service, protocol, call, caller))
+    _keep_reply(service, caller, key, call.sha256, reply)
+    return Response(reply, media_type="application/json")
+
+
+def find_protocol(service: Service, identity: str) -> Protocol:
+    """The protocol of a service. Raises ProblemError 404."""
+    protocol = service.knowledge.protocols.get(identity)
+    if protocol is None:
+        raise ProblemError(404, "not_found", "There is no service of that id.")
+    return protocol
+
+
+def _answer(request: Request, service: Service, protocol: Protocol, call: HookCall, caller: Caller) -> Json:
+    occasion = Occasion(service.knowledge, protocol, base_of(request))
+    try:
+        orders = _read_orders(service, protocol, call)
+        gathered = _gather(request, service, protocol, call)
+        patient = _read_patient(gathered, call)
+        question = _question(service.clock(), orders, request.app.state.settings.zone)
+        order = Order(protocol.id, question, DOOR, caller)
+        answered = service.assess_patient(patient, [gathered.bundle], order)
+    except DataError as error:
+        _audit_refusal(service, caller, call, error)
+        cards = [write_data_error(error, call.instance, occasion)]
+    else:
+        full = Occasion(service.knowledge, protocol, occasion.base, orders, tuple(gathered.not_held))
+        cards = write_cards(answered.answer, answered.id, full)
+    # What is ordered is left to whoever signs: there is nothing that this service would change by itself.
+    return {"cards": cards} | ({"systemActions": []} if call.hook == "order-sign" else {})
+
+
+def _read_orders(service: Service, protocol: Protocol, call: HookCall) -> DraftOrders:
+    if call.draft_orders is None:
+        return DraftOrders()
+    try:
+        return read_draft_orders(call.draft_orders, protocol, service.knowledge.orders[_ORDER_FORM])
+    except DataError:
+        raise bad("context.draftOrders is a Bundle of orders") from None
+
+
+def _gather(request: Request, service: Service, protocol: Protocol, call: HookCall) -> Gathered:
+    templates = write_templates(compile_rulebook(service.knowledge, protocol.id))
+    try:
+        with _reader(request, call) as reader:
+            return gather(templates, call.patient_id, call.prefetch, reader)
+    except MalformedPrefetchError:
+        raise bad("each value of prefetch is null or a FHIR resource") from None
+    except MissingDataError as error:
+        text = f"Neither supplied nor to be had from fhirServer: {', '.join(error.keys)}."
+        raise ProblemError(412, "precondition_failed", text) from None
+
+
+class _Nothing:
+    """In place of a reader where there is no server that may be read."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+
+def _reader(request: Request, call: HookCall) -> FhirReader | _Nothing:
+    settings: Settings = request.app.state.settings
+    if call.server is None or not is_listed(call.server, settings.fhir_servers, only_https=settings.production):
+        return _Nothing()
+    return FhirReader(call.server, call.token)
+
+
+def _read_patient(gathered: Gathered, call: HookCall) -> PatientBundle:
+    patient = read_bundle(gathered.bundle)
+    if patient.patient.id != call.patient_id:
+        raise DataError("foreign_subject", "the data are not those of the patient of the context")
+    return patient
+
+
+def _question(at: datetime, orders: DraftOrders, zone: str) -> Question:
+    """What is asked; a product that is being ordered for a time is planned from that time."""
+    starts = sorted(start.earliest for one in orders.products for start in one.starts)
+    try:
+        return Question(at=at, start=starts[0] if starts else None, zone=zone)
+    except ValueError:
+        return Question(at=at, zone=zone)
+
+
+def _audit_refusal(service: Service, caller: Caller, call: HookCall, error: DataError) -> None:
+    at = service.clock()
+    with service.database.writing() as session:
+        audit.append(
+            session, at, caller.name, "refuse", f"Patient/{call.patient_id}", {"door": DOOR, "code": error.code}
+        )
+
+
+# -- the same call twice -----------------------------------------------------------------------------
+
+
+def _find_reply(service: Service, caller: Caller, key: str, sha256: str) -> bytes | None:
+    with service.database.reading() as session:
+        kept = _kept(session, caller, key)
+        is_same = kept is not None and kept.request_sha256 == sha256
+        if kept is None or not is_same or service.clock() - kept.made_at > REPEATED_WITHIN:
+            return None
+        return kept.body
+
+
+def _keep_reply(service: Service, caller: Caller, key: str, sha256: str, body: bytes) -> None:
+    with service.database.writing() as session:
+        if (before := _kept(session, caller, key)) is not None:
+            session.delete(before)
+            session.flush()
+        session.add(
+            IdempotentReply(
+                id=str(uuid.uuid4()),
+                client=caller.name[:200],
+                key=key[:200],
+                request_sha256=sha256,
+                made_at=service.clock(),
+                status=200,
+                content_type="application/json",
+                body=body,
+            )
+        )
+
+
+def _kept(session: Session, caller: Caller, key: str) -> IdempotentReply | None:
+    query = select(IdempotentReply).where(IdempotentReply.client == caller.name[:200], IdempotentReply.key == key[:200])
+    return session.execute(query).scalar_one_or_none()
+
+
+def _json(content: Json) -> Response:
+    return Response(encode(content), media_type="application/json")

@@ -1,0 +1,138 @@
+"""A call of a CDS Hooks service: what hook, of which patient, with which data, and where the rest can be read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import msgspec
+from fastapi import Request
+from msgspec import Raw
+
+from fhir_adapters.decoding import UNREADABLE
+from mscprotocol.web.problems import ProblemError
+
+T = TypeVar("T")
+# The hooks of every service, with what each context must hold besides user and patient (CDS Hooks library, 1.0).
+HOOKS: dict[str, tuple[str, ...]] = {
+    "patient-view": (),
+    "encounter-start": ("encounterId",),
+    "order-sign": ("draftOrders",),
+}
+_ID = re.compile(r"[A-Za-z0-9.-]{1,64}")
+_USER = re.compile(r"(Practitioner|PractitionerRole|Patient|RelatedPerson)/[A-Za-z0-9.-]{1,64}")
+_LONGEST_INSTANCE = 100
+
+
+@dataclass(frozen=True)
+class HookCall:
+    """One call. `prefetch` holds each value as it came; a key that is not there was not supplied."""
+
+    hook: str
+    instance: str
+    patient_id: str
+    prefetch: dict[str, Raw]
+    draft_orders: Raw | None
+    server: str | None
+    token: str | None
+    sha256: str
+
+
+async def read_json_body(request: Request) -> bytes:
+    """The body of a request that is JSON; 415 for another type."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise ProblemError(415, "unsupported_media_type", "Send application/json.")
+    return await request.body()
+
+
+def read_call(body: bytes) -> HookCall:
+    """A call from its body. Raises ProblemError 400 that names the field, never what was sent."""
+    refuse_doubled_keys(body)
+    fields = _decode(body, dict[str, Raw], "the body is an object")
+    hook = _field(fields, "hook", str)
+    if hook not in HOOKS:
+        raise bad(f"hook is one of {', '.join(HOOKS)}")
+    instance = _field(fields, "hookInstance", str)
+    if not 0 < len(instance) <= _LONGEST_INSTANCE:
+        raise bad("hookInstance is a UUID")
+    context = _field(fields, "context", dict[str, Raw])
+    server, token = _access(fields)
+    said = [bytes(fields[name]) for name in ("hook", "context", "prefetch", "fhirServer") if name in fields]
+    return HookCall(
+        hook=hook,
+        instance=instance,
+        patient_id=_patient(context, hook),
+        prefetch=_optional(fields, "prefetch", dict[str, Raw]) or {},
+        draft_orders=context.get("draftOrders") if hook == "order-sign" else None,
+        server=server,
+        token=token,
+        sha256=hashlib.sha256(b"\0".join(said)).hexdigest(),
+    )
+
+
+def bad(text: str) -> ProblemError:
+    """What is wrong with a request, in words that quote nothing of it."""
+    return ProblemError(400, "bad_request", text)
+
+
+def refuse_doubled_keys(body: bytes) -> None:
+    """Raise ProblemError 400 for what is no JSON, or has an object that says two things under one name."""
+
+    def check(pairs: list[tuple[str, Any]]) -> None:
+        if len({name for name, _ in pairs}) != len(pairs):
+            raise bad("an object has the same key twice")
+
+    try:
+        json.loads(body, object_pairs_hook=check, parse_int=len, parse_float=len)
+    except (*UNREADABLE, AssertionError):
+        raise bad("the body is no JSON that can be read") from None
+
+
+def _patient(context: dict[str, Raw], hook: str) -> str:
+    patient = _field(context, "patientId", str)
+    if not _ID.fullmatch(patient):
+        raise bad("context.patientId is the id of a Patient, without its type")
+    if not _USER.fullmatch(_field(context, "userId", str)):
+        raise bad("context.userId is written [Type]/[id], like Practitioner/123")
+    for name in HOOKS[hook]:
+        if not (_field(context, name, dict[str, Raw]) if name == "draftOrders" else _field(context, name, str)):
+            raise bad(f"context.{name} is empty")
+    return patient
+
+
+def _access(fields: dict[str, Raw]) -> tuple[str | None, str | None]:
+    """The client's FHIR server and the token for it."""
+    server = _optional(fields, "fhirServer", str)
+    authorization = _optional(fields, "fhirAuthorization", dict[str, Raw])
+    if authorization is None:
+        return server, None
+    if server is None:
+        raise bad("fhirAuthorization needs fhirServer")
+    token = _field(authorization, "access_token", str)
+    if not token or not token.isascii() or not token.isprintable():
+        raise bad("fhirAuthorization.access_token is no bearer token")
+    return server, token
+
+
+def _field(fields: dict[str, Raw], name: str, kind: Callable[..., T]) -> T:
+    if name not in fields:
+        raise bad(f"{name} is missing")
+    return _decode(bytes(fields[name]), kind, f"{name} has the wrong type")
+
+
+def _optional(fields: dict[str, Raw], name: str, kind: Callable[..., T]) -> T | None:
+    if name not in fields or bytes(fields[name]) == b"null":
+        return None
+    return _field(fields, name, kind)
+
+
+def _decode(content: bytes, kind: Any, text: str) -> Any:
+    try:
+        return msgspec.json.decode(content, type=kind)
+    except UNREADABLE:
+        raise bad(text) from None
