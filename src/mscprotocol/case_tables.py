@@ -25,8 +25,10 @@ from mscprotocol.case_records import AT, build_record
 from mscprotocol.definitions import FindingDefinition, Ladder, Score
 from mscprotocol.findings import Findings
 from mscprotocol.knowledge import KnowledgeBase
+from mscprotocol.knowledge_forms import walk_leaves
 from mscprotocol.knowledge_loader import load_knowledge
 from mscprotocol.protocols import Stage
+from mscprotocol.reasons import in_precedence
 from mscprotocol.record import PatientRecord
 from mscprotocol.rulebook import Rulebook, compile_rulebook
 from mscprotocol.schedule import length
@@ -189,8 +191,7 @@ class Asked:
         """What came out, and the reason should it be unknown."""
         head, _, tail = self.row.section.partition(".")
         if head in self.knowledge.criteria:
-            found = next(one for one in self.answer.criteria if one.id == head)
-            return found.status, found.reason
+            return self._criterion(head)
         if head == "value":
             return self._value(tail)
         if head == "signal":
@@ -198,6 +199,17 @@ class Asked:
         if head in _WHOLE:
             return _WHOLE[head](self.answer), None
         return self._definition(head, tail), None
+
+    def _criterion(self, name: str) -> tuple[str, str | None]:
+        """As judged for the protocol; a criterion that no protocol asks of a patient, by its own rule alone."""
+        found = next((one for one in self.answer.criteria if one.id == name), None)
+        if found is not None:
+            return found.status, found.reason
+        when = self.knowledge.criteria[name].when
+        if when is None:
+            raise ValueError(f"{name} is not computed")
+        reasons = in_precedence([why for leaf in walk_leaves(when) for why in self.findings.find(leaf).reasons])
+        return self.findings.truth_of(when).value, reasons[0].value if reasons else None
 
     def _value(self, name: str) -> tuple[str, str | None]:
         chosen = self.findings.select(name)
