@@ -20,7 +20,8 @@ from mscprotocol.knowledge_forms import Sources, Strict
 
 FILE = "parameters.yaml"
 Trees = Mapping[str, dict[str, Any]]
-_CLOSED = (FILE, "units.yaml", "sources.yaml", "orders.yaml", "override_reasons.yaml")  # no rules: nothing there may be edited
+# No rules: nothing in these files may be edited.
+_CLOSED = (FILE, "units.yaml", "sources.yaml", "orders.yaml", "override_reasons.yaml")
 
 
 class Option(Strict):

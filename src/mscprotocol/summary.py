@@ -108,7 +108,8 @@ def _state(console: Console, answer: Assessment) -> None:
     tier = answer.coagulopathy
     least = f" (at least {tier.at_least})" if tier.tier == "unknown" and tier.at_least else ""
     scores = ", ".join(
-        f"{name.upper().replace('_ISTH', '').replace('_', ' ')} {one.low if one.low == one.high else f'{one.low}-{one.high}'}"
+        f"{name.removesuffix('_isth').replace('_', ' ').upper()} "
+        f"{one.low if one.low == one.high else f'{one.low}-{one.high}'}"
         for name, one in answer.scores.items()
     )
     console.print(f"Coagulopathy tier: {tier.tier}{least}.  Scores: {scores}.  Trend: {answer.timing.trend}")
