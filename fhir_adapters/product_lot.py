@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 from fhir_adapters.bundle import Item, PatientBundle
 from fhir_adapters.datatypes import CodeableConcept, Coding, Number, Quantity
 from fhir_adapters.lots import Lot
-from fhir_adapters.quantities import is_unitless
+from fhir_adapters.quantities import is_unitless, split_quantity
 from fhir_adapters.resources import Observation
 from fhir_adapters.times import parse_time
 from mscprotocol.codes import CodeSystem
@@ -19,8 +18,6 @@ from mscprotocol.data_dictionary import Measurement as Datum
 from mscprotocol.errors import DataError
 from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.yaml_files import YamlError, read_yaml
-
-_QUANTITY = re.compile(r"(<=|>=|<|>)? ?(-?[0-9]{1,20}(?:\.[0-9]{1,20})?)(?: (\S.*))?")
 
 
 @dataclass(frozen=True)
@@ -90,9 +87,9 @@ def _value(definition: Datum, said: Any) -> dict[str, Any]:
         return {"value_date_time": text or None}
     if definition.kind == "coded":
         return {"value_codeable_concept": _own(text)} if text else {}
-    match = _QUANTITY.fullmatch(text)
-    if match is None:
+    parts = split_quantity(text)
+    if parts is None:
         return {"value_string": text or None}
-    comparator, number, unit = match.groups()
+    comparator, number, unit = parts
     unit = unit or ("1" if is_unitless(definition) else None)
     return {"value_quantity": Quantity(value=Number(number), comparator=comparator, unit=unit)}

@@ -22,6 +22,7 @@ _LIMIT = re.compile(
     r"(?:[0-9]+(?:\.[0-9]+)?\s*[-–]\s*|(?:<=?|≤)\s*)([0-9]+(?:\.[0-9]+)?)\s*([^\s0-9<>≤≥,;-][^<>≤≥,;]*)?"
 )
 _LONGEST_LIMIT = 60
+_WRITTEN = re.compile(r"(<=|>=|<|>)? ?(-?[0-9]{1,20}(?:\.[0-9]{1,20})?)(?:(?: |(?=[^\s0-9.,]))(\S.*))?")
 # Room air holds 20.9 % oxygen, and both 0.209 and 0.21 are charted for it.
 _ROOM_AIR = Decimal("0.21")
 
@@ -100,6 +101,12 @@ def settle(definition: Measurement, value: Interval, received: str, unit: str) -
 def is_unitless(definition: Measurement) -> bool:
     """Whether the canonical unit of a datum is a pure number."""
     return definition.unit == "1" or definition.unit.startswith("{")
+
+
+def split_quantity(text: str) -> tuple[str | None, Decimal, str | None] | None:
+    """The comparator, number and unit of a quantity as people write it, `<0.5 mg/L`; None for other text."""
+    match = _WRITTEN.fullmatch(text.strip())
+    return None if match is None else (match[1], Decimal(match[2]), match[3])
 
 
 def write_quantity(quantity: Quantity) -> str:

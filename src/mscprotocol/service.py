@@ -10,13 +10,14 @@ from typing import Any
 from fhir_adapters.bundle import PatientBundle, read_bundle
 from fhir_adapters.record_builder import build_record
 from mscprotocol.answer import Assessment
-from mscprotocol.assessment import assess
+from mscprotocol.assessment import assess_all
 from mscprotocol.case import Request
 from mscprotocol.errors import RequestError
 from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.rulebook import compile_rulebook
 from mscprotocol.store import assessments, audit
 from mscprotocol.store.database import Database
+from mscprotocol.store.tables import StoredAssessment
 
 
 def now() -> datetime:
@@ -65,10 +66,20 @@ class Service:
 
     def assess_patient(self, bundle: PatientBundle, inputs: Sequence[bytes], order: Order) -> Answered:
         """Assess resources that were read already; `inputs` are the bytes they came in, kept for replay."""
-        self.check_protocol(order.protocol)
-        record = build_record(bundle, self.knowledge)
-        answer = assess(record, compile_rulebook(self.knowledge, order.protocol), order.request)
-        return Answered(self.store(answer, inputs, order), answer)
+        return self.assess_by((order.protocol,), bundle, inputs, order)[0]
+
+    def assess_by(
+        self, protocols: Sequence[str], bundle: PatientBundle, inputs: Sequence[bytes], order: Order
+    ) -> list[Answered]:
+        """Assess one patient by several protocols in one pass: all answers are stored, or none is.
+
+        Raises DataError as `assess_all` does, and RequestError for a protocol that cannot be assessed.
+        """
+        for protocol in protocols:
+            self.check_protocol(protocol)
+        books = [compile_rulebook(self.knowledge, protocol) for protocol in protocols]
+        answers = assess_all(build_record(bundle, self.knowledge), books, order.request)
+        return self.store(answers, inputs, order)
 
     def check_protocol(self, protocol: str) -> None:
         """Raise RequestError for a protocol that is not listed, or listed for information only."""
@@ -82,15 +93,26 @@ class Service:
         """The protocols that patients are assessed by."""
         return list(self.knowledge.protocols)
 
-    def store(self, answer: Assessment, inputs: Sequence[bytes], order: Order) -> str:
-        """Store an answer and its audit entry in one transaction; the id of the stored assessment."""
+    def store(self, answers: Sequence[Assessment], inputs: Sequence[bytes], order: Order) -> list[Answered]:
+        """Store answers, each with its audit entry, in one transaction."""
         at = self.clock()
         origin = assessments.Origin(at, order.door, order.caller.name, describe_request(order.request))
+        answered = []
         with self.database.writing() as session:
-            stored = assessments.save(session, answer, inputs, origin)
-            detail = {"door": order.door, "protocol": order.protocol, "verdict": answer.verdict}
-            audit.append(session, at, order.caller.name, "assess", f"Assessment/{stored.id}", detail)
-            return stored.id
+            for answer in answers:
+                stored = assessments.save(session, answer, inputs, origin)
+                detail = {"door": order.door, "protocol": answer.protocol.id, "verdict": answer.verdict}
+                audit.append(session, at, order.caller.name, "assess", f"Assessment/{stored.id}", detail)
+                answered.append(Answered(stored.id, answer))
+        return answered
+
+    def read(self, assessment_id: str, caller: Caller, what: str) -> StoredAssessment | None:
+        """A stored assessment, with the audit entry that the caller read it; `what` names what of it was read."""
+        with self.database.writing() as session:
+            stored = assessments.find(session, assessment_id)
+            if stored is not None:
+                audit.append(session, self.clock(), caller.name, "read", f"Assessment/{stored.id}", {"what": what})
+        return stored
 
 
 def describe_request(request: Request) -> dict[str, Any]:

@@ -44,6 +44,7 @@ class Settings(BaseSettings):
         None, description="At least 32 random bytes, as text: signs sessions; needed when authentication is required."
     )
     max_body_bytes: int = Field(64 * MEBIBYTE, gt=0, description="Largest request body.")
+    max_line_bytes: int = Field(16 * MEBIBYTE, gt=0, description="Largest line of a batch: one patient's record.")
     request_seconds: float = Field(30, gt=0, description="Longest time that one request may take.")
     requests_per_minute: int = Field(600, ge=0, description="For one client; 0 sets no limit.")
     cors_origins: Listed = Field((), description="Origins of web pages that may call the API, separated by commas.")

@@ -68,7 +68,12 @@ def of_patient(session: Session, patient_id: str) -> list[StoredAssessment]:
 
 def read_answer(stored: StoredAssessment) -> Assessment:
     """The answer as it was given."""
-    return _answers.decode(zlib.decompress(stored.answer))
+    return _answers.decode(read_json(stored))
+
+
+def read_json(stored: StoredAssessment) -> bytes:
+    """The answer byte for byte as it was given."""
+    return zlib.decompress(stored.answer)
 
 
 def read_inputs(stored: StoredAssessment) -> list[bytes]:

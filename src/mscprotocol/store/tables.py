@@ -109,6 +109,7 @@ class IdempotentReply(Table):
     made_at: Mapped[datetime]
     status: Mapped[int]
     content_type: Mapped[str] = mapped_column(String(100))
+    location: Mapped[str | None] = mapped_column(String(2000))
     body: Mapped[bytes]
 
 

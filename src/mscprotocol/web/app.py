@@ -14,7 +14,7 @@ from mscprotocol.rulebook import compile_rulebook
 from mscprotocol.service import Service
 from mscprotocol.settings import Settings
 from mscprotocol.store.database import open_database
-from mscprotocol.web import cds_hooks, fhir_operations, operations, problems
+from mscprotocol.web import api, cds_hooks, fhir_operations, operations, problems
 from mscprotocol.web.middleware import Guard
 
 # Traces would carry paths, and paths carry ids.
@@ -39,6 +39,7 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
     app.include_router(operations.router)
     app.include_router(fhir_operations.router)
     cds_hooks.install(app)
+    api.install(app)
     app.add_middleware(Guard, settings=settings)
     return app
 

@@ -36,6 +36,8 @@ class ProblemError(MscProtocolError):
 
 def speaks_fhir(request: Request) -> bool:
     """Whether the caller speaks FHIR: by the door, or by what it sent or asks for."""
+    if getattr(request.state, "is_fhir", False):
+        return True
     named = " ".join((request.headers.get("content-type", ""), request.headers.get("accept", "")))
     return request.url.path.startswith("/fhir") or FHIR_JSON in named
 

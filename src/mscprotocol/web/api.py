@@ -1,0 +1,266 @@
+"""The REST door: assess a patient or a batch, read what was stored, and look at the protocols and rules."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, FastAPI, Header, Request, Response
+from pydantic import BaseModel, Field
+
+from fhir_adapters.bundle import PatientBundle, read_bundle
+from fhir_adapters.outcome import write_bundle
+from fhir_adapters.plain_record import is_fhir, read_plain
+from fhir_adapters.writing import encode
+from mscprotocol.answer import to_json
+from mscprotocol.knowledge import KnowledgeBase
+from mscprotocol.rendering import render_html
+from mscprotocol.service import Answered, Caller, Order, Service
+from mscprotocol.settings import Settings
+from mscprotocol.store import assessments
+from mscprotocol.store.tables import StoredAssessment
+from mscprotocol.web import api_description as described
+from mscprotocol.web.asked import JSON, Asked, Content, Question, Sent, check_type, wants_fhir
+from mscprotocol.web.batch import NDJSON, BatchResponse
+from mscprotocol.web.callers import caller_with
+from mscprotocol.web.idempotency import LONGEST_KEY, Claim, digest_request, reply_once
+from mscprotocol.web.problems import FHIR_JSON, ProblemError
+
+DOOR = "rest"
+PREFIX = "/api/v1"
+# The sheet carries its own style and nothing else; it is the only page here that is shown as it is.
+_SHEET_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
+)
+Assessor = Annotated[Caller, Depends(caller_with("assess"))]
+Reader = Annotated[Caller, Depends(caller_with("read"))]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(description=f"1 to {LONGEST_KEY} characters: the same request with the same key gets the stored reply."),
+]
+
+router = APIRouter(prefix=PREFIX, tags=["REST"], responses=described.ERRORS)
+
+
+def install(app: FastAPI) -> None:
+    """Add the routes, and what FastAPI cannot know to their description."""
+    app.include_router(router)
+    described.install(app)
+
+
+# -- assess ------------------------------------------------------------------------------------------
+
+
+@router.post("/assess", summary="Assess one patient", response_class=Response, openapi_extra=described.ASSESS)
+def assess(
+    request: Request, question: Asked, content: Sent, caller: Assessor, idempotency_key: IdempotencyKey = None
+) -> Response:
+    """Assess one patient from a FHIR R4 Bundle or from our own JSON record; the answer is stored.
+
+    With `protocol=all` the reply is an array, and each `Link` header names where an answer is stored.
+    """
+    as_fhir = wants_fhir(request)
+    request.state.is_fhir = content.kind == FHIR_JSON or is_fhir(content.body)
+    if as_fhir and question.is_all:
+        raise ProblemError(406, "not_acceptable", "A FHIR answer is about one protocol: name it.")
+
+    def work() -> Response:
+        answered = _assess(_service(request), question, content, caller)
+        return _reply(answered, question, _service(request).knowledge, as_fhir=as_fhir)
+
+    if idempotency_key is None:
+        return work()
+    query = "&".join(sorted(f"{name}={value}" for name, value in request.query_params.multi_items()))
+    parts = (b"assess", query.encode(), content.kind.encode(), str(as_fhir).encode(), content.body)
+    return reply_once(_service(request), Claim(caller.name, idempotency_key, digest_request(parts)), work)
+
+
+@router.post(
+    "/assess/batch",
+    summary="Assess many patients, one a line",
+    response_class=Response,
+    openapi_extra=described.BATCH,
+    responses=described.BATCH_REPLY,
+)
+async def assess_batch(request: Request, caller: Assessor, question: Asked) -> Response:
+    """Assess one patient a line, while the client still sends; answers come in the same order.
+
+    A line that cannot be assessed gets a line `{"error": {"code", "message", "line"}}`; the others are not touched.
+    """
+    check_type(request, NDJSON)
+    if "idempotency-key" in request.headers:
+        raise ProblemError(400, "bad_request", "A batch takes no Idempotency-Key: send its lines one by one.")
+    service, settings = _service(request), _settings(request)
+
+    def answer(line: bytes) -> bytes:
+        return _write(_assess(service, question, Content(line, JSON), caller), question)
+
+    return BatchResponse(answer, settings.max_line_bytes, settings.request_seconds)
+
+
+def _assess(service: Service, question: Question, content: Content, caller: Caller) -> list[Answered]:
+    order = Order(question.protocols[0], question.request, DOOR, caller)
+    return service.assess_by(question.protocols, _read(content, service.knowledge), [content.body], order)
+
+
+def _read(content: Content, knowledge: KnowledgeBase) -> PatientBundle:
+    if content.kind == FHIR_JSON or is_fhir(content.body):
+        return read_bundle(content.body)
+    return read_plain(content.body, knowledge)
+
+
+def _write(answered: list[Answered], question: Question) -> bytes:
+    """The answer exactly as the command line gives it; several as an array."""
+    found = [to_json(one.answer) for one in answered]
+    return b"[" + b",".join(found) + b"]" if question.is_all else found[0]
+
+
+def _reply(answered: list[Answered], question: Question, knowledge: KnowledgeBase, *, as_fhir: bool) -> Response:
+    places = [f"{PREFIX}/assessments/{one.id}" for one in answered]
+    if as_fhir:
+        body = encode(write_bundle(answered[0].answer, knowledge))
+        return Response(body, headers={"location": places[0]}, media_type=FHIR_JSON)
+    response = Response(_write(answered, question), media_type=JSON)
+    if question.is_all:
+        response.headers["link"] = ", ".join(f'<{place}>; rel="item"' for place in places)
+    else:
+        response.headers["location"] = places[0]
+    return response
+
+
+# -- what is stored ----------------------------------------------------------------------------------
+
+
+@router.get(
+    "/assessments/{identity}",
+    summary="A stored assessment",
+    response_class=Response,
+    responses={200: described.ASSESSMENT},
+)
+def read_assessment(identity: str, request: Request, caller: Reader) -> Response:
+    """The answer byte for byte as it was given; that it was read is written down."""
+    return Response(assessments.read_json(_find(identity, request, caller, "answer")), media_type=JSON)
+
+
+@router.get(
+    "/assessments/{identity}/checklist",
+    summary="The checklist of a stored assessment, to print",
+    response_class=Response,
+    responses={200: {"description": "A page to print", "content": {"text/html": {"schema": {"type": "string"}}}}},
+)
+def read_checklist(identity: str, request: Request, caller: Reader) -> Response:
+    """The checklist as one HTML page; 409 if the rules have changed, for it would show others than were used."""
+    stored, knowledge = _find(identity, request, caller, "checklist"), _service(request).knowledge
+    if stored.rulebase_sha256 != knowledge.sha256:
+        raise ProblemError(409, "rules_changed", "The rules have changed since: assess again, or read the answer.")
+    page = render_html(assessments.read_answer(stored), knowledge)
+    return Response(page, headers={"content-security-policy": _SHEET_POLICY}, media_type="text/html")
+
+
+def _find(identity: str, request: Request, caller: Caller, what: str) -> StoredAssessment:
+    stored = _service(request).read(identity, caller, what)
+    if stored is None:
+        raise ProblemError(404, "not_found", "There is no assessment of that id.")
+    if assessments.seal(stored) != stored.seal_sha256:
+        raise ProblemError(409, "altered", "The stored assessment was altered and is not given out.")
+    return stored
+
+
+# -- protocols and rules -----------------------------------------------------------------------------
+
+
+class ProtocolItem(BaseModel):
+    """One protocol in a list."""
+
+    id: str = Field(examples=["seed-covid-4x"])
+    version: str
+    title: str
+    indication: str
+    assessed: bool = Field(description="Whether patients are assessed by it; others are for information only.")
+
+
+class RuleItem(BaseModel):
+    """One entry of the rules in a list."""
+
+    id: str = Field(examples=["COA-01"])
+    kind: str = Field(description="criterion, definition, measurement or condition")
+    text: str
+
+
+class Rule(RuleItem):
+    """One entry of the rules, whole."""
+
+    rule: dict[str, Any] = Field(description="All that the rules state of it; numbers are text, as exact decimals.")
+
+
+class RulebaseReply(BaseModel):
+    """By which rules the service answers."""
+
+    version: str
+    sha256: str
+    parameters: dict[str, str] = Field(description="The option of each site parameter that is in force.")
+    edits: dict[str, str] = Field(description="Edits that were made beside them.")
+
+
+@router.get("/protocols", summary="All protocols", dependencies=[Depends(caller_with("read"))])
+def list_protocols(request: Request) -> list[ProtocolItem]:
+    """Every protocol of the paper, those for information only among them."""
+    knowledge = _service(request).knowledge
+    cards = (*knowledge.protocols.values(), *knowledge.information.values())
+    return [ProtocolItem.model_validate(one, from_attributes=True) for one in cards]
+
+
+@router.get("/protocols/{identity}", summary="One protocol", dependencies=[Depends(caller_with("read"))])
+def read_protocol(identity: str, request: Request) -> dict[str, Any]:
+    """A protocol with its criteria, dose and schedule, each fact with its source and mark; numbers are text."""
+    knowledge = _service(request).knowledge
+    card = knowledge.protocols.get(identity) or knowledge.information.get(identity)
+    if card is None:
+        raise ProblemError(404, "not_found", "There is no protocol of that id.")
+    return card.model_dump(mode="json")
+
+
+@router.get("/rules", summary="All rules by name", dependencies=[Depends(caller_with("read"))])
+def list_rules(request: Request) -> list[RuleItem]:
+    """Criteria, definitions, measurements and conditions; the last two are the names that a record may use."""
+    kinds = _kinds(_service(request).knowledge)
+    return [RuleItem(id=name, kind=kind, text=one.text) for kind, found in kinds.items() for name, one in found.items()]
+
+
+@router.get("/rules/{identity}", summary="One rule", dependencies=[Depends(caller_with("read"))])
+def read_rule(identity: str, request: Request) -> Rule:
+    """All that the rules state of one entry, with sources and marks."""
+    for kind, found in _kinds(_service(request).knowledge).items():
+        if identity in found:
+            one = found[identity]
+            return Rule(id=identity, kind=kind, text=one.text, rule=one.model_dump(mode="json"))
+    raise ProblemError(404, "not_found", "There is no rule of that id.")
+
+
+@router.get("/rulebase", summary="Version of the rules", dependencies=[Depends(caller_with("read"))])
+def read_rulebase(request: Request) -> RulebaseReply:
+    """Version and hash of the rules with the site's choices: every answer carries the same."""
+    knowledge = _service(request).knowledge
+    return RulebaseReply(
+        version=knowledge.version, sha256=knowledge.sha256, parameters=knowledge.chosen, edits=knowledge.edits
+    )
+
+
+def _kinds(knowledge: KnowledgeBase) -> dict[str, Mapping[str, Any]]:
+    return {
+        "criterion": knowledge.criteria,
+        "definition": knowledge.definitions,
+        "measurement": knowledge.measurements,
+        "condition": knowledge.conditions,
+    }
+
+
+def _service(request: Request) -> Service:
+    service: Service = request.app.state.service
+    return service
+
+
+def _settings(request: Request) -> Settings:
+    settings: Settings = request.app.state.settings
+    return settings
