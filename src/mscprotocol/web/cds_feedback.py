@@ -163,8 +163,8 @@ def summarise(request: Request, _: Annotated[Caller, Depends(caller_with("read")
     service: Service = request.app.state.service
     with service.database.reading() as session:
         rows = list(session.execute(select(CdsFeedback).order_by(CdsFeedback.received_at)).scalars())
-    names = sorted({(row.service, row.criterion or "") for row in rows})
-    return {"rules": [_count(name, rule, rows) for name, rule in names]}
+        names = sorted({(row.service, row.criterion or "") for row in rows})
+        return {"rules": [_count(name, rule, rows) for name, rule in names]}
 
 
 def _count(name: str, rule: str, rows: list[CdsFeedback]) -> dict[str, Any]:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import uuid
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Annotated, Any
 
 import structlog
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
-from sqlalchemy import select
-from sqlalchemy.orm import Session
 from starlette.middleware.cors import CORSMiddleware
 
 from fhir_adapters.bundle import PatientBundle, read_bundle
@@ -24,17 +21,16 @@ from mscprotocol.rulebook import compile_rulebook
 from mscprotocol.service import Caller, Order, Service
 from mscprotocol.settings import Settings
 from mscprotocol.store import audit
-from mscprotocol.store.tables import IdempotentReply
 from mscprotocol.web import cds_feedback
 from mscprotocol.web.cds_access import CdsAccess, base_of, find_client
 from mscprotocol.web.cds_cards import Occasion, write_cards, write_data_error
 from mscprotocol.web.cds_requests import HOOKS, HookCall, bad, read_call, read_json_body
+from mscprotocol.web.idempotency import Claim, reply_once
 from mscprotocol.web.problems import ProblemError
 
 log = structlog.get_logger("mscprotocol.cds")
 DOOR = "cds-hooks"
-# A hook instance that comes again within this time is the same call, sent twice.
-REPEATED_WITHIN = timedelta(minutes=10)
+REPEATED_SECONDS = 600
 _ORDER_FORM = "cells"
 CLIENT = Depends(find_client)
 _ERRORS: dict[int | str, dict[str, Any]] = {
@@ -99,12 +95,13 @@ def call_service(
     service: Service = request.app.state.service
     protocol = find_protocol(service, identity)
     call = read_call(body)
-    key = f"{identity} {call.instance}"
-    if (known := _find_reply(service, caller, key, call.sha256)) is not None:
-        return Response(known, media_type="application/json")
-    reply = encode(_answer(request, service, protocol, call, caller))
-    _keep_reply(service, caller, key, call.sha256, reply)
-    return Response(reply, media_type="application/json")
+    claim = Claim(caller.name, _key(service.clock(), identity, call), call.sha256)
+    return reply_once(service, claim, lambda: _json(_answer(request, service, protocol, call, caller)))
+
+
+def _key(at: datetime, identity: str, call: HookCall) -> str:
+    """The same call within a few minutes is one that was sent twice; later it asks anew, about newer data."""
+    return f"cds {identity} {int(at.timestamp()) // REPEATED_SECONDS} {call.sha256}"
 
 
 def find_protocol(service: Service, identity: str) -> Protocol:
@@ -194,42 +191,6 @@ def _audit_refusal(service: Service, caller: Caller, call: HookCall, error: Data
         audit.append(
             session, at, caller.name, "refuse", f"Patient/{call.patient_id}", {"door": DOOR, "code": error.code}
         )
-
-
-# -- the same call twice -----------------------------------------------------------------------------
-
-
-def _find_reply(service: Service, caller: Caller, key: str, sha256: str) -> bytes | None:
-    with service.database.reading() as session:
-        kept = _kept(session, caller, key)
-        is_same = kept is not None and kept.request_sha256 == sha256
-        if kept is None or not is_same or service.clock() - kept.made_at > REPEATED_WITHIN:
-            return None
-        return kept.body
-
-
-def _keep_reply(service: Service, caller: Caller, key: str, sha256: str, body: bytes) -> None:
-    with service.database.writing() as session:
-        if (before := _kept(session, caller, key)) is not None:
-            session.delete(before)
-            session.flush()
-        session.add(
-            IdempotentReply(
-                id=str(uuid.uuid4()),
-                client=caller.name[:200],
-                key=key[:200],
-                request_sha256=sha256,
-                made_at=service.clock(),
-                status=200,
-                content_type="application/json",
-                body=body,
-            )
-        )
-
-
-def _kept(session: Session, caller: Caller, key: str) -> IdempotentReply | None:
-    query = select(IdempotentReply).where(IdempotentReply.client == caller.name[:200], IdempotentReply.key == key[:200])
-    return session.execute(query).scalar_one_or_none()
 
 
 def _json(content: Json) -> Response:

@@ -80,6 +80,7 @@ def _differs(amount: Amount, per_kg: Decimal | None, total: Decimal | None, answ
 def _times(order: ProductOrder, answer: Assessment, protocol: Protocol) -> Iterator[str]:
     if not order.is_timing_read:
         yield "The order states no times that can be read in full: the schedule was not checked."
+    yield from _first_start(order, answer)
     rows = [row for row in answer.schedule if row.status in _OPEN]
     count = max(order.count or 0, len(order.starts))
     if count > len(rows):
@@ -88,6 +89,17 @@ def _times(order: ProductOrder, answer: Assessment, protocol: Protocol) -> Itera
         if not (_instant(row.earliest) <= start.earliest and start.latest <= _instant(row.latest)):
             yield f"Infusion {row.infusion} is ordered outside its window, {_window(row)}."
     yield from _interval(order, protocol)
+
+
+def _first_start(order: ProductOrder, answer: Assessment) -> Iterator[str]:
+    """A start that this answer does not cover."""
+    first = min(order.starts, key=lambda one: one.earliest, default=None)
+    if first is None:
+        return
+    if first.earliest < _instant(answer.at):
+        yield "The ordered start lies before this check."
+    if answer.valid_until is not None and first.latest > _instant(answer.valid_until):
+        yield f"The ordered start lies after this answer expires, {answer.valid_until}: assess again."
 
 
 def _interval(order: ProductOrder, protocol: Protocol) -> Iterator[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from fastapi import Request
 from msgspec import Raw
 
 from fhir_adapters.decoding import UNREADABLE
+from mscprotocol.web.idempotency import digest_request
 from mscprotocol.web.problems import ProblemError
 
 T = TypeVar("T")
@@ -26,6 +26,8 @@ HOOKS: dict[str, tuple[str, ...]] = {
 _ID = re.compile(r"[A-Za-z0-9.-]{1,64}")
 _USER = re.compile(r"(Practitioner|PractitionerRole|Patient|RelatedPerson)/[A-Za-z0-9.-]{1,64}")
 _LONGEST_INSTANCE = 100
+# What makes two calls the same; a token may have been renewed between them.
+_SAME = ("hook", "hookInstance", "context", "prefetch", "fhirServer")
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,6 @@ def read_call(body: bytes) -> HookCall:
         raise bad("hookInstance is a UUID")
     context = _field(fields, "context", dict[str, Raw])
     server, token = _access(fields)
-    said = [bytes(fields[name]) for name in ("hook", "context", "prefetch", "fhirServer") if name in fields]
     return HookCall(
         hook=hook,
         instance=instance,
@@ -71,7 +72,7 @@ def read_call(body: bytes) -> HookCall:
         draft_orders=context.get("draftOrders") if hook == "order-sign" else None,
         server=server,
         token=token,
-        sha256=hashlib.sha256(b"\0".join(said)).hexdigest(),
+        sha256=digest_request(bytes(fields.get(name, b"")) for name in _SAME),
     )
 
 

@@ -24,9 +24,14 @@ def searchset(resources: list[Json], **more: Any) -> Json:
     return {"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": one} for one in resources], **more}
 
 
+def entry_of(client: TestClient, service: str = SERVICE) -> Json:
+    found: list[Json] = client.get("/cds-services").json()["services"]
+    return next(one for one in found if one["id"] == service)
+
+
 def prefetch_of(client: TestClient, sample: str) -> Json:
     """Every key of the service, filled as a client would: null where there is nothing."""
-    templates = client.get("/cds-services").json()["services"][-1]["prefetch"]
+    templates = entry_of(client)["prefetch"]
     kinds: dict[str, list[Json]] = defaultdict(list)
     for one in resources_of(sample):
         kinds[one["resourceType"]].append(one)
@@ -39,11 +44,10 @@ def prefetch_of(client: TestClient, sample: str) -> Json:
     return found
 
 
-def call(prefetch: Json | None = None, hook: str = "patient-view", **changes: Any) -> Json:
+def call(prefetch: Json | None = None, hook: str = "patient-view", /, **changes: Any) -> Json:
     context: Json = {"userId": "Practitioner/1", "patientId": "eligible"}
-    context |= {"patient-view": {}, "encounter-start": {"encounterId": "e1"}, "order-sign": {"draftOrders": orders()}}[
-        hook
-    ]
+    own: dict[str, Json] = {"encounter-start": {"encounterId": "e1"}, "order-sign": {"draftOrders": orders()}}
+    context |= own.get(hook, {})
     context |= changes.pop("context", {})
     body = {"hook": hook, "hookInstance": "d1577c69-dfbe-44ad-ba6d-3e05e953b2ea", "context": context}
     body |= {} if prefetch is None else {"prefetch": prefetch}
