@@ -54,7 +54,10 @@ class FhirReader:
         self.origin = _origin(urlsplit(base))
         self._pages = self._size = 0
         self._ends = clock() + limits.seconds
-        headers = {"accept": "application/fhir+json"} | ({"authorization": f"Bearer {token}"} if token else {})
+        # Uncompressed, so that the limit of size holds for what is unpacked, too.
+        headers = {"accept": "application/fhir+json", "accept-encoding": "identity"}
+        if token:
+            headers["authorization"] = f"Bearer {token}"
         self._client = httpx2.Client(transport=transport, headers=headers, follow_redirects=False, trust_env=False)
 
     def __enter__(self) -> Self:

@@ -22,7 +22,7 @@ from mscprotocol.store.tables import CdsFeedback
 from mscprotocol.web.callers import caller_with
 from mscprotocol.web.cds_access import find_client
 from mscprotocol.web.cds_cards import MOST_ORDERS, card_uuid, suggestion_uuid
-from mscprotocol.web.cds_requests import bad, read_json_body, refuse_doubled_keys
+from mscprotocol.web.cds_requests import ERRORS, bad, read_json_body, refuse_doubled_keys
 from mscprotocol.web.problems import ProblemError
 
 log = structlog.get_logger("mscprotocol.cds")
@@ -90,6 +90,7 @@ class Feedback(BaseModel):
 @router.post(
     "/cds-services/{identity}/feedback",
     summary="What was done with cards",
+    responses=ERRORS,
     openapi_extra={"requestBody": {"required": True, "content": {"application/json": {"schema": _SCHEMA}}}},
 )
 def receive(

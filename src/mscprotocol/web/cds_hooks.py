@@ -24,7 +24,7 @@ from mscprotocol.store import audit
 from mscprotocol.web import cds_feedback
 from mscprotocol.web.cds_access import CdsAccess, base_of, find_client
 from mscprotocol.web.cds_cards import Occasion, write_cards, write_data_error
-from mscprotocol.web.cds_requests import HOOKS, HookCall, bad, read_call, read_json_body
+from mscprotocol.web.cds_requests import ERRORS, HOOKS, HookCall, bad, read_call, read_json_body
 from mscprotocol.web.idempotency import Claim, reply_once
 from mscprotocol.web.problems import ProblemError
 
@@ -33,17 +33,7 @@ DOOR = "cds-hooks"
 REPEATED_SECONDS = 600
 _ORDER_FORM = "cells"
 CLIENT = Depends(find_client)
-_ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"description": text}
-    for status, text in (
-        (400, "The call cannot be read; the OperationOutcome names the field"),
-        (401, "No token, or one that proves nothing"),
-        (404, "No such service"),
-        (412, "Data that the rules need neither came nor can be fetched"),
-        (415, "Not JSON"),
-    )
-}
-router = APIRouter(prefix="/cds-services", tags=["CDS Hooks"], dependencies=[CLIENT], responses=_ERRORS)
+router = APIRouter(prefix="/cds-services", tags=["CDS Hooks"], dependencies=[CLIENT], responses=ERRORS)
 _OBJECT: dict[str, Any] = {"requestBody": {"required": True, "content": {"application/json": {"schema": {
     "type": "object", "required": ["hook", "hookInstance", "context"]}}}}}  # fmt: skip
 

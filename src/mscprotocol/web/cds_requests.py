@@ -14,7 +14,7 @@ from msgspec import Raw
 
 from fhir_adapters.decoding import UNREADABLE
 from mscprotocol.web.idempotency import digest_request
-from mscprotocol.web.problems import ProblemError
+from mscprotocol.web.problems import FHIR_JSON, ProblemError
 
 T = TypeVar("T")
 # The hooks of every service, with what each context must hold besides user and patient (CDS Hooks library, 1.0).
@@ -22,6 +22,18 @@ HOOKS: dict[str, tuple[str, ...]] = {
     "patient-view": (),
     "encounter-start": ("encounterId",),
     "order-sign": ("draftOrders",),
+}
+# What a call may be answered with besides 200, always with an OperationOutcome.
+ERRORS: dict[int | str, dict[str, Any]] = {
+    status: {"description": text, "content": {FHIR_JSON: {"schema": {"type": "object", "required": ["resourceType"]}}}}
+    for status, text in (
+        (400, "The call cannot be read; the OperationOutcome names the field"),
+        (401, "No token, or one that proves nothing"),
+        (404, "No such service"),
+        (409, "The same call is at work"),
+        (412, "Data that the rules need neither came nor can be fetched"),
+        (415, "Not JSON"),
+    )
 }
 _ID = re.compile(r"[A-Za-z0-9.-]{1,64}")
 _USER = re.compile(r"(Practitioner|PractitionerRole|Patient|RelatedPerson)/[A-Za-z0-9.-]{1,64}")

@@ -130,6 +130,12 @@ def test_R10_R11_links_are_absolute_and_nothing_launches_by_itself(start: Start)
     }
 
 
+def test_R10_the_link_leads_to_the_checklist(client: TestClient) -> None:
+    (link,) = cards_of(client, "eligible")[0]["links"]
+    page = client.get(link["url"])
+    assert (page.status_code, page.headers["content-type"].partition(";")[0]) == (200, "text/html")
+
+
 def test_R12_the_extension_holds_the_trace(client: TestClient) -> None:
     (extension,) = cards_of(client, "eligible")[0]["extension"].items()
     assert extension[0] == "example.mscprotocol.assessment"
