@@ -22,6 +22,7 @@ from fhir_adapters.writing import encode, error_outcome
 from mscprotocol.answer import Assessment, to_json
 from mscprotocol.assessment import assess_all
 from mscprotocol.case import Request
+from mscprotocol.clients_cli import clients_app
 from mscprotocol.dosing import choose_level
 from mscprotocol.errors import DataError
 from mscprotocol.knowledge import KnowledgeBase
@@ -46,6 +47,7 @@ app = typer.Typer(
 )
 app.add_typer(rules_app, name="rules")
 app.add_typer(protocols_app, name="protocols")
+app.add_typer(clients_app, name="clients")
 app.command("serve")(serve_command)
 app.command("settings")(settings_command)
 app.command("listen")(listen_command)

@@ -43,13 +43,12 @@ def register(
     return client, key
 
 
-def revoke(session: Session, at: datetime, name: str) -> bool:
-    """End a client's access at once; whether there was such a client."""
+def revoke(session: Session, at: datetime, name: str) -> ApiClient | None:
+    """End a client's access at once; the client, if there is one of that name."""
     client = session.execute(select(ApiClient).where(ApiClient.name == name)).scalar_one_or_none()
-    if client is None:
-        return False
-    client.revoked_at = client.revoked_at or at
-    return True
+    if client is not None:
+        client.revoked_at = client.revoked_at or at
+    return client
 
 
 def find_by_key(session: Session, key: str) -> ApiClient | None:

@@ -1,0 +1,68 @@
+"""The commands `mscprotocol clients`: which programs may call the service, and with which scopes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+
+from mscprotocol.service import now
+from mscprotocol.serving import read_settings
+from mscprotocol.store import audit, clients
+from mscprotocol.store.database import Database, open_database
+from mscprotocol.terminal import print_line, say
+
+OPERATOR = "operator"
+Name = Annotated[str, typer.Argument(help="Name of the client.")]
+
+clients_app = typer.Typer(no_args_is_help=True, help="Register the programs that may call the service.")
+
+
+@clients_app.command("add")
+def add_client(
+    name: Name,
+    scope: Annotated[list[str], typer.Option(help=f"What it may do: {', '.join(clients.SCOPES)}; repeatable.")],
+) -> None:
+    """Register a client and print its API key, which is shown once and kept as a hash only."""
+    with _database() as database, database.writing() as session:
+        at = now()
+        try:
+            client, key = clients.register(session, at, name, frozenset(scope))
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from error
+        audit.append(session, at, OPERATOR, "add client", f"Client/{client.id}", {"scopes": client.scopes})
+    say("This key is shown once. Keep it secret; the client sends it as: Authorization: Bearer KEY")
+    typer.echo(key)
+
+
+@clients_app.command("list")
+def list_clients() -> None:
+    """Every client with its scopes, since when, and whether it was revoked."""
+    with _database() as database, database.writing() as session:
+        for one in clients.list_clients(session):
+            state = f"revoked {one.revoked_at:%Y-%m-%d %H:%M}Z" if one.revoked_at is not None else "may call"
+            print_line(f"{one.name}  {one.scopes}  since {one.made_at:%Y-%m-%d %H:%M}Z  {state}")
+
+
+@clients_app.command("revoke")
+def revoke_client(name: Name) -> None:
+    """End a client's access at once."""
+    with _database() as database, database.writing() as session:
+        at = now()
+        client = clients.revoke(session, at, name)
+        if client is None:
+            raise typer.BadParameter("there is no client of that name; see: mscprotocol clients list")
+        audit.append(session, at, OPERATOR, "revoke client", f"Client/{client.id}")
+    say("revoked")
+
+
+@contextmanager
+def _database() -> Iterator[Database]:
+    database = open_database(read_settings().database_url)
+    try:
+        database.migrate()
+        yield database
+    finally:
+        database.close()
