@@ -10,6 +10,7 @@ import structlog
 from sqlalchemy import func, select
 from starlette.testclient import TestClient
 
+from fhir_adapters.fhir_client import FhirError, FhirReader
 from mscprotocol.service import Service
 from mscprotocol.store.tables import AuditEntry, StoredAssessment
 from tests.web.cds.calls import SERVICE, URL, Json, call, orders, prefetch_of, resources_of, searchset
@@ -230,6 +231,18 @@ def test_negative_space_data_of_nobody_or_of_another_give_one_warning_without_a_
     assert (card["indicator"], "suggestions" in card, "extension" in card) == ("warning", False, False)
     with service.database.reading() as session:
         assert session.execute(select(AuditEntry.action)).scalars().all() == ["refuse"]
+
+
+def test_negative_space_a_whole_record_of_another_patient_gives_no_verdict(client: TestClient) -> None:
+    (card,) = client.post(URL, json=call(prefetch_of(client, "one-lab-open"))).json()["cards"]
+    assert "foreign subject" in card["summary"]
+
+
+def test_I6_no_page_of_another_origin_is_asked_for(fhir: FhirServer) -> None:
+    other = fhir.address.replace("127.0.0.1", "localhost")
+    with FhirReader(fhir.address, TOKEN) as reader, pytest.raises(FhirError, match="another server"):
+        reader.follow(f"{other}/Observation")
+    assert fhir.asked == []
 
 
 def test_negative_space_results_in_error_or_preliminary_do_not_count(client: TestClient, prefetch: Json) -> None:
