@@ -30,7 +30,7 @@ class Database:
         """A session that changes nothing."""
         with self._sessions() as session:
             yield session
-            session.rollback()
+            session.expunge_all()  # what was read stays readable after the session
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
