@@ -44,6 +44,8 @@ class Dictionary:
             self._add_measurement(name, measurement)
         for name, condition in knowledge.conditions.items():
             self._add_exact(name, condition)
+        for name, condition in knowledge.conditions.items():
+            self._exact[CodeSystem.DATUM, name] = [Meaning(name, "is"), *self._implied(name, condition)]
         self.meanings = lru_cache(maxsize=8192)(self._meanings)
         self.words = lru_cache(maxsize=8192)(self._words)
         self._patterns = {source: list(_patterns(knowledge, source)) for source in _SOURCES}
@@ -58,7 +60,6 @@ class Dictionary:
                     self.levels.setdefault((code.system, code.code), []).append((name, level))
 
     def _add_exact(self, name: str, condition: Condition) -> None:
-        self._exact[CodeSystem.DATUM, name] = [Meaning(name, "is")]
         for coded in condition.codes:
             relation: Relation = "narrower" if coded.flag == "narrower" else "is"
             self._exact.setdefault((coded.code.system, coded.code.code), []).append(Meaning(name, relation))
@@ -66,6 +67,15 @@ class Dictionary:
             self._exact.setdefault((code.system, code.code), []).append(Meaning(name, "suspected"))
         for code in condition.refuted_by:
             self._exact.setdefault((code.system, code.code), []).append(Meaning(name, "refutes"))
+
+    def _implied(self, name: str, condition: Condition) -> Iterator[Meaning]:
+        """What every code of a condition says besides: its name says the same."""
+        own = [one.code for one in condition.codes if one.flag is None]
+        said = [{one.name: one for one in self._exact.get((code.system, code.code), ())} for code in own]
+        for other in set.intersection(*map(set, said)) - {name} if said else ():
+            relations = {one[other].relation for one in said}
+            if relations <= {"is", "narrower"}:
+                yield Meaning(other, "is" if relations == {"is"} else "narrower")
 
     def _meanings(self, system: CodeSystem, code: str) -> tuple[Meaning, ...]:
         """What a code says of each condition."""
