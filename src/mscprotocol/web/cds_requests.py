@@ -135,7 +135,8 @@ def _access(fields: dict[str, Raw]) -> tuple[str | None, str | None]:
 def _field(fields: dict[str, Raw], name: str, kind: Callable[..., T]) -> T:
     if name not in fields:
         raise bad(f"{name} is missing")
-    return _decode(bytes(fields[name]), kind, f"{name} has the wrong type")
+    decoded: T = _decode(bytes(fields[name]), kind, f"{name} has the wrong type")
+    return decoded
 
 
 def _optional(fields: dict[str, Raw], name: str, kind: Callable[..., T]) -> T | None:
