@@ -196,12 +196,17 @@ class Findings:
 
     # -- measurements --
 
+    def _is_hinted_at(self, definition: Datum) -> bool:
+        """Whether something is on record from which the datum may be inferred, though it leaves all open."""
+        names = (one.measurement for one in definition.inferred)
+        return any(name is not None and self.series.charted(name) for name in names)
+
     def _measurement(self, leaf: MeasurementLeaf) -> Finding:
         definition = self.knowledge.measurements[leaf.measurement]
         if leaf.worst or definition.select == "any":
             return self._any_in_window(leaf, definition)
         selection = self.select(leaf.measurement, leaf.within)
-        if leaf.no_record and selection.reason is Reason.MISSING:
+        if leaf.no_record and selection.reason is Reason.MISSING and not self._is_hinted_at(definition):
             return Finding(Truth.NOT_MET, (), selection.evidence)
         if selection.chosen is None:
             return _open(selection.reason or Reason.MISSING, selection.evidence)

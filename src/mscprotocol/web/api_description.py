@@ -9,6 +9,7 @@ from fastapi import FastAPI
 
 from fhir_adapters.plain_forms import EXAMPLE, PlainRecord
 from mscprotocol.answer import Assessment
+from mscprotocol.codes import CodeSystem
 from mscprotocol.web.batch import NDJSON
 from mscprotocol.web.problems import FHIR_JSON, PROBLEM_JSON
 
@@ -61,7 +62,7 @@ BUNDLE_EXAMPLE: dict[str, Any] = {
                 "id": "o-1",
                 "status": "final",
                 "subject": {"reference": "Patient/p-17"},
-                "code": {"coding": [{"system": "http://loinc.org", "code": "59408-5"}]},
+                "code": {"coding": [{"system": CodeSystem.DATUM.value, "code": "spo2"}]},
                 "effectiveDateTime": "2020-04-06T09:00:00+08:00",
                 "valueQuantity": {"value": 91, "unit": "%", "system": "http://unitsofmeasure.org", "code": "%"},
             }
