@@ -38,8 +38,6 @@ _PER_UNIT = {"min": "minutes", "h": "hours", "d": "days"}
 _NUMBER = re.compile(
     r"(?P<sign><=|>=|<|>)?(?P<low>-?\d+(?:\.\d+)?)(?:\.\.(?P<high>-?\d+(?:\.\d+)?))?(?: (?P<unit>.+))?"
 )
-    r"(?P<sign><=|>=|<|>)?(?P<low>-?\d+(?:\.\d+)?)(?:\.\.(?P<high>-?\d+(?:\.\d+)?))?(?: (?P<unit>.+))?"
-)
 _ANSWERS = {"yes": Truth.MET, "no": Truth.NOT_MET, "unsure": Truth.UNKNOWN}
 _MET, _NOT, _OPEN = Truth.MET, Truth.NOT_MET, Truth.UNKNOWN
 _STATES = {  # present, active
