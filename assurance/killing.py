@@ -7,21 +7,25 @@ make the score worse. What the rows leave alive is put to the test modules that 
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from functools import cache, lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 from mutants import Mutant, Tree
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the tests are a package of the checkout
+
 from mscprotocol import assessment, case_tables, knowledge_loader
 from mscprotocol.case_tables import Asked, Row, read_rows
-from mscprotocol.definitions import FindingDefinition, Ladder, Score, Trend
+from mscprotocol.definitions import Decision, FindingDefinition, Ladder, Score, Trend
 from mscprotocol.engine import Engine
 from mscprotocol.errors import KnowledgeError
 from mscprotocol.knowledge import KnowledgeBase
@@ -30,9 +34,11 @@ from mscprotocol.knowledge_loader import named_definitions
 from mscprotocol.places import find_folder
 from mscprotocol.rulesets import Ruleset
 from mscprotocol.units import is_plausible, is_unusual
+from tests.rule_oracles import decision_oracle
+from tests.specs import test_decisions, test_dictionary, test_protocols
+from tests.specs import test_worst_of_24_hours as test_worst
 
 HOME = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(HOME))  # the tests are a package of the checkout
 CASES = HOME / "tests" / "criteria" / "cases"
 MOST_ROWS = 100
 _Original = knowledge_loader._Reader
@@ -48,12 +54,19 @@ MODULES = {
     "measurements.yaml": ["criteria/test_presence.py", "core/test_units.py", "core/test_derived.py",
                           "core/test_oxygen.py", "core/test_selection.py", "core/test_deterioration.py",
                           "adapters/test_measurements.py", "adapters/test_forms.py", "core/test_dosing.py"],
-    "conditions.yaml": ["specs/test_evidence.py", "criteria/test_presence.py", "core/test_presence.py", "adapters/test_presences.py"],
+    "conditions.yaml": ["specs/test_evidence.py", "criteria/test_presence.py", "core/test_presence.py",
+                        "adapters/test_presences.py"],
     "criteria": ["criteria/test_presence.py", "cases/test_samples.py"],
     "definitions": ["criteria/test_presence.py", "core/test_deterioration.py", "core/test_oxygen.py"],
 }  # fmt: skip
-OTHER_MODULES = ["core/test_dosing.py", "core/test_schedule.py", "cases/test_samples.py", "rendering/test_checklist.py"]
-_DICTIONARY_FILES = ("measurements", "conditions", "criteria")
+OTHER_MODULES = [
+    "specs/test_parameters.py",
+    "core/test_dosing.py",
+    "core/test_schedule.py",
+    "cases/test_samples.py",
+    "rendering/test_checklist.py",
+]
+_READ_ALL = ("criteria/test_presence.py", "specs/test_parameters.py", "core/test_deterioration.py")  # name no entry
 # Tests that fail on the rules as they are prove nothing about a mutant.
 unsound_rows: set[str] = set()
 unsound_modules: set[str] = set()
@@ -117,6 +130,12 @@ def install(mutant: Mutant | None, *, owns_files: bool = False) -> None:
     home = find_folder("rules")
     _Reader.owns_files = owns_files
     _Reader.changed = {} if mutant is None else {home / mutant.file: mutant.apply(read_trees()[home / mutant.file])}
+
+
+@cache
+def load_once() -> KnowledgeBase:
+    """The rule base as it is."""
+    return load(None)
 
 
 def load(mutant: Mutant | None) -> KnowledgeBase:
@@ -245,11 +264,16 @@ def answer_rows_only() -> None:
 
 
 def kill_by_rows(mutant: Mutant) -> str | None:
-    """The first row that fails under a mutant, `refused` when the loader does not take it, or None."""
+    """The first row or reading that fails under a mutant, or None.
+
+    `refused` when the loader does not take it; `equal` when a decision list is proved to conclude as before.
+    """
     try:
         knowledge = load(mutant)
     except (KnowledgeError, AssertionError):
         return "refused"
+    if _is_same_decision(knowledge, mutant.owner):
+        return "equal"
     if failed := _failing_reading(knowledge, mutant.file):
         return failed
     answer_rows_only()
@@ -260,13 +284,21 @@ def kill_by_rows(mutant: Mutant) -> str | None:
     return next((row.name for row in asked[:MOST_ROWS] if _fails(row, knowledge)), None)
 
 
-def _failing_reading(knowledge: KnowledgeBase, file: str) -> str | None:
-    """The first test of the second readings, of the dictionary or of the protocols, that fails."""
-    from tests.specs import test_dictionary, test_protocols
+def _is_same_decision(knowledge: KnowledgeBase, name: str) -> bool:
+    """Whether a changed decision list concludes as before for every combination of its tokens."""
+    before, after = load_once().definitions.get(name), knowledge.definitions.get(name)
+    if not isinstance(before, Decision) or not isinstance(after, Decision):
+        return False
+    lists = [decision_oracle(one) for one in (before, after)]
+    combinations = itertools.product(*before.inputs.values())
+    return all(len({one(dict(zip(before.inputs, said, strict=True))) for one in lists}) == 1 for said in combinations)
 
-    test_dictionary.KNOWLEDGE = test_protocols.KNOWLEDGE = knowledge
-    tests = _of_dictionary(test_dictionary) if file.startswith(_DICTIONARY_FILES) else _of_protocols(test_protocols)
-    for test, given in tests:
+
+def _failing_reading(knowledge: KnowledgeBase, file: str) -> str | None:
+    """The first test of the second readings (dictionary, protocols, decision lists) that fails."""
+    for module in (test_decisions, test_dictionary, test_protocols, test_worst):
+        vars(module)["KNOWLEDGE"] = knowledge
+    for test, given in _READINGS[next(head for head in _READINGS if file.startswith(head))]():
         try:
             test(*given)
         except Exception:  # noqa: BLE001  # a test that ends with an error has failed
@@ -277,7 +309,8 @@ def _failing_reading(knowledge: KnowledgeBase, file: str) -> str | None:
 _Test = tuple[Callable[..., None], tuple[Any, ...]]
 
 
-def _of_dictionary(reading: Any) -> list[_Test]:
+def _of_dictionary() -> list[_Test]:
+    reading: Any = test_dictionary
     return [
         (reading.test_limits_lie_where_the_table_has_them, ("hard", lambda *one: not is_plausible(*one))),
         (reading.test_limits_lie_where_the_table_has_them, ("soft", is_unusual)),
@@ -293,7 +326,8 @@ def _of_dictionary(reading: Any) -> list[_Test]:
     ]
 
 
-def _of_protocols(reading: Any) -> list[_Test]:
+def _of_protocols() -> list[_Test]:
+    reading: Any = test_protocols
     return [
         *((reading.test_numbers, (name,)) for name in reading.TABLE["numbers"]),
         *((reading.test_the_list_of_criteria_is_closed, (name,)) for name in reading.TABLE["criteria"]),
@@ -301,10 +335,35 @@ def _of_protocols(reading: Any) -> list[_Test]:
     ]
 
 
+def _of_decisions() -> list[_Test]:
+    reading: Any = test_decisions
+    sentences = (reading.verdict, reading.outlook, reading.dose_status, reading.gate, reading.trend)
+    return [(reading.test_every_combination, (one,)) for one in sentences]
+
+
+def _of_worst_values() -> list[_Test]:
+    reading: Any = test_worst
+    return [(reading.test_an_earlier_worse_value_counts, given) for given in reading.WORST]
+
+
+# By the beginning of a file's name.
+_READINGS: dict[str, Callable[[], list[_Test]]] = {
+    "measurements": _of_dictionary,
+    "conditions": _of_dictionary,
+    "criteria": _of_dictionary,
+    "protocols": _of_protocols,
+    "practices": _of_protocols,
+    "definitions/conclusions": _of_decisions,
+    "definitions/deterioration": _of_decisions,
+    "definitions/complications": _of_worst_values,
+    "": list,
+}
+
+
 def find_unsound() -> list[str]:
     """Set aside, and name, the tests that fail without any mutant."""
     knowledge = load(None)
-    for file in (*_DICTIONARY_FILES, "protocols"):
+    for file in _READINGS:
         if failed := _failing_reading(knowledge, file):
             raise SystemExit(f"{failed} fails without a mutant: put it right first")
     answer_rows_only()
@@ -327,10 +386,17 @@ def _fails(row: Row, knowledge: KnowledgeBase) -> bool:
 
 
 def kill_by_modules(mutant: Mutant) -> str | None:
-    """The test modules under a mutant, in a child process: what failed, or None."""
+    """The test modules that name what a mutant changes, one after the other in child processes: which failed first."""
     wanted = MODULES.get(mutant.file.partition("/")[0], OTHER_MODULES)
-    modules = [one for one in wanted if one not in unsound_modules]
-    return f"tests/{', '.join(modules)}" if modules and _fails_in_child(mutant, modules) else None
+    named = sorted((-_mentions(one, mutant), one) for one in wanted if one not in unsound_modules)
+    return next((f"tests/{one}" for less, one in named if less and _fails_in_child(mutant, [one])), None)
+
+
+def _mentions(module: str, mutant: Mutant) -> int:
+    """How often a test module names the entry that is changed, or the signal, item or parameter within it."""
+    inner = [str(name) for holder, name in pairwise(mutant.path) if holder in ("signals", "items", "parameters")]
+    text = (HOME / "tests" / module).read_text(encoding="utf-8")
+    return sum(text.count(name) for name in (mutant.owner, *inner)) + (module in _READ_ALL)
 
 
 def _fails_in_child(mutant: Mutant | None, modules: list[str]) -> bool:

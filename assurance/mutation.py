@@ -41,7 +41,7 @@ rows_only = False
 
 @dataclass(frozen=True)
 class Fate:
-    """What became of a mutant: `refused` by the loader, killed by a test, or None."""
+    """What became of a mutant: `refused` by the loader, proved `equal`, killed by a test, or None."""
 
     mutant: str
     kind: str
@@ -150,10 +150,20 @@ def report(fates: list[Fate], seconds: float, *, whole: bool) -> int:
     console = Console(width=160)
     tallies: dict[str, Counter[str]] = defaultdict(Counter)
     for fate in fates:
-        word = "survived" if fate.killed_by is None else "refused" if fate.killed_by == "refused" else "killed"
+        word = "survived" if fate.killed_by is None else fate.killed_by
+        word = word if word in ("survived", "refused", "equal") else "killed"
         tallies[fate.kind][word] += 1
         tallies["all"][word] += 1
-    table = Table("kind", "made", "refused by the loader", "killed", "survived", "score", title="Mutants of rules/")
+    table = Table(
+        "kind",
+        "made",
+        "refused by the loader",
+        "proved equal",
+        "killed",
+        "survived",
+        "score",
+        title="Mutants of rules/",
+    )
     for kind in sorted(tallies, key=lambda kind: (kind == "all", kind)):
         table.add_row(kind, *_cells(tallies[kind]))
     console.print(table)
@@ -173,11 +183,15 @@ def report(fates: list[Fate], seconds: float, *, whole: bool) -> int:
 
 def _cells(tally: Counter[str]) -> list[str]:
     made = sum(tally.values())
-    return [str(made), *(str(tally[word]) for word in ("refused", "killed", "survived")), f"{_score(tally):.1f} %"]
+    return [
+        str(made),
+        *(str(tally[word]) for word in ("refused", "equal", "killed", "survived")),
+        f"{_score(tally):.1f} %",
+    ]
 
 
 def _score(tally: Counter[str]) -> float:
-    """The share of killed mutants among those that the loader takes."""
+    """The share of killed mutants among those that the loader takes and that are not proved equal."""
     put = tally["killed"] + tally["survived"]
     return 100 * tally["killed"] / put if put else 100.0
 
