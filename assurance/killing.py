@@ -57,7 +57,8 @@ MODULES = {
     "conditions.yaml": ["specs/test_evidence.py", "criteria/test_presence.py", "core/test_presence.py",
                         "adapters/test_presences.py"],
     "criteria": ["criteria/test_presence.py", "cases/test_samples.py"],
-    "definitions": ["criteria/test_presence.py", "core/test_deterioration.py", "core/test_oxygen.py"],
+    "definitions": ["criteria/test_presence.py", "core/test_deterioration.py", "core/test_oxygen.py",
+                    "specs/test_urgency.py"],
 }  # fmt: skip
 OTHER_MODULES = [
     "specs/test_parameters.py",
@@ -66,7 +67,12 @@ OTHER_MODULES = [
     "cases/test_samples.py",
     "rendering/test_checklist.py",
 ]
-_READ_ALL = ("criteria/test_presence.py", "specs/test_parameters.py", "core/test_deterioration.py")  # name no entry
+_READ_ALL = (
+    "criteria/test_presence.py",
+    "specs/test_parameters.py",
+    "core/test_deterioration.py",
+    "specs/test_urgency.py",
+)  # name no entry
 # Tests that fail on the rules as they are prove nothing about a mutant.
 unsound_rows: set[str] = set()
 unsound_modules: set[str] = set()
@@ -278,10 +284,12 @@ def kill_by_rows(mutant: Mutant) -> str | None:
         return failed
     answer_rows_only()
     inside = {str(step) for step in mutant.path}
-    rows = rows_by_name().get(mutant.owner, [])
-    nearest = sorted(rows, key=lambda row: not inside & set(row.section.split(".")[1:]))
-    asked = [row for row in nearest if row.name not in unsound_rows]
-    return next((row.name for row in asked[:MOST_ROWS] if _fails(row, knowledge)), None)
+    rows = [row for row in rows_by_name().get(mutant.owner, []) if row.name not in unsound_rows]
+    own = [row for row in rows if row.section.partition(".")[0] == mutant.owner]
+    own.sort(key=lambda row: not inside & set(row.section.split(".")[1:]))
+    others = [row for row in rows if row.section.partition(".")[0] != mutant.owner]
+    others.sort(key=lambda row: not inside & set(row.section.split(".")[1:]))
+    return next((row.name for row in (*own, *others[:MOST_ROWS]) if _fails(row, knowledge)), None)
 
 
 def _is_same_decision(knowledge: KnowledgeBase, name: str) -> bool:
