@@ -23,6 +23,8 @@ from pathlib import Path
 from time import perf_counter
 
 import killing
+import mutated
+import relevance
 from mutants import Mutant, make_mutants
 from rich.console import Console
 from rich.table import Table
@@ -51,9 +53,9 @@ class Fate:
 @lru_cache(maxsize=1)
 def all_mutants() -> list[Mutant]:
     """Every mutant of the rules that ship, in the order of the files."""
-    knowledge = killing.load(None)
+    knowledge = mutated.load(None)
     home = find_folder("rules")
-    trees = {path.relative_to(home).as_posix(): tree for path, tree in killing.read_trees().items()}
+    trees = {path.relative_to(home).as_posix(): tree for path, tree in mutated.read_trees().items()}
     return make_mutants(trees, _vocabulary(knowledge), lambda datum, unit: _step(knowledge, datum, unit))
 
 
@@ -125,7 +127,7 @@ def main(arguments: list[str] | None = None) -> int:
     started = perf_counter()
     numbers = [n for n, one in enumerate(all_mutants()) if chosen.only in one.name][:: chosen.sample]
     unsound = [] if rows_only else killing.find_unsound()
-    killing.rows_by_name()
+    relevance.rows_by_name()
     with get_context("fork").Pool(chosen.processes) as pool:
         fates = list(_followed(pool.imap(judge, numbers, chunksize=8), len(numbers), chosen.log))
     for name in unsound:

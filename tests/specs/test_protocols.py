@@ -16,6 +16,11 @@ def cards():
     return {**KNOWLEDGE.protocols, **KNOWLEDGE.practices}
 
 
+def lists():
+    """What has a closed list of criteria: protocols, those shown for information, practices."""
+    return {**KNOWLEDGE.protocols, **KNOWLEDGE.information, **KNOWLEDGE.practices}
+
+
 def find_numbers(node, path=""):
     """Every number of a protocol with its place; a list of numbers is one entry."""
     for name, value in node:
@@ -30,6 +35,7 @@ def find_numbers(node, path=""):
 
 def test_no_protocol_is_missing():
     assert set(TABLE["numbers"]) == set(cards())
+    assert set(TABLE["criteria"]) == set(lists())
 
 
 @pytest.mark.parametrize("name", TABLE["numbers"])
@@ -41,7 +47,7 @@ def test_numbers(name):
 @pytest.mark.parametrize("name", TABLE["criteria"])
 def test_the_list_of_criteria_is_closed(name):
     overlay = TABLE["criteria"]["site-default"] if name in KNOWLEDGE.protocols else []
-    assert set(cards()[name].criteria) == {*TABLE["criteria"][name], *overlay}
+    assert set(lists()[name].criteria) == {*TABLE["criteria"][name], *overlay}
 
 
 def test_bases_and_bodies_of_weight():

@@ -1,0 +1,95 @@
+"""The second readings of the rules, as tests that can be put to a mutant in process: which of them fails first."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from mutated import load_once
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the tests are a package of the checkout
+
+from mscprotocol.definitions import Decision
+from mscprotocol.knowledge import KnowledgeBase
+from mscprotocol.units import is_plausible, is_unusual
+from tests.rule_oracles import decision_oracle
+from tests.specs import test_decisions, test_dictionary, test_protocols
+from tests.specs import test_worst_of_24_hours as test_worst
+
+_Test = tuple[Callable[..., None], tuple[Any, ...]]
+
+
+def is_same_decision(knowledge: KnowledgeBase, name: str) -> bool:
+    """Whether a changed decision list concludes as before for every combination of its tokens."""
+    before, after = load_once().definitions.get(name), knowledge.definitions.get(name)
+    if not isinstance(before, Decision) or not isinstance(after, Decision):
+        return False
+    lists = [decision_oracle(one) for one in (before, after)]
+    combinations = itertools.product(*before.inputs.values())
+    return all(len({one(dict(zip(before.inputs, said, strict=True))) for one in lists}) == 1 for said in combinations)
+
+
+def find_failing(knowledge: KnowledgeBase, file: str) -> str | None:
+    """The first test of the second readings (dictionary, protocols, decision lists) that fails."""
+    for module in (test_decisions, test_dictionary, test_protocols, test_worst):
+        vars(module)["KNOWLEDGE"] = knowledge
+    for test, given in READINGS[next(head for head in READINGS if file.startswith(head))]():
+        try:
+            test(*given)
+        except Exception:  # noqa: BLE001  # a test that ends with an error has failed
+            return f"{test.__module__}.{test.__name__}"
+    return None
+
+
+def _of_dictionary() -> list[_Test]:
+    reading: Any = test_dictionary
+    return [
+        (reading.test_limits_lie_where_the_table_has_them, ("hard", lambda *one: not is_plausible(*one))),
+        (reading.test_limits_lie_where_the_table_has_them, ("soft", is_unusual)),
+        (reading.test_values_age_as_the_table_has_it, ()),
+        (reading.test_every_quantity_has_its_resolution, ()),
+        (reading.test_what_can_be_settled_at_the_bedside, ()),
+        (reading.test_every_answer_of_a_person_ages, ()),
+        (reading.test_a_criterion_attested_as_a_whole_holds_as_long_as_the_table_has_it, ()),
+        (reading.test_the_indication_is_asked_before_the_first_infusion_only, ()),
+        (reading.test_medicines_act_on_as_long_as_the_table_has_it, ()),
+        *((reading.test_a_unit_converts_as_worked_by_hand, pair) for pair in reading.UNITS),
+        *((reading.test_an_answer_holds_as_long_as_the_table_has_it, (name,)) for name in reading.HOLDS),
+    ]
+
+
+def _of_protocols() -> list[_Test]:
+    reading: Any = test_protocols
+    return [
+        *((reading.test_numbers, (name,)) for name in reading.TABLE["numbers"]),
+        *((reading.test_the_list_of_criteria_is_closed, (name,)) for name in reading.TABLE["criteria"]),
+        (reading.test_bases_and_bodies_of_weight, ()),
+    ]
+
+
+def _of_decisions() -> list[_Test]:
+    reading: Any = test_decisions
+    sentences = (reading.verdict, reading.outlook, reading.dose_status, reading.gate, reading.trend)
+    return [(reading.test_every_combination, (one,)) for one in sentences]
+
+
+def _of_worst_values() -> list[_Test]:
+    reading: Any = test_worst
+    return [(reading.test_an_earlier_worse_value_counts, given) for given in reading.WORST]
+
+
+# By the beginning of a file's name.
+READINGS: dict[str, Callable[[], list[_Test]]] = {
+    "measurements": _of_dictionary,
+    "conditions": _of_dictionary,
+    "criteria": _of_dictionary,
+    "protocols": _of_protocols,
+    "practices": _of_protocols,
+    "definitions/conclusions": _of_decisions,
+    "definitions/deterioration": _of_decisions,
+    "definitions/complications": _of_worst_values,
+    "": list,
+}
