@@ -67,6 +67,7 @@ def _of_protocols() -> list[_Test]:
         *((reading.test_numbers, (name,)) for name in reading.TABLE["numbers"]),
         *((reading.test_the_list_of_criteria_is_closed, (name,)) for name in reading.TABLE["criteria"]),
         (reading.test_bases_and_bodies_of_weight, ()),
+        (reading.test_how_many_cells_a_unit_of_an_order_is, ()),
     ]
 
 
@@ -88,6 +89,7 @@ READINGS: dict[str, Callable[[], list[_Test]]] = {
     "criteria": _of_dictionary,
     "protocols": _of_protocols,
     "practices": _of_protocols,
+    "orders": _of_protocols,
     "definitions/conclusions": _of_decisions,
     "definitions/deterioration": _of_decisions,
     "definitions/complications": _of_worst_values,

@@ -118,10 +118,11 @@ def test_non_invasive_ventilation(policy, expected):
     assert found.severity["nhc"].class_ == expected
 
 
-@pytest.mark.parametrize("hours", [72, 96])
-def test_how_three_days_are_read(hours):
-    interval = load_knowledge(choices={"interval_h": str(hours)}).protocols[SEED].schedule.interval
-    assert length(interval).total_seconds() == hours * 3600
+@pytest.mark.parametrize(("hours", "earliest"), [(72, 66), (96, 90)])
+def test_how_three_days_are_read(hours, earliest):
+    schedule = load_knowledge(choices={"interval_h": str(hours)}).protocols[SEED].schedule
+    assert length(schedule.interval).total_seconds() == hours * 3600
+    assert length(schedule.earliest).total_seconds() == earliest * 3600
 
 
 @pytest.mark.parametrize("most", [3, 4, 5, 6])

@@ -53,3 +53,9 @@ def test_the_list_of_criteria_is_closed(name):
 def test_bases_and_bodies_of_weight():
     assert {name: one.dose.weight_basis for name, one in KNOWLEDGE.protocols.items()} == TABLE["weight_basis"]
     assert {name: one.label_basis for name, one in KNOWLEDGE.practices.items()} == TABLE["label_basis"]
+
+
+def test_how_many_cells_a_unit_of_an_order_is():
+    for unit, said in KNOWLEDGE.orders["cells"].units.items():
+        is_million = unit.startswith(("10*6", "million"))
+        assert (int(said.cells), said.per_kg) == (1_000_000 if is_million else 1, unit.endswith("/kg")), unit
