@@ -19,13 +19,15 @@ from mscprotocol.case_records import AT, build_record
 from mscprotocol.case_tables import Row, read_rows
 from mscprotocol.definitions import Ladder
 from mscprotocol.engine import Engine
-from mscprotocol.findings import Findings
+from mscprotocol.findings import Finding, Findings
 from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.knowledge_forms import ScoreLeaf
 from mscprotocol.knowledge_loader import load_knowledge
+from mscprotocol.reasons import Reason
 from mscprotocol.record import PatientRecord
 from mscprotocol.rulebook import Rulebook, compile_rulebook
 from mscprotocol.scores import Scores
+from mscprotocol.truth import Truth
 from tests.rule_oracles import conclude
 
 CASES = Path(__file__).parent.parent / "criteria" / "cases"
@@ -68,7 +70,10 @@ def may_become(book: Rulebook, name: str, before: str, after: str) -> bool:
 
 
 def turned_by_refined_values(knowledge: KnowledgeBase, number: int) -> Iterator[str]:
-    """Findings that a value turned round when its interval was narrowed, in the records of the case tables."""
+    """Findings that a value turned round when its interval was narrowed, in the records of the case tables.
+
+    A narrower value may contradict what was charted beside it; then, and only then, an answer may become unknown.
+    """
     chance = random.Random("refined values")
     leaves = {key: leaf for book in all_books(knowledge) for key, leaf in book.leaves.items()}
     rows = [row for row in read_rows(CASES) if _numeric(knowledge, row)]
@@ -76,12 +81,14 @@ def turned_by_refined_values(knowledge: KnowledgeBase, number: int) -> Iterator[
         name = chance.choice(_numeric(knowledge, row))
         wide, narrow = _nested(knowledge, name, chance)
         before, after = (
-            _truths(knowledge, {**row.given, name: text}, leaves) for text in (f"{wide} @ 1 h", f"{narrow} @ 1 h")
+            _findings(knowledge, {**row.given, name: text}, leaves) for text in (f"{wide} @ 1 h", f"{narrow} @ 1 h")
         )
+        contradicted = any(Reason.CONFLICT in one.reasons for one in after.values())
         yield from (
-            f"{key}: {before[key]} with {name} {wide}, {after[key]} with {narrow} ({row.name})"
+            f"{key}: {before[key].truth} with {name} {wide}, {after[key].truth} with {narrow} ({row.name})"
             for key in leaves
-            if before[key] not in ("unknown", after[key])
+            if before[key].truth not in (Truth.UNKNOWN, after[key].truth)
+            and not (contradicted and after[key].truth is Truth.UNKNOWN)
         )
 
 
@@ -111,12 +118,11 @@ def _text(value: Decimal) -> str:
     return f"{value:f}"
 
 
-def _truths(knowledge: KnowledgeBase, given: Mapping[str, object], leaves: Mapping[str, Any]) -> dict[str, str]:
+def _findings(knowledge: KnowledgeBase, given: Mapping[str, object], leaves: Mapping[str, Any]) -> dict[str, Finding]:
     findings = Findings(build_record(knowledge, given), knowledge, AT, "infusion")
     scores = Scores(findings)
     return {
-        key: (scores.find(leaf) if isinstance(leaf, ScoreLeaf) else findings.find(leaf)).truth.value
-        for key, leaf in leaves.items()
+        key: scores.find(leaf) if isinstance(leaf, ScoreLeaf) else findings.find(leaf) for key, leaf in leaves.items()
     }
 
 

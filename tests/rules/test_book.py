@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from mscprotocol.case_tables import read_rows
 from mscprotocol.cli import app
 from mscprotocol.knowledge_loader import load_knowledge
 from mscprotocol.terminal import OK
@@ -88,8 +89,17 @@ def test_it_loads_nothing(page: Page, html: str) -> None:
 
 
 def test_it_holds_numbers_quotes_marks_and_tests(page: Page) -> None:
-    for said in ("CD105 ≥ 95%", "decrease of CD105 and CD90 for 5 days", "recalled", "28 case rows", KNOWLEDGE.sha256):
+    for said in ("CD105 ≥ 95%", "decrease of CD105 and CD90 for 5 days", "recalled", KNOWLEDGE.sha256):
         assert said in page.text, said
+
+
+def test_it_counts_the_case_rows_of_each_rule(html: str) -> None:
+    rows = read_rows(Path("tests/criteria/cases"))
+    for name in ("EX-04", "COA-01"):
+        section = html[html.index(f'id="rule-{name}"') :]
+        number = sum(row.section == name for row in rows)
+        assert number > 0
+        assert f"<summary>{number} case rows</summary>" in section[: section.index("</section>")], name
 
 
 def test_every_rule_can_be_signed(html: str) -> None:
