@@ -72,6 +72,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 lock: venv ## make the hash locks again from pyproject.toml (UPGRADE=1: newest of all)
 	$(LOCK) $(if $(UPGRADE),--upgrade) --extra pdf --extra postgresql --group dev --output-file requirements-dev.txt pyproject.toml
 	$(LOCK) --upgrade --constraint requirements-dev.txt --extra pdf --extra postgresql --output-file requirements.txt pyproject.toml
+	$(LOCK) --upgrade --constraint requirements-dev.txt --extra spark --output-file requirements-spark.txt pyproject.toml
 	$(LOCK) --upgrade --constraint requirements-dev.txt --group build --output-file requirements-build.txt
 
 .PHONY: wheel
