@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from sqlalchemy.orm import Session
+
 from fhir_adapters.bundle import PatientBundle, read_bundle
 from fhir_adapters.record_builder import build_record
 from mscprotocol.answer import Assessment
@@ -95,16 +97,18 @@ class Service:
 
     def store(self, answers: Sequence[Assessment], inputs: Sequence[bytes], order: Order) -> list[Answered]:
         """Store answers, each with its audit entry, in one transaction."""
+        with self.database.writing() as session:
+            return [Answered(self.keep(session, one, inputs, order).id, one) for one in answers]
+
+    def keep(self, session: Session, answer: Assessment, inputs: Sequence[bytes], order: Order) -> StoredAssessment:
+        """Store one answer with its audit entry, which holds its seal, inside the caller's transaction."""
         at = self.clock()
         origin = assessments.Origin(at, order.door, order.caller.name, describe_request(order.request))
-        answered = []
-        with self.database.writing() as session:
-            for answer in answers:
-                stored = assessments.save(session, answer, inputs, origin)
-                detail = {"door": order.door, "protocol": answer.protocol.id, "verdict": answer.verdict}
-                audit.append(session, at, order.caller.name, "assess", f"Assessment/{stored.id}", detail)
-                answered.append(Answered(stored.id, answer))
-        return answered
+        stored = assessments.save(session, answer, inputs, origin)
+        detail = {"door": order.door, "protocol": answer.protocol.id, "verdict": answer.verdict}
+        seal = {"seal": stored.seal_sha256}
+        audit.append(session, at, order.caller.name, "assess", f"Assessment/{stored.id}", detail | seal)
+        return stored
 
     def read(self, assessment_id: str, caller: Caller, what: str) -> StoredAssessment | None:
         """A stored assessment, with the audit entry that the caller read it; `what` names what of it was read."""

@@ -177,3 +177,71 @@ class ReceivedMessage(Table):
     received_at: Mapped[datetime]
     acknowledgement: Mapped[bytes]
     assessment_id: Mapped[str | None] = mapped_column(ForeignKey("assessment.id"))
+
+
+class Subject(Table):
+    """A trial subject under one protocol: who it is stands in its entries, which are only ever appended."""
+
+    __tablename__ = "subject"
+    __table_args__ = (UniqueConstraint("protocol_id", "number"), UniqueConstraint("token"))
+
+    id: Mapped[str] = mapped_column(ID, primary_key=True)
+    number: Mapped[str] = mapped_column(String(64))
+    protocol_id: Mapped[str] = mapped_column(String(64))
+    dose_level: Mapped[str | None] = mapped_column(String(32))
+    zone: Mapped[str] = mapped_column(String(64))
+    made_at: Mapped[datetime]
+    actor: Mapped[str] = mapped_column(String(200))
+    token: Mapped[str] = mapped_column(String(64))
+    entries: Mapped[int]
+
+
+class SubjectEntry(Table):
+    """One thing that was recorded of a subject: never changed, only replaced by a later entry that says why.
+
+    `slot` names what may be recorded once, like the second infusion; `token` is of the form that was sent.
+    """
+
+    __tablename__ = "subject_entry"
+    __table_args__ = (
+        UniqueConstraint("subject_id", "sequence", name="uq_subject_entry_sequence"),
+        UniqueConstraint("subject_id", "token", name="uq_subject_entry_token"),
+        UniqueConstraint("subject_id", "slot", name="uq_subject_entry_slot"),
+        UniqueConstraint("supersedes"),
+    )
+
+    id: Mapped[str] = mapped_column(ID, primary_key=True)
+    subject_id: Mapped[str] = mapped_column(ForeignKey("subject.id"))
+    sequence: Mapped[int]
+    kind: Mapped[str] = mapped_column(String(16))
+    made_at: Mapped[datetime]
+    actor: Mapped[str] = mapped_column(String(200))
+    content: Mapped[bytes]
+    supersedes: Mapped[str | None] = mapped_column(ForeignKey("subject_entry.id"))
+    reason: Mapped[str | None] = mapped_column(String(2000))
+    slot: Mapped[str | None] = mapped_column(String(64))
+    token: Mapped[str] = mapped_column(String(64))
+    salt: Mapped[bytes]
+    sha256: Mapped[str] = mapped_column(SHA256)
+
+
+class Screening(Table):
+    """One line of the screening log: what an assessment of a subject said, as worklists sort and count it."""
+
+    __tablename__ = "screening"
+    __table_args__ = (Index("ix_screening_subject", "subject_id", "sequence"),)
+
+    assessment_id: Mapped[str] = mapped_column(ForeignKey("assessment.id"), primary_key=True)
+    subject_id: Mapped[str] = mapped_column(ForeignKey("subject.id"))
+    sequence: Mapped[int]
+    made_at: Mapped[datetime]
+    evaluated_at: Mapped[datetime]
+    actor: Mapped[str] = mapped_column(String(200))
+    stage: Mapped[str] = mapped_column(String(16))
+    verdict: Mapped[str] = mapped_column(String(16))
+    outlook: Mapped[str | None] = mapped_column(String(16))
+    reasons: Mapped[dict[str, Any]]
+    valid_until: Mapped[datetime | None]
+    time_critical: Mapped[bool]
+    gate: Mapped[str | None] = mapped_column(String(8))
+    infusion: Mapped[int | None]

@@ -1,0 +1,165 @@
+"""Trial subjects and their entries: appended, sealed and never changed; a correction replaces an entry and says why."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import msgspec
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from mscprotocol.answer import Assessment
+from mscprotocol.store.tables import Screening, StoredAssessment, Subject, SubjectEntry
+
+KINDS = (
+    "bundle", "record", "consent", "plan", "lot", "dose", "dose_check", "infusion", "events", "override", "withdrawal",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class NewEntry:
+    """What is to be recorded. `token` is that of the form: sent twice, it is recorded once."""
+
+    kind: str
+    content: bytes
+    token: str
+    supersedes: str | None = None
+    reason: str | None = None
+    slot: str | None = None
+
+
+def create(session: Session, subject: Subject) -> Subject:
+    """Add a subject inside the caller's transaction."""
+    session.add(subject)
+    session.flush()
+    return subject
+
+
+def find(session: Session, subject_id: str, *, lock: bool = False) -> Subject | None:
+    """A subject by its id; `lock` keeps other writers off it until the transaction ends."""
+    query = select(Subject).where(Subject.id == subject_id)
+    return session.execute(query.with_for_update() if lock else query).scalar_one_or_none()
+
+
+def find_by_number(session: Session, protocol_id: str, number: str) -> Subject | None:
+    """A subject by its number under a protocol."""
+    query = select(Subject).where(Subject.protocol_id == protocol_id, Subject.number == number)
+    return session.execute(query).scalar_one_or_none()
+
+
+def find_by_token(session: Session, token: str) -> Subject | None:
+    """The subject that a form made already."""
+    return session.execute(select(Subject).where(Subject.token == token)).scalar_one_or_none()
+
+
+def list_subjects(session: Session) -> list[Subject]:
+    """All subjects in the order in which they came."""
+    return list(session.execute(select(Subject).order_by(Subject.made_at, Subject.number)).scalars())
+
+
+def entries_of(session: Session, subject_id: str) -> list[SubjectEntry]:
+    """Everything that was recorded of a subject, in order."""
+    query = select(SubjectEntry).where(SubjectEntry.subject_id == subject_id).order_by(SubjectEntry.sequence)
+    return list(session.execute(query).scalars())
+
+
+def standing(entries: Sequence[SubjectEntry]) -> list[SubjectEntry]:
+    """The entries that no later one replaced."""
+    replaced = {one.supersedes for one in entries}
+    return [one for one in entries if one.id not in replaced]
+
+
+def append(session: Session, subject: Subject, new: NewEntry, at: datetime, actor: str) -> SubjectEntry:
+    """Add an entry inside the caller's transaction, in which the subject is locked."""
+    if new.kind not in KINDS:
+        raise ValueError(f"no kind of entry: {new.kind}")
+    subject.entries += 1
+    entry = SubjectEntry(
+        id=str(uuid.uuid4()),
+        subject_id=subject.id,
+        sequence=subject.entries,
+        kind=new.kind,
+        made_at=at.astimezone(UTC),
+        actor=actor,
+        content=new.content,
+        supersedes=new.supersedes,
+        reason=new.reason,
+        slot=new.slot,
+        token=new.token,
+        salt=secrets.token_bytes(16),
+        sha256="",
+    )
+    entry.sha256 = seal(entry)
+    session.add(entry)
+    session.flush()
+    return entry
+
+
+def seal(entry: SubjectEntry) -> str:
+    """SHA-256 over everything that an entry states.
+
+    The salt goes when the entry is deleted: the hash that stays in the audit trail then tells nothing of it.
+    """
+    content = [
+        entry.salt.hex(),
+        entry.id,
+        entry.subject_id,
+        entry.sequence,
+        entry.kind,
+        entry.made_at.astimezone(UTC).isoformat(timespec="microseconds"),
+        entry.actor,
+        hashlib.sha256(entry.content).hexdigest(),
+        entry.supersedes,
+        entry.reason,
+        entry.slot,
+        entry.token,
+    ]
+    return hashlib.sha256(msgspec.json.encode(content)).hexdigest()
+
+
+# -- screening log ---------------------------------------------------------------------------------
+
+
+def log_screening(session: Session, subject: Subject, stored: StoredAssessment, answer: Assessment) -> Screening:
+    """Add the line of an assessment to the screening log."""
+    session.flush()  # the assessment first: the line refers to it
+    line = Screening(
+        assessment_id=stored.id,
+        subject_id=subject.id,
+        sequence=subject.entries,
+        made_at=stored.made_at,
+        evaluated_at=datetime.fromisoformat(answer.at),
+        actor=stored.actor,
+        stage=answer.stage,
+        verdict=answer.verdict,
+        outlook=answer.outlook,
+        reasons=_reasons(answer),
+        valid_until=None if answer.valid_until is None else datetime.fromisoformat(answer.valid_until),
+        time_critical=answer.timing.time_critical,
+        gate=None if answer.gate is None else answer.gate.decision,
+        infusion=None if answer.gate is None else answer.gate.infusion,
+    )
+    session.add(line)
+    return line
+
+
+def _reasons(answer: Assessment) -> dict[str, list[str]]:
+    """The mandatory criteria that stand against the patient, and those that are open, by id."""
+    mandatory = [one for one in answer.criteria if one.mandatory]
+    return {
+        "against": [one.id for one in mandatory if one.status == ("met" if one.role == "exclusion" else "not_met")],
+        "open": [one.id for one in mandatory if one.status == "unknown"],
+    }
+
+
+def screenings(session: Session, subject_id: str | None = None) -> list[Screening]:
+    """The lines of the screening log, oldest first; of one subject, or all."""
+    query = select(Screening).order_by(Screening.made_at, Screening.sequence)
+    return list(
+        session.execute(query if subject_id is None else query.where(Screening.subject_id == subject_id)).scalars()
+    )

@@ -1,0 +1,123 @@
+"""What stands recorded of a subject as the parts that the one record builder reads: bundles, and one record of ours.
+
+Nothing is mapped here: each entry becomes the fragment of a plain record that says the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from fhir_adapters.plain_record import parse_record
+from mscprotocol.course_forms import Consent, Events, Infusion, Lot, Withdrawal, read_form
+from mscprotocol.store.tables import SubjectEntry
+
+Fragment = dict[str, Any]
+_encoder = msgspec.json.Encoder(decimal_format="number")
+_LISTS = ("data", "conditions", "answers", "infusions")
+
+
+def gather_parts(patient_id: str, entries: Sequence[SubjectEntry], lasting: Collection[str]) -> list[bytes]:
+    """The parts of a subject's record from the entries that stand: bundles as they came, all else as one record.
+
+    `lasting` names the events that, once seen, count for the rest of the course; others count until the next infusion.
+    """
+    bundles = [one.content for one in entries if one.kind == "bundle"]
+    fragments = [_WRITERS[one.kind](one, entries) for one in entries if one.kind in _WRITERS]
+    fragments += _events(entries, lasting)
+    if not fragments and bundles:
+        return bundles
+    return [*bundles, _encoder.encode(_merged(patient_id, fragments))]
+
+
+def _merged(patient_id: str, fragments: Sequence[Fragment]) -> Fragment:
+    patient: Fragment = {}
+    for fragment in fragments:
+        patient |= {name: value for name, value in fragment.get("patient", {}).items() if value not in (None, [])}
+    merged: Fragment = {"patient": patient | {"id": patient_id}}
+    for name in _LISTS:
+        merged[name] = [one for fragment in fragments for one in fragment.get(name, ())]
+    products = [fragment["product"] for fragment in fragments if fragment.get("product")]
+    return merged | ({"product": products[-1]} if products else {})
+
+
+def next_infusion(entries: Sequence[SubjectEntry]) -> int:
+    """The number of the infusion that comes next."""
+    return 1 + max((one.infusion for one in read_infusions(entries)), default=0)
+
+
+def read_infusions(entries: Sequence[SubjectEntry]) -> list[Infusion]:
+    """The infusions that stand recorded, the first one first."""
+    found = [read_form(one.content, Infusion) for one in entries if one.kind == "infusion"]
+    return sorted(found, key=lambda one: one.infusion)
+
+
+# -- fragments -------------------------------------------------------------------------------------
+
+
+def _record(entry: SubjectEntry, entries: Sequence[SubjectEntry]) -> Fragment:
+    """A record as it was sent; a lot in it is that of the infusion that came next at the time."""
+    said: Fragment = parse_record(entry.content).model_dump(exclude_unset=True)
+    later = [one for one in entries if one.kind == "infusion" and one.sequence > entry.sequence]
+    if later:
+        said.pop("product", None)
+    return said
+
+
+def _consent(entry: SubjectEntry, _: Sequence[SubjectEntry]) -> Fragment:
+    given = _written(read_form(entry.content, Consent).given)
+    return {"conditions": [{"name": "informed_consent", "status": "active", "since": given, "recorded": _made(entry)}]}
+
+
+def _lot(entry: SubjectEntry, entries: Sequence[SubjectEntry]) -> Fragment:
+    lot = read_form(entry.content, Lot)
+    return {"product": lot.product} if lot.infusion == next_infusion(entries) else {}
+
+
+def _infusion(entry: SubjectEntry, _: Sequence[SubjectEntry]) -> Fragment:
+    infusion = read_form(entry.content, Infusion)
+    return {"infusions": [{"started": _written(infusion.started), "status": infusion.status}]}
+
+
+def _events(entries: Sequence[SubjectEntry], lasting: Collection[str]) -> Iterator[Fragment]:
+    """Answers as named persons gave them. What was seen stays seen: a later no does not undo it."""
+    forms = [(one.actor, read_form(one.content, Events)) for one in entries if one.kind == "events"]
+    last = next_infusion(entries) - 1
+    seen = {
+        name: form
+        for _, form in reversed(forms)
+        for name, answer in form.answers.items()
+        if answer == "yes" and (name in lasting or form.infusion == last)
+    }
+    for name, form in seen.items():
+        at = _written(form.observed)
+        yield {"conditions": [{"name": name, "status": "active", "since": at, "recorded": at}]}
+    for actor, form in forms:
+        said = {name: answer for name, answer in form.answers.items() if name not in seen or answer == "yes"}
+        at = _written(form.observed)
+        yield {"answers": [{"name": name, "answer": said[name], "by": actor, "at": at} for name in said]}
+
+
+def _withdrawal(entry: SubjectEntry, _: Sequence[SubjectEntry]) -> Fragment:
+    at = _written(read_form(entry.content, Withdrawal).at)
+    return {"conditions": [{"name": "consent_withdrawn", "status": "active", "since": at, "recorded": at}]}
+
+
+_WRITERS: dict[str, Callable[[SubjectEntry, Sequence[SubjectEntry]], Fragment]] = {
+    "record": _record,
+    "consent": _consent,
+    "lot": _lot,
+    "infusion": _infusion,
+    "withdrawal": _withdrawal,
+}
+
+
+def _made(entry: SubjectEntry) -> str:
+    return _written(entry.made_at)
+
+
+def _written(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="seconds")

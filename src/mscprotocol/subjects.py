@@ -1,0 +1,295 @@
+"""Trial subjects: each action is one transaction of what is recorded, its audit entry, and the assessment it causes."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from fhir_adapters.record_builder import build_record
+from fhir_adapters.sources import read_parts
+from mscprotocol.answer import Assessment
+from mscprotocol.assessment import assess
+from mscprotocol.case import Request
+from mscprotocol.course_forms import FORMS, Plan, read_form
+from mscprotocol.definitions import FindingDefinition
+from mscprotocol.errors import RequestError
+from mscprotocol.knowledge import KnowledgeBase
+from mscprotocol.knowledge_forms import ConditionLeaf, FindingLeaf, walk_leaves
+from mscprotocol.protocols import Stage
+from mscprotocol.rulebook import compile_rulebook
+from mscprotocol.service import Caller, Order, Service
+from mscprotocol.store import audit, subjects
+from mscprotocol.store.subjects import NewEntry, standing
+from mscprotocol.store.tables import Screening, StoredAssessment, Subject, SubjectEntry
+from mscprotocol.subject_record import gather_parts
+
+DOOR = "course"
+# It doubles as the id of the patient in records of ours, so it follows the rule for ids of FHIR.
+_NUMBER = re.compile(r"[A-Za-z0-9][A-Za-z0-9.\-]{0,63}")
+
+
+@dataclass(frozen=True)
+class NewSubject:
+    """A subject to be enrolled in the log. `number` is the trial's own and says nothing of the person."""
+
+    number: str
+    protocol: str
+    zone: str
+    token: str
+    dose_level: Decimal | None = None
+
+
+@dataclass(frozen=True)
+class Chart:
+    """All that is kept of one subject: what stands, what was replaced, and every assessment, oldest first."""
+
+    subject: Subject
+    entries: list[SubjectEntry]
+    screenings: list[Screening]
+
+    @property
+    def standing(self) -> list[SubjectEntry]:
+        """The entries that no later one replaced."""
+        return standing(self.entries)
+
+    def of_kind(self, kind: str) -> list[SubjectEntry]:
+        """The standing entries of one kind, oldest first."""
+        return [one for one in self.standing if one.kind == kind]
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What an action left behind; `is_repeated` when the form had been recorded before."""
+
+    subject: Subject
+    entry: SubjectEntry | None = None
+    assessment_id: str | None = None
+    answer: Assessment | None = None
+    is_repeated: bool = False
+
+
+class Subjects:
+    """The subjects of one installation, on top of the service that every door shares."""
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+
+    @property
+    def knowledge(self) -> KnowledgeBase:
+        """The rules that subjects are assessed by."""
+        return self.service.knowledge
+
+    # -- read --
+
+    def list_subjects(self) -> list[Subject]:
+        """All subjects in the order in which they came."""
+        with self.service.database.reading() as session:
+            return subjects.list_subjects(session)
+
+    def chart(self, subject_id: str) -> Chart:
+        """Everything that is kept of one subject. Raises RequestError `not_found`."""
+        with self.service.database.reading() as session:
+            return self._chart(session, subject_id)
+
+    def _chart(self, session: Session, subject_id: str, *, lock: bool = False) -> Chart:
+        subject = subjects.find(session, subject_id, lock=lock)
+        if subject is None:
+            raise RequestError("not_found", "There is no subject of that id.")
+        return Chart(subject, subjects.entries_of(session, subject_id), subjects.screenings(session, subject_id))
+
+    # -- record --
+
+    def enrol(self, new: NewSubject, caller: Caller) -> Recorded:
+        """Open the record of a subject. The same form sent twice gives the first one back.
+
+        Raises RequestError `invalid_request` for a number that is no id, and `conflict` for one that is taken.
+        """
+        self._check_new(new)
+        try:
+            return self._enrol(new, caller)
+        except IntegrityError:  # somebody was faster: now it is found
+            return self._enrol(new, caller)
+
+    def _enrol(self, new: NewSubject, caller: Caller) -> Recorded:
+        with self.service.database.writing() as session:
+            known = subjects.find_by_token(session, new.token)
+            if known is not None:
+                return Recorded(known, is_repeated=True)
+            if subjects.find_by_number(session, new.protocol, new.number) is not None:
+                raise RequestError("conflict", "A subject of that number exists already under this protocol.")
+            at, level = self.service.clock(), new.dose_level
+            subject = Subject(
+                id=str(uuid.uuid4()),
+                number=new.number,
+                protocol_id=new.protocol,
+                dose_level=None if level is None else str(level),
+                zone=new.zone,
+                made_at=at,
+                actor=caller.name,
+                token=new.token,
+                entries=0,
+            )
+            subjects.create(session, subject)
+            audit.append(session, at, caller.name, "enrol", f"Subject/{subject.id}", {"protocol": new.protocol})
+            return Recorded(subject)
+
+    def _check_new(self, new: NewSubject) -> None:
+        self.service.check_protocol(new.protocol)
+        if not _NUMBER.fullmatch(new.number):
+            raise RequestError("invalid_request", "A subject number is up to 64 letters, digits, dots and hyphens.")
+        try:
+            ZoneInfo(new.zone)
+        except (ValueError, OSError):
+            raise RequestError("invalid_request", "There is no time zone of that name.") from None
+
+    def record(self, subject_id: str, new: NewEntry, caller: Caller, *, assess: bool = True) -> Recorded:
+        """Record one entry, and assess the subject with it; all of it is kept, or nothing is.
+
+        A form sent twice (same token) gives the first result back. Raises DataError and RequestError as reading the
+        entry does, `conflict` for what was recorded or replaced already.
+        """
+        with self.acting(subject_id) as (session, chart):
+            repeated = find_repeated(chart, new)
+            if repeated is not None:
+                return repeated
+            check_entry(chart, new)
+            return self.add(session, chart, new, caller, with_assessment=assess)
+
+    @contextmanager
+    def acting(self, subject_id: str) -> Iterator[tuple[Session, Chart]]:
+        """One transaction in which no other writer touches the subject."""
+        with self.service.database.writing() as session:
+            yield session, self._chart(session, subject_id, lock=True)
+
+    def add(
+        self, session: Session, chart: Chart, new: NewEntry, caller: Caller, *, with_assessment: bool = True
+    ) -> Recorded:
+        """Add an entry that was checked, with its audit entry and its assessment, inside the caller's transaction."""
+        at = self.service.clock()
+        entry = subjects.append(session, chart.subject, new, at, caller.name)
+        detail = {"kind": new.kind, "sequence": entry.sequence, "seal": entry.sha256, "supersedes": new.supersedes}
+        audit.append(session, at, caller.name, "record", f"Subject/{chart.subject.id}", detail)
+        after = replace(chart, entries=[*chart.entries, entry])
+        recorded = Recorded(chart.subject, entry)
+        if not with_assessment:
+            self.build(after, at)  # what cannot be read is refused before it is kept
+            return recorded
+        answer, parts, request = self.judge(after, at)
+        stored = self.keep(session, chart.subject, answer, parts, request, caller)
+        return replace(recorded, assessment_id=stored.id, answer=answer)
+
+    # -- assess --
+
+    def assess(
+        self, subject_id: str, caller: Caller, stage: Stage | None = None, at: datetime | None = None
+    ) -> Recorded:
+        """Assess a subject by all that stands recorded, and keep the answer."""
+        with self.acting(subject_id) as (session, chart):
+            answer, parts, request = self.judge(chart, at or self.service.clock(), stage)
+            stored = self.keep(session, chart.subject, answer, parts, request, caller)
+            return Recorded(chart.subject, assessment_id=stored.id, answer=answer)
+
+    def judge(self, chart: Chart, at: datetime, stage: Stage | None = None) -> tuple[Assessment, list[bytes], Request]:
+        """The answer for a subject at an instant, the parts of the record that it rests on, and what was asked."""
+        parts = self.parts(chart)
+        request = self.request(chart, at, stage)
+        record = build_record(read_parts(parts, self.knowledge, ZoneInfo(chart.subject.zone)), self.knowledge)
+        return assess(record, compile_rulebook(self.knowledge, chart.subject.protocol_id), request), parts, request
+
+    def keep(
+        self,
+        session: Session,
+        subject: Subject,
+        answer: Assessment,
+        parts: Sequence[bytes],
+        request: Request,
+        caller: Caller,
+    ) -> StoredAssessment:
+        """Keep an answer with its line in the screening log."""
+        stored = self.service.keep(session, answer, parts, Order(subject.protocol_id, request, DOOR, caller))
+        subjects.log_screening(session, subject, stored, answer)
+        return stored
+
+    def build(self, chart: Chart, _: datetime) -> None:
+        """Read the record of a subject once, to see that it can be read."""
+        build_record(read_parts(self.parts(chart), self.knowledge, ZoneInfo(chart.subject.zone)), self.knowledge)
+
+    def parts(self, chart: Chart) -> list[bytes]:
+        """The parts of the subject's record as they stand."""
+        return gather_parts(chart.subject.number, chart.standing, lasting_events(self.knowledge))
+
+    def request(self, chart: Chart, at: datetime, stage: Stage | None = None) -> Request:
+        """What is asked of a subject: the stage that the course has reached, unless another is named."""
+        plans = chart.of_kind("plan")
+        level = chart.subject.dose_level
+        zone = ZoneInfo(chart.subject.zone)
+        return Request(
+            at=at.astimezone(zone),
+            stage=stage or reached_stage(chart),
+            start=read_form(plans[-1].content, Plan).start if plans else None,
+            zone=chart.subject.zone,
+            dose_level=None if level is None else Decimal(level),
+        )
+
+
+def reached_stage(chart: Chart) -> Stage:
+    """How far a course has come: a lot or an infusion makes it `infusion`, a consent `enrolment`."""
+    kinds = {one.kind for one in chart.standing}
+    if kinds & {"lot", "infusion"}:
+        return "infusion"
+    return "enrolment" if "consent" in kinds else "screening"
+
+
+def lasting_events(knowledge: KnowledgeBase) -> frozenset[str]:
+    """The events after which a course is stopped: once seen, they count to its end."""
+    return frozenset(event_names(knowledge, "stop_event"))
+
+
+def event_names(knowledge: KnowledgeBase, finding: str) -> Iterator[str]:
+    """The conditions that a finding asks for, through the findings that it is made of."""
+    definition = knowledge.definitions[finding]
+    if not isinstance(definition, FindingDefinition):
+        return
+    for leaf in walk_leaves(definition.when):
+        if isinstance(leaf, ConditionLeaf):
+            yield leaf.condition
+        elif isinstance(leaf, FindingLeaf):
+            yield from event_names(knowledge, leaf.finding)
+
+
+def find_repeated(chart: Chart, new: NewEntry) -> Recorded | None:
+    """The result of a form that was recorded before: a second click records nothing."""
+    for entry in chart.entries:
+        if entry.token == new.token:
+            if (entry.kind, entry.content) != (new.kind, new.content):
+                raise RequestError("conflict", "This form was recorded already with other answers: open a new one.")
+            return Recorded(chart.subject, entry, _caused(chart, entry), is_repeated=True)
+    return None
+
+
+def _caused(chart: Chart, entry: SubjectEntry) -> str | None:
+    return next((one.assessment_id for one in chart.screenings if one.sequence == entry.sequence), None)
+
+
+def check_entry(chart: Chart, new: NewEntry) -> None:
+    """Refuse an entry that is malformed, or replaces what is not there or was replaced already."""
+    if new.kind in FORMS:
+        read_form(new.content, FORMS[new.kind])
+    if new.supersedes is None:
+        return
+    if not new.reason:
+        raise RequestError("invalid_request", "A correction needs a reason.")
+    replaced = next((one for one in chart.standing if one.id == new.supersedes), None)
+    if replaced is None:
+        raise RequestError("conflict", "What is to be corrected was corrected already: look at the record again.")
+    if replaced.kind != new.kind:
+        raise RequestError("invalid_request", "A correction is of the same kind as what it corrects.")

@@ -1,0 +1,61 @@
+"""Subjects as the tests of the store know them: a clock that is set, a patient who gets worse, and who records."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from datetime import datetime
+from typing import Any
+
+from mscprotocol.course_forms import Form, write_form
+from mscprotocol.knowledge_loader import load_knowledge
+from mscprotocol.service import Caller, Service
+from mscprotocol.store.database import Database
+from mscprotocol.store.subjects import NewEntry
+from mscprotocol.subjects import NewSubject, Subjects
+from tests.patients import PatientBundle
+
+COORDINATOR = Caller("coordinator.one", frozenset({"coordinator"}))
+SECOND = Caller("coordinator.two", frozenset({"coordinator"}))
+CLINICIAN = Caller("dr.example", frozenset({"clinician"}))
+SEED = "seed-covid-4x"
+
+
+class Clock:
+    """A clock that stands until it is set."""
+
+    def __init__(self, at: str) -> None:
+        self.now = datetime.fromisoformat(at)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def set(self, at: datetime | str) -> None:
+        self.now = datetime.fromisoformat(at) if isinstance(at, str) else at
+
+
+def open_subjects(database: Database, clock: Clock) -> Subjects:
+    return Subjects(Service(load_knowledge(), database, clock))
+
+
+def token() -> str:
+    return str(uuid.uuid4())
+
+
+def newcomer(number: str = "S-001", zone: str = "Europe/Berlin", protocol: str = SEED) -> NewSubject:
+    return NewSubject(number, protocol, zone, token())
+
+
+def bundle(one: PatientBundle, mark: str = "") -> NewEntry:
+    """A patient's bundle as an entry; `mark` keeps its resources apart from those of an earlier one."""
+    tree = json.loads(one.to_json())
+    for entry in tree["entry"]:
+        resource = entry["resource"]
+        if resource["resourceType"] != "Patient":
+            resource["id"] = f"{mark}{resource['id']}"
+    return NewEntry("bundle", json.dumps(tree).encode(), token())
+
+
+def entry(kind: str, form: Form | dict[str, Any], **more: Any) -> NewEntry:
+    content = write_form(form) if isinstance(form, Form) else json.dumps(form).encode()
+    return NewEntry(kind, content, more.pop("token", token()), **more)
