@@ -81,7 +81,9 @@ class DatumForm(Named):
 class ConditionForm(Named):
     """Something that is, was, or is not there: a disease, a procedure, a medication, a consent."""
 
-    status: Text | None = Field(None, description="active, resolved, refuted or suspected.")
+    status: Text | None = Field(
+        None, description="active, resolved, refuted or suspected; confirmed if it is not known to hold still."
+    )
     since: Time | None = None
     until: Time | None = None
     recorded: Time | None = None

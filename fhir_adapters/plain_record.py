@@ -43,6 +43,7 @@ _STATES = {
     "resolved": ("resolved", "confirmed"),
     "refuted": (None, "refuted"),
     "suspected": ("active", "provisional"),
+    "confirmed": (None, "confirmed"),
 }
 _TAKEN = {"active": "active", "resolved": "completed", "refuted": "not-taken"}
 

@@ -23,7 +23,8 @@ _NAME = "oxygen_support"
 
 def derive_support(series: Series) -> Iterator[Measurement]:
     """Every charted state of the oxygen support, those of about the same time combined."""
-    observed = [*series.charted(_NAME), *_inferred(series)]
+    charted = list(series.charted(_NAME))
+    observed = [*charted, *(one for one in _inferred(series) if not any(_says_more(other, one) for other in charted))]
     timed = sorted((one for one in observed if one.time is not None), key=lambda one: (_instant(one), one.reference))
     yield from (entry for entry in observed if entry.time is None)
     for entry in timed:
@@ -68,6 +69,14 @@ def _inferred(series: Series) -> Iterator[Measurement]:
         elif inference.condition is not None:
             for presence in series.presences(inference.condition):
                 yield from _running(series, presence, inference)
+
+
+def _says_more(charted: Measurement, inferred: Measurement) -> bool:
+    """Whether a resource states the level at the time at which it also lets one infer a range: one point, not two."""
+    level, levels = charted.value, inferred.value
+    if (charted.reference, charted.time) != (inferred.reference, inferred.time) or level is None or levels is None:
+        return False
+    return level.intersection(levels) == level
 
 
 def _applies(inference: Inference, entry: Measurement) -> bool:

@@ -6,7 +6,6 @@ Patients are generated as facts in plain words, and written twice: as FHIR with 
 from __future__ import annotations
 
 import json
-from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -22,88 +21,8 @@ from mscprotocol.reasons import Reason
 from mscprotocol.record import PatientRecord
 from mscprotocol.rulebook import compile_rulebook
 from mscprotocol.truth import Truth
-from tests.patients import LOT, PatientBundle
-
-AT = datetime.fromisoformat("2020-04-06T10:00:00+08:00")
-# What both can carry: datum, LOINC code, unit, and values as they are charted.
-LABS = {
-    "weight": ("29463-7", "kg", ("70", "48.5", "130")),
-    "height": ("8302-2", "cm", ("175", "150")),
-    "fio2": ("3150-0", "%", ("40", "21", "100")),
-    "pao2": ("2703-7", "mm[Hg]", ("76", "104.5", "55", "300")),
-    "respiratory_rate": ("9279-1", "/min", ("28", "30", "16")),
-    "spo2": ("59408-5", "%", ("91", "93", "98")),
-    "crp": ("1988-5", "mg/L", ("118", "5")),
-    "platelets": ("777-3", "10*9/L", ("210", "90", "49.9")),
-    "inr": ("6301-6", "{INR}", ("1.1", "1.6")),
-    "fibrinogen": ("3255-7", "g/L", ("4.8", "0.9")),
-    "bilirubin": ("1975-2", "mg/dL", ("0.8", "6.1")),
-    "creatinine": ("2160-0", "mg/dL", ("0.9", "5.2")),
-    "gcs": ("9269-2", "{score}", ("15", "9")),
-}
-LIMITED = {
-    "d_dimer": ("48065-7", "mg/L", ("0.6", "3.2"), "0.5"),
-    "pt": ("5902-2", "s", ("13", "22"), "13.5"),
-}
-SUPPORT = {"low_flow": ("371907003", "Oxygen by nasal cannula"), "imv": ("40617009", "Ventilation")}
-DISEASES = {
-    "covid_19": "840539006",
-    "pneumonia": "233604007",
-    "malignancy": "363346000",
-    "pulmonary_embolism": "59282003",
-}
-STATES = {"active": ("active", "confirmed"), "resolved": ("resolved", "confirmed"), "refuted": ("active", "refuted"),
-          "suspected": ("active", "provisional")}  # fmt: skip
-
-
-class Both:
-    """One patient, written twice."""
-
-    def __init__(self) -> None:
-        self.fhir = PatientBundle("p", AT.isoformat())
-        self.plain: dict[str, Any] = {
-            "patient": {"id": "p", "born": "1962-03-14", "sex": "male"},
-            "data": [], "conditions": [], "answers": [],
-        }  # fmt: skip
-
-    def add(self, kind: str, *fact: Any) -> None:
-        getattr(self, f"add_{kind}")(*fact)
-
-    def when(self, ago: float) -> str:
-        return (AT - timedelta(hours=ago)).isoformat()
-
-    def add_lab(self, name: str, number: int, ago: float, status: str) -> None:
-        code, unit, values = LABS[name]
-        value = values[number % len(values)]
-        self.fhir.lab(code, value, unit, ago, status=status)
-        said = f"{value} {unit}"
-        self.plain["data"].append({"name": name, "value": said, "at": self.when(ago), "status": status})
-
-    def add_limited(self, name: str, number: int, ago: float, has_limit: bool) -> None:
-        code, unit, values, upper = LIMITED[name]
-        self.fhir.lab(code, values[number], unit, ago, upper=upper if has_limit else None)
-        datum = {"name": name, "value": f"{values[number]} {unit}", "at": self.when(ago)}
-        datum |= {"assay": "FEU"} if name == "d_dimer" else {}
-        self.plain["data"].append(datum | ({"upper_limit": f"{upper} {unit}"} if has_limit else {}))
-
-    def add_condition(self, name: str, state: str, ago: float) -> None:
-        clinical, verification = STATES[state]
-        self.fhir.condition(DISEASES[name], name, ago, clinical=clinical, verification=verification)
-        times = {"since": self.when(ago), "recorded": self.when(ago)}
-        self.plain["conditions"].append({"name": name, "status": state} | times)
-
-    def add_answer(self, name: str, said: bool, ago: float) -> None:
-        self.fhir.attest({name: said}, ago)
-        answer = {"name": name, "answer": "yes" if said else "no", "by": "Dr A. Example", "at": self.when(ago)}
-        self.plain["answers"].append(answer)
-
-    def add_test(self, said: str, ago: float) -> None:
-        self.fhir.coded("94500-6", "260373001" if said == "positive" else "260415000", ago)
-        self.plain["data"].append({"name": "sars_cov_2_test", "answer": said, "at": self.when(ago)})
-
-    def records(self, knowledge: KnowledgeBase) -> list[PatientRecord]:
-        bundles = (read_bundle(self.fhir.to_json()), read_plain(json.dumps(self.plain).encode(), knowledge))
-        return [build_record(bundle, knowledge) for bundle in bundles]
+from tests.one_patient import AT, DISEASES, LABS, OnePatient
+from tests.patients import LOT
 
 
 def trace(record: PatientRecord, knowledge: KnowledgeBase) -> tuple[str, str]:
@@ -116,9 +35,9 @@ SINGLE = [("lab", name, 0, 1, "final") for name in LABS] + [("condition", name, 
 
 @pytest.mark.parametrize("fact", [*SINGLE, ("limited", "d_dimer", 1, 1, True), ("test", "positive", 1)], ids=str)
 def test_both_ways_to_write_a_fact_give_the_same_trace(knowledge: KnowledgeBase, fact: tuple[Any, ...]) -> None:
-    both = Both()
-    both.add(*fact)
-    fhir, plain = both.records(knowledge)
+    one = OnePatient(fact)
+    fhir = build_record(read_bundle(one.bundle), knowledge)
+    plain = build_record(read_plain(one.record, knowledge), knowledge)
     assert trace(plain, knowledge) == trace(fhir, knowledge)
     assert (plain.unmapped, plain.notes) == ((), ())
 

@@ -183,3 +183,11 @@ def test_a_saturation_proves_nothing_without_room_air():
         assert findings_of(*entries).find(leaf).truth is truth
     assert findings_of(measured("spo2", 96, 1)).find(leaf).reasons == (Reason.QUALIFIER_MISSING,)
     assert findings_of(measured("spo2", 92, 1), flow(6)).find(leaf).truth is Truth.MET
+
+
+def test_a_resource_that_states_level_and_presence_is_one_point():
+    """A procedure of ventilation says both; two points of one procedure would look like a trend."""
+    level = device("imv", 5, "Procedure/1")
+    for reference, expected in (("Procedure/1", 1), ("Procedure/2", 2)):
+        presence = present("invasive_ventilation", 5, active=Truth.NOT_MET, reference=reference)
+        assert len(points("oxygen_support", presence, level)) == expected

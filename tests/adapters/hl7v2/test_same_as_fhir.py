@@ -20,11 +20,10 @@ from mscprotocol.case import Request
 from mscprotocol.knowledge_loader import load_knowledge
 from mscprotocol.rulebook import compile_rulebook
 from tests import patients
-from tests.adapters.hl7v2.messages import adt, message
+from tests.one_patient import to_hl7v2
 from tests.patients import PatientBundle, severe_and_worsening
 
 AT = "2020-04-06T10:00:00+08:00"
-SYSTEMS = {patients.LOINC: "LN", patients.SNOMED: "SCT"}
 MESSAGE_KINDS = ("Patient", "Observation", "Procedure", "Condition")
 
 
@@ -42,50 +41,6 @@ def judge(*contents: bytes) -> Assessment:
     knowledge = load_knowledge()
     book = compile_rulebook(knowledge, "seed-covid-4x")
     return assess(build_record(read_files(contents), knowledge), book, Request(at=datetime.fromisoformat(AT)))
-
-
-def to_hl7v2(one: PatientBundle) -> list[bytes]:
-    """The same patient: one admission with diagnoses and procedures, one message for each result."""
-    person, *rest = one.resources
-    name = person["name"][0]
-    born, sex = person["birthDate"].replace("-", ""), person["gender"][0].upper()
-    pid = f"PID|1||{one.patient_id}^^^HOSP^MR||{name['family']}^{name['given'][0]}||{born}|{sex}"
-    diagnoses = [diagnosis(each) for each in rest if each["resourceType"] == "Condition"]
-    procedures = [procedure(each) for each in rest if each["resourceType"] == "Procedure"]
-    results = [each for each in rest if each["resourceType"] == "Observation"]
-    made = [adt("A01", pid, *diagnoses, *procedures)]
-    for number, each in enumerate(results):
-        order = f"OBR|1||F{number}|x^X^L|||{time(each['effectiveDateTime'])}"
-        made.append(message(pid, order, observation(each), control=str(number)))
-    return made
-
-
-def time(written: str) -> str:
-    return datetime.fromisoformat(written).strftime("%Y%m%d%H%M%S%z")
-
-
-def code(concept: dict[str, Any]) -> str:
-    coding = concept["coding"][0]
-    return f"{coding['code']}^{coding.get('display', '')}^{SYSTEMS[coding['system']]}"
-
-
-def observation(one: dict[str, Any]) -> str:
-    status = {"final": "F", "preliminary": "P", "corrected": "C"}[one["status"]]
-    if "valueCodeableConcept" in one:
-        return f"OBX|1|CWE|{code(one['code'])}||{code(one['valueCodeableConcept'])}||||||{status}"
-    value = one["valueQuantity"]
-    limits = one.get("referenceRange", [])
-    upper = f"0-{limits[0]['high']['value']}" if limits else ""
-    return f"OBX|1|NM|{code(one['code'])}||{value['value']}|{value['code']}^^UCUM|{upper}||||{status}"
-
-
-def diagnosis(one: dict[str, Any]) -> str:
-    letter = {"confirmed": "F", "provisional": "W"}[one["verificationStatus"]["coding"][0]["code"]]
-    return f"DG1|1||{code(one['code'])}||{time(one['onsetDateTime'])}|{letter}"
-
-
-def procedure(one: dict[str, Any]) -> str:
-    return f"PR1|1||{code(one['code'])}||{time(one['performedDateTime'])}"
 
 
 def complete() -> PatientBundle:

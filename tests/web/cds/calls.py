@@ -31,9 +31,13 @@ def entry_of(client: TestClient, service: str = SERVICE) -> Json:
 
 def prefetch_of(client: TestClient, sample: str) -> Json:
     """Every key of the service, filled as a client would: null where there is nothing."""
-    templates = entry_of(client)["prefetch"]
+    return fill_prefetch(entry_of(client)["prefetch"], resources_of(sample))
+
+
+def fill_prefetch(templates: dict[str, str], resources: list[Json]) -> Json:
+    """Every key of some templates, filled with the resources of its type; observations are all under the first."""
     kinds: dict[str, list[Json]] = defaultdict(list)
-    for one in resources_of(sample):
+    for one in resources:
         kinds[one["resourceType"]].append(one)
     found: Json = {}
     for key, template in templates.items():
