@@ -31,7 +31,7 @@ def render_html(answer: Assessment, knowledge: KnowledgeBase) -> str:
 
 def fill_template(name: str, **values: object) -> str:
     """A page of `templates/` with the style sheet of its name, as one HTML file that loads nothing."""
-    return _environment().get_template(f"{name}.html.j2").render(style=_style(name), **values)
+    return template_environment().get_template(f"{name}.html.j2").render(style=_style(name), **values)
 
 
 def render_pdf(answer: Assessment, knowledge: KnowledgeBase, paper: Paper = "A4") -> bytes:
@@ -87,7 +87,8 @@ def _finalize(value: object) -> object:
 
 
 @lru_cache(maxsize=1)
-def _environment() -> Environment:
+def template_environment() -> Environment:
+    """How every template is filled: all that comes in is escaped, and no character of it acts unseen."""
     environment = Environment(
         loader=FileSystemLoader(find_folder("templates")),
         autoescape=True,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, SecretStr, field_validator, model_validator
@@ -42,6 +43,18 @@ class Settings(BaseSettings):
     production: bool = Field(False, description="Refuse messages and tokens that say they are for tests.")
     secret_key: SecretStr | None = Field(
         None, description="At least 32 random bytes, as text: signs sessions; needed when authentication is required."
+    )
+    session_idle_minutes: int = Field(30, gt=0, description="A person who does nothing for so long is logged out.")
+    session_hours: int = Field(12, gt=0, description="After so long a person logs in again.")
+    lockout_failures: int = Field(5, gt=0, description="Failed logins of one person before the name is locked.")
+    lockout_address_failures: int = Field(30, gt=0, description="Failed logins from one address before it is locked.")
+    lockout_minutes: int = Field(15, gt=0, description="How long a name or an address stays locked.")
+    oidc_issuer: str | None = Field(None, description="OpenID Connect provider, like https://login.example.org.")
+    oidc_client_id: str | None = Field(None, description="What the provider calls this installation.")
+    oidc_client_secret: SecretStr | None = Field(None, description="The secret that the provider gave for it.")
+    oidc_roles_claim: str = Field("groups", description="Claim of the ID token that lists a person's groups.")
+    oidc_roles: dict[str, str] = Field(
+        {}, description='Groups of the provider to roles here, as JSON: {"msc-coordinators": "coordinator"}.'
     )
     max_body_bytes: int = Field(64 * MEBIBYTE, gt=0, description="Largest request body.")
     max_line_bytes: int = Field(16 * MEBIBYTE, gt=0, description="Largest line of a batch: one patient's record.")
@@ -83,6 +96,22 @@ class Settings(BaseSettings):
         if self.authentication == "required" and self.secret_key is None:
             raise ValueError(f"{PREFIX}AUTHENTICATION=required needs {PREFIX}SECRET_KEY")
         return self
+
+    @model_validator(mode="after")
+    def _oidc_is_whole(self) -> Self:
+        if self.oidc_issuer is None:
+            return self
+        if self.oidc_client_id is None or not self.oidc_roles:
+            raise ValueError(f"{PREFIX}OIDC_ISSUER needs {PREFIX}OIDC_CLIENT_ID and {PREFIX}OIDC_ROLES")
+        address = urlsplit(self.oidc_issuer)
+        if address.scheme != "https" and not is_loopback(address.hostname or ""):
+            raise ValueError(f"{PREFIX}OIDC_ISSUER is an address that begins with https://")
+        return self
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether browsers reach the pages without TLS: on this machine only."""
+        return is_loopback(self.host) and not (self.public_url or "").startswith("https:")
 
 
 def is_loopback(host: str) -> bool:

@@ -35,7 +35,7 @@ def start(service: Service) -> Iterator[Start]:
         app = create_app(Settings(**{"database_url": "sqlite://", "requests_per_minute": 0} | settings), service)
         if change is not None:
             change(app)
-        opened.append(TestClient(app))
+        opened.append(TestClient(app, base_url="http://127.0.0.1"))
         return opened[-1].__enter__()
 
     yield start

@@ -245,3 +245,73 @@ class Screening(Table):
     time_critical: Mapped[bool]
     gate: Mapped[str | None] = mapped_column(String(8))
     infusion: Mapped[int | None]
+
+
+class UserAccount(Table):
+    """A person who may log in: with a password of ours, or through an identity provider that vouches for them."""
+
+    __tablename__ = "user_account"
+    __table_args__ = (UniqueConstraint("issuer", "issuer_subject"),)
+
+    id: Mapped[str] = mapped_column(ID, primary_key=True)
+    name: Mapped[str] = mapped_column(String(100), unique=True)
+    full_name: Mapped[str] = mapped_column(String(200))
+    roles: Mapped[str] = mapped_column(String(200))
+    password_hash: Mapped[str | None] = mapped_column(String(200))
+    issuer: Mapped[str | None] = mapped_column(String(500))
+    issuer_subject: Mapped[str | None] = mapped_column(String(255))
+    made_at: Mapped[datetime]
+    disabled_at: Mapped[datetime | None]
+
+
+class WebSession(Table):
+    """A browser that is logged in: known by the hash of the random id in its cookie."""
+
+    __tablename__ = "web_session"
+
+    sha256: Mapped[str] = mapped_column(SHA256, primary_key=True)
+    user_id: Mapped[str] = mapped_column(ForeignKey("user_account.id"), index=True)
+    made_at: Mapped[datetime]
+    seen_at: Mapped[datetime]
+    proved_at: Mapped[datetime | None]
+
+
+class LoginFailure(Table):
+    """A failed attempt to log in, by the hash of who or where; old ones are removed."""
+
+    __tablename__ = "login_failure"
+    __table_args__ = (Index("ix_login_failure_key", "key_sha256", "at"),)
+
+    id: Mapped[str] = mapped_column(ID, primary_key=True)
+    key_sha256: Mapped[str] = mapped_column(SHA256)
+    at: Mapped[datetime]
+
+
+class PendingLogin(Table):
+    """A login that was sent to the identity provider, known by the hash of the browser's cookie; used once."""
+
+    __tablename__ = "pending_login"
+
+    sha256: Mapped[str] = mapped_column(SHA256, primary_key=True)
+    made_at: Mapped[datetime]
+    state: Mapped[str] = mapped_column(String(100))
+    nonce: Mapped[str] = mapped_column(String(100))
+    verifier: Mapped[str] = mapped_column(String(128))
+    next_page: Mapped[str] = mapped_column(String(2000))
+    user_id: Mapped[str | None] = mapped_column(ForeignKey("user_account.id"))
+
+
+class Signature(Table):
+    """A signature: who, with what meaning, when, on which content; nothing in it is ever changed."""
+
+    __tablename__ = "signature"
+    __table_args__ = (Index("ix_signature_subject", "subject", "at"),)
+
+    id: Mapped[str] = mapped_column(ID, primary_key=True)
+    at: Mapped[datetime]
+    user_id: Mapped[str | None] = mapped_column(ForeignKey("user_account.id"))
+    name: Mapped[str] = mapped_column(String(200))
+    meaning: Mapped[str] = mapped_column(String(200))
+    subject: Mapped[str] = mapped_column(String(255))
+    content_sha256: Mapped[str] = mapped_column(SHA256)
+    proof: Mapped[str] = mapped_column(String(20))

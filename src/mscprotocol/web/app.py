@@ -16,6 +16,7 @@ from mscprotocol.settings import Settings
 from mscprotocol.store.database import open_database
 from mscprotocol.web import api, cds_hooks, fhir_operations, operations, problems
 from mscprotocol.web.middleware import Guard
+from mscprotocol.web.pages import doors
 
 # Traces would carry paths, and paths carry ids.
 NO_TELEMETRY: TelemetryConfig = {"tracing": False, "logs": False, "operation_spans": False}
@@ -40,6 +41,7 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
     app.include_router(fhir_operations.router)
     cds_hooks.install(app)
     api.install(app)
+    doors.install(app)
     app.add_middleware(Guard, settings=settings)
     return app
 

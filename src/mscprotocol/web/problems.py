@@ -7,11 +7,12 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from fhir_adapters.writing import error_outcome
 from mscprotocol.errors import DataError, MscProtocolError, RequestError
+from mscprotocol.web.pages.layout import render_page
 
 PROBLEM_JSON, FHIR_JSON = "application/problem+json", "application/fhir+json"
 
@@ -24,6 +25,7 @@ _ISSUE = {400: "invalid", 401: "login", 403: "forbidden", 404: "not-found", 405:
           412: "incomplete", 413: "too-long", 415: "not-supported", 422: "processing", 429: "throttled",
           503: "timeout"}  # fmt: skip
 UNPROCESSABLE = 422
+_PROGRAMS = ("/api/", "/fhir", "/cds-services", "/static/", "/metrics", "/healthz", "/readyz")
 
 
 class ProblemError(MscProtocolError):
@@ -42,10 +44,18 @@ def speaks_fhir(request: Request) -> bool:
     return request.url.path.startswith("/fhir") or FHIR_JSON in named
 
 
-def render(
-    request: Request, status: int, code: str, text: str, headers: Mapping[str, str] | None = None
-) -> JSONResponse:
+def is_for_reading(request: Request) -> bool:
+    """Whether a person asked, in a browser, for a page."""
+    is_program = request.url.path.startswith(_PROGRAMS) or speaks_fhir(request)
+    return not is_program and "text/html" in request.headers.get("accept", "")
+
+
+def render(request: Request, status: int, code: str, text: str, headers: Mapping[str, str] | None = None) -> Response:
     """An error as a response. `text` never repeats what was sent."""
+    if is_for_reading(request):
+        response = render_page(request, "error", status, title=code.replace("_", " ").capitalize(), text=text)
+        response.headers.update(headers or {})
+        return response
     if speaks_fhir(request) or request.url.path.startswith("/cds-services"):
         return JSONResponse(outcome(status, code, text), status, headers, FHIR_JSON)
     body = {"type": "about:blank", "title": code.replace("_", " "), "status": status, "code": code, "detail": text}
@@ -66,23 +76,23 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http_error)
 
 
-async def _problem(request: Request, error: Exception) -> JSONResponse:
+async def _problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, ProblemError)
     return render(request, error.status, error.code, error.text, error.headers)
 
 
-async def _data_error(request: Request, error: Exception) -> JSONResponse:
+async def _data_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, DataError | RequestError)
     return render(request, _STATUS.get(error.code, UNPROCESSABLE), error.code, str(error))
 
 
-async def _invalid(request: Request, error: Exception) -> JSONResponse:
+async def _invalid(request: Request, error: Exception) -> Response:
     """Name the fields, never their values."""
     assert isinstance(error, RequestValidationError)
     found = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()[:5])
     return render(request, UNPROCESSABLE, "invalid_request", found)
 
 
-async def _http_error(request: Request, error: Exception) -> JSONResponse:
+async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     return render(request, error.status_code, "http_error", str(error.detail), error.headers)

@@ -1,0 +1,1 @@
+"""The pages, in the process and in a real browser."""

@@ -1,0 +1,61 @@
+"""People who look at pages: each role logged in, and the demo where nobody is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from starlette.testclient import TestClient
+
+from mscprotocol.service import Service
+from mscprotocol.store import users
+from tests.web.conftest import NOW, SECRET, Start
+
+PASSWORD = "a sentence only for tests"
+SAME = {"sec-fetch-site": "same-origin", "accept": "text/html"}
+LogIn = Callable[..., TestClient]
+
+
+def add_user(service: Service, name: str, *roles: str, password: str = PASSWORD) -> str:
+    """Add a user; gives the id."""
+    with service.database.writing() as session:
+        return users.add(session, NOW, name, f"Dr {name.title()}", roles, password).id
+
+
+def sign_in(client: TestClient, name: str, password: str = PASSWORD, **fields: str) -> int:
+    """Send the login form as a browser would; gives the status."""
+    form = {"name": name, "password": password} | fields
+    return client.post("/login", data=form, headers=SAME, follow_redirects=False).status_code
+
+
+@pytest.fixture
+def service(service: Service) -> Service:
+    """The service with its tables, so that users can be added before it starts."""
+    service.database.migrate()
+    return service
+
+
+@pytest.fixture
+def demo(start: Start) -> TestClient:
+    """Whoever sits at the demo."""
+    client = start()
+    client.headers.update(SAME)
+    return client
+
+
+@pytest.fixture
+def as_role(start: Start, service: Service) -> LogIn:
+    """A browser in which a person of some role is logged in."""
+
+    def log_in(*roles: str) -> TestClient:
+        client = start(authentication="required", secret_key=SECRET)
+        client.headers.update(SAME)
+        name = "-".join(roles)
+        with service.database.reading() as session:
+            is_known = users.find(session, name) is not None
+        if not is_known:
+            add_user(service, name, *roles)
+        assert sign_in(client, name) == 303
+        return client
+
+    return log_in
