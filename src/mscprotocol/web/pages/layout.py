@@ -16,7 +16,7 @@ from mscprotocol.web.pages import cookies
 
 STATIC = "/static"
 _LONGEST = 500
-_A_YEAR = "public, max-age=31536000, immutable"
+_A_YEAR = f"public, max-age={365 * 24 * 3600}, immutable"
 # The pages of the head, in order: path, name, and the roles that see it.
 MENU: tuple[tuple[str, str, frozenset[str]], ...] = (
     ("/screening", "Screening", frozenset({"coordinator", "clinician"})),
