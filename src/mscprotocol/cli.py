@@ -35,6 +35,7 @@ from mscprotocol.rules_cli import rules_app
 from mscprotocol.serving import serve_command, settings_command
 from mscprotocol.terminal import DATA, OK, load_or_exit
 from mscprotocol.treatment import list_levels
+from mscprotocol.users_cli import users_app
 
 FORMATS = ("text", "json", "fhir", "html", "pdf")
 LINES = ("json", "fhir")  # one answer a line
@@ -48,6 +49,7 @@ app = typer.Typer(
 app.add_typer(rules_app, name="rules")
 app.add_typer(protocols_app, name="protocols")
 app.add_typer(clients_app, name="clients")
+app.add_typer(users_app, name="users")
 app.command("serve")(serve_command)
 app.command("settings")(settings_command)
 app.command("listen")(listen_command)

@@ -26,7 +26,7 @@ def add_client(
     scope: Annotated[list[str], typer.Option(help=f"What it may do: {', '.join(clients.SCOPES)}; repeatable.")],
 ) -> None:
     """Register a client and print its API key, which is shown once and kept as a hash only."""
-    with _database() as database, database.writing() as session:
+    with opened_database() as database, database.writing() as session:
         at = now()
         try:
             client, key = clients.register(session, at, name, frozenset(scope))
@@ -40,7 +40,7 @@ def add_client(
 @clients_app.command("list")
 def list_clients() -> None:
     """Every client with its scopes, since when, and whether it was revoked."""
-    with _database() as database, database.writing() as session:
+    with opened_database() as database, database.writing() as session:
         for one in clients.list_clients(session):
             state = f"revoked {one.revoked_at:%Y-%m-%d %H:%M}Z" if one.revoked_at is not None else "may call"
             print_line(f"{one.name}  {one.scopes}  since {one.made_at:%Y-%m-%d %H:%M}Z  {state}")
@@ -49,7 +49,7 @@ def list_clients() -> None:
 @clients_app.command("revoke")
 def revoke_client(name: Name) -> None:
     """End a client's access at once."""
-    with _database() as database, database.writing() as session:
+    with opened_database() as database, database.writing() as session:
         at = now()
         client = clients.revoke(session, at, name)
         if client is None:
@@ -59,7 +59,8 @@ def revoke_client(name: Name) -> None:
 
 
 @contextmanager
-def _database() -> Iterator[Database]:
+def opened_database() -> Iterator[Database]:
+    """The database of this installation with its present tables."""
     database = open_database(read_settings().database_url)
     try:
         database.migrate()

@@ -10,7 +10,7 @@ ADAPTERS = sorted((ROOT / "fhir_adapters").rglob("*.py"))
 OUTER = {
     "__main__", "authoring", "case_records", "case_tables", "checklist", "cli", "clients", "course_forms", "demo",
     "listening", "logs", "migrations", "plots", "rendering", "rules", "sample_cases", "screening", "service", "serving",
-    "settings", "store", "subject", "subjects", "summary", "terminal", "web",
+    "settings", "store", "subject", "subjects", "summary", "terminal", "users", "web",
 }  # fmt: skip
 
 

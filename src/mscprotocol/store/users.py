@@ -13,6 +13,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
+from mscprotocol.store import sessions
 from mscprotocol.store.tables import UserAccount, WebSession
 
 ROLES = ("coordinator", "clinician", "auditor", "administrator")
@@ -82,8 +83,9 @@ def is_password(user: UserAccount | None, password: str) -> bool:
 
 
 def set_password(session: Session, user: UserAccount, password: str) -> None:
-    """Change a password and end every session of the person."""
+    """Change a password, end every session of the person, and forgive failures."""
     user.password_hash = hash_password(password)
+    sessions.forgive(session, f"user:{user.name}")
     end_sessions(session, user)
 
 

@@ -1,0 +1,50 @@
+"""Proof of who signs, at the moment of signing: the password again, or a fresh word of the identity provider."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from fastapi import Request
+
+from mscprotocol.store.signatures import Signer
+from mscprotocol.store.tables import WebSession
+from mscprotocol.web.pages.login import Refusal, check_password
+from mscprotocol.web.pages.people import Person, of_app
+from mscprotocol.web.problems import ProblemError
+
+PROOF_LIFE = timedelta(minutes=5)
+
+
+def prove(request: Request, person: Person, password: str) -> Signer:
+    """The signer, who has just proved who it is; then `store.signatures.sign` in the transaction of what is signed.
+
+    Raises ProblemError 401 or 429 with what to do; failures count towards the lock, and are kept whatever follows.
+    """
+    if person.user_id is None:
+        return Signer(person.name, None, person.full_name, "demo")
+    if person.has_password:
+        return _by_password(request, person, password)
+    return _by_provider(request, person)
+
+
+def _by_password(request: Request, person: Person, password: str) -> Signer:
+    service, _ = of_app(request)
+    with service.database.writing() as session:
+        found = check_password(session, request, person.name, password, service.clock())
+    if isinstance(found, Refusal):
+        raise ProblemError(found.status, "not_signed", f"Not signed. {found.text}")
+    return Signer(person.name, person.user_id, person.full_name, "password")
+
+
+def _by_provider(request: Request, person: Person) -> Signer:
+    """A fresh login at the provider counts for one signature."""
+    service, _ = of_app(request)
+    at = service.clock()
+    with service.database.writing() as session:
+        found = session.get(WebSession, person.session_sha256)
+        proved_at = None if found is None else found.proved_at
+        if found is not None:
+            found.proved_at = None
+    if proved_at is None or at - proved_at > PROOF_LIFE:
+        raise ProblemError(401, "not_signed", "Not signed. Log in anew at the site's account first, then sign.")
+    return Signer(person.name, person.user_id, person.full_name, "provider")
