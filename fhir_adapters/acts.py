@@ -1,13 +1,13 @@
-"""Procedures, devices and medications to presences, levels of support and infusions of the product."""
+"""Procedures, devices and medications to presences and levels of support; what was given waits for the lots."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from fhir_adapters.bundle import Item
-from fhir_adapters.datatypes import CodeableConcept, Period
-from fhir_adapters.dictionary import INFUSION, Source, codings, text_of
-from fhir_adapters.draft import Draft, find_problem
+from fhir_adapters.datatypes import CodeableConcept, Period, Reference
+from fhir_adapters.dictionary import Source, codings, text_of
+from fhir_adapters.draft import Draft, Given
 from fhir_adapters.links import find_device, find_medication
 from fhir_adapters.presences import Statement, add_statement
 from fhir_adapters.rates import read_rates
@@ -21,9 +21,9 @@ from fhir_adapters.resources import (
 )
 from fhir_adapters.times import parse_time
 from fhir_adapters.values import read_answer
-from mscprotocol.codes import CodeSystem, Coding
+from mscprotocol.codes import Coding
 from mscprotocol.reasons import Reason
-from mscprotocol.record import Infusion, Measurement
+from mscprotocol.record import Measurement
 from mscprotocol.timespan import TimeSpan
 from mscprotocol.truth import Truth
 
@@ -38,7 +38,6 @@ _STATUS: dict[str, tuple[Truth, Truth, Reason | None]] = {
 }
 _NOT_DONE = frozenset(("preparation", "not-done", "entered-in-error", "cancelled", "draft", "intended", "not-taken"))
 _ORDERED = frozenset(("order", "original-order", "reflex-order", "filler-order", "instance-order"))
-_GIVEN = ("completed", "stopped", "in-progress")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +51,7 @@ class _Act:
     start: TimeSpan | None
     end: TimeSpan | None
     recorded: TimeSpan | None = None
+    products: tuple[Reference, ...] = ()
 
     @property
     def says(self) -> tuple[Truth, Truth, Reason | None]:
@@ -67,7 +67,9 @@ def read_procedure(draft: Draft, item: Item, procedure: Procedure) -> None:
     inexact = (procedure.performed_string, procedure.performed_age, procedure.performed_range)
     if start is None and end is None and any(one is not None for one in inexact):
         draft.note(item, "its time is not given as a date that can be read")
-    _add_act(draft, _Act(item, "procedure", procedure.status, procedure.code, start, end))
+    _add_act(
+        draft, _Act(item, "procedure", procedure.status, procedure.code, start, end, None, procedure.used_reference)
+    )
 
 
 def read_device_use(draft: Draft, item: Item, statement: DeviceUseStatement) -> None:
@@ -79,7 +81,7 @@ def read_device_use(draft: Draft, item: Item, statement: DeviceUseStatement) -> 
 
 
 def read_medication(draft: Draft, item: Item, resource: Medicated) -> None:
-    """Add a medication that was ordered, given or taken; a running rate; an infusion of the product."""
+    """Add a medication that was ordered, given or taken, and a running rate."""
     why_not = why_not_taken(resource)
     if why_not is not None:
         draft.note(item, why_not)
@@ -88,11 +90,11 @@ def read_medication(draft: Draft, item: Item, resource: Medicated) -> None:
     if concept is None:
         draft.note(item, "it names no medication that can be found")
         return
-    act = _Act(item, "medication", resource.status, concept, *_medication_times(resource))
-    _state_act(draft, act)
+    times = _medication_times(resource)
+    act = _Act(item, "medication", resource.status, concept, *times, products=_products(resource))
+    _state_act(draft, act, was_done=not isinstance(resource, MedicationRequest))
     if isinstance(resource, MedicationAdministration):
         read_rates(draft, item, resource, concept)
-        _add_infusion(draft, act)
 
 
 def _add_act(draft: Draft, act: _Act) -> None:
@@ -105,8 +107,11 @@ def _add_act(draft: Draft, act: _Act) -> None:
             _add_level(draft, act, code, name, level)
 
 
-def _state_act(draft: Draft, act: _Act) -> None:
+def _state_act(draft: Draft, act: _Act, *, was_done: bool = True) -> None:
+    """Add what an act says. Whether one that was done gave cells is settled when the lots are known."""
     present, active, problem = act.says
+    if was_done:
+        draft.given.append(Given(act.item, act.source, act.concept, act.status, act.start, act.end, act.products))
     statement = Statement(
         item=act.item,
         source=act.source,
@@ -117,6 +122,7 @@ def _state_act(draft: Draft, act: _Act) -> None:
         time=act.start,
         ended=act.end,
         recorded=act.recorded,
+        waiting=draft.dictionary.therapies if was_done else frozenset(),
     )
     add_statement(draft, statement)
 
@@ -144,6 +150,12 @@ def _bounds(moment: str | None, period: Period | None) -> tuple[TimeSpan | None,
     return parse_time(moment), None
 
 
+def _products(resource: Medicated) -> tuple[Reference, ...]:
+    """Whatever an administration refers to that may be a product lot."""
+    more = resource.supporting_information if isinstance(resource, MedicationAdministration) else ()
+    return tuple(one for one in (resource.medication_reference, *more) if one is not None)
+
+
 def why_not_taken(resource: Medicated) -> str | None:
     """Why a medication was neither given nor ordered, if so."""
     if resource.status in _NOT_DONE:
@@ -168,32 +180,3 @@ def _medication_times(resource: Medicated) -> tuple[TimeSpan | None, TimeSpan | 
             return (*_bounds(resource.effective_date_time, resource.effective_period), None)
         case _:
             return None, None, None
-
-
-# -- infusions of the product ----------------------------------------------------------------------
-
-
-def _add_infusion(draft: Draft, act: _Act) -> None:
-    listed = [code for protocol in draft.knowledge.protocols.values() for code in protocol.product_codes]
-    products = [Coding(CodeSystem.DATUM, INFUSION), *listed]
-    given = [code for code in codings(act.concept) if any(is_same_code(code, product) for product in products)]
-    if given and act.status in _GIVEN:
-        infusion = Infusion(
-            name=INFUSION,
-            reference=act.item.reference,
-            time=act.start,
-            as_received=text_of(act.concept),
-            code=given[0],
-            problem=find_problem(act.item),
-            status=act.status,
-        )
-        draft.infusions.append(infusion)
-    elif given:
-        draft.note(act.item, "an infusion of the product whose status does not say that it was given")
-
-
-def is_same_code(code: Coding, product: Coding) -> bool:
-    """Whether a code is that of a product; a local one counts in its own system, if that is stated."""
-    if (code.system, code.code) != (product.system, product.code):
-        return False
-    return code.system is not CodeSystem.LOCAL or product.uri in ("", code.uri)

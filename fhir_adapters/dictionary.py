@@ -48,6 +48,7 @@ class Dictionary:
             self._exact[CodeSystem.DATUM, name] = [Meaning(name, "is"), *self._implied(name, condition)]
         self.meanings = lru_cache(maxsize=8192)(self._meanings)
         self.words = lru_cache(maxsize=8192)(self._words)
+        self.therapies = frozenset(name for name, one in knowledge.conditions.items() if one.kind == "therapy")
         self._patterns = {source: list(_patterns(knowledge, source)) for source in _SOURCES}
 
     def _add_measurement(self, name: str, measurement: Measurement) -> None:
@@ -149,9 +150,9 @@ def main_code(concept: CodeableConcept | None) -> Coding:
 _SOURCES: tuple[Source, ...] = ("observation", "condition", "procedure", "medication", "allergy", "product")
 _CONDITION_KINDS: dict[Source, tuple[str, ...]] = {
     "observation": ("condition", "event", "attestation"),
-    "condition": ("condition", "event", "attestation", "procedure", "allergy"),
-    "procedure": ("procedure", "condition"),
-    "medication": ("medication",),
+    "condition": ("condition", "event", "attestation", "procedure", "allergy", "therapy"),
+    "procedure": ("procedure", "condition", "therapy"),
+    "medication": ("medication", "therapy"),
     "allergy": ("allergy",),
     "product": (),
 }
@@ -180,7 +181,7 @@ def is_stated_by(condition: Condition, source: Source) -> bool:
     """Whether resources of some kind can state a condition: a drug allergy is no drug."""
     by_drug = _has_drug_codes((*(coded.code for coded in condition.codes), *condition.suspected))
     if source == "medication":
-        return condition.kind == "medication" or (by_drug and condition.kind != "allergy")
+        return condition.kind in _CONDITION_KINDS[source] or (by_drug and condition.kind != "allergy")
     return condition.kind in _CONDITION_KINDS[source]
 
 

@@ -9,8 +9,8 @@ from itertools import groupby
 from typing import TypeVar
 
 from fhir_adapters.bundle import Item, PatientBundle
-from fhir_adapters.datatypes import CodeableConcept
-from fhir_adapters.dictionary import Dictionary, unknown_names
+from fhir_adapters.datatypes import CodeableConcept, Reference
+from fhir_adapters.dictionary import Dictionary, Source, unknown_names
 from fhir_adapters.lots import Lot
 from fhir_adapters.times import time_of
 from mscprotocol.codes import Coding
@@ -25,6 +25,19 @@ _LONGEST_NAME = 40
 _NO_TIME = TimeSpan(datetime.min.replace(tzinfo=UTC), datetime.min.replace(tzinfo=UTC))
 
 
+@dataclass(frozen=True, slots=True)
+class Given:
+    """An act that was done, with the products that it refers to: it may have given the product of a lot."""
+
+    item: Item
+    source: Source
+    concept: CodeableConcept | None
+    status: str | None
+    start: TimeSpan | None
+    end: TimeSpan | None
+    products: tuple[Reference, ...] = ()
+
+
 @dataclass(slots=True)
 class Draft:
     """What was found so far, and what it is looked up in; the data of a lot wait until it is known which lot counts."""
@@ -36,6 +49,7 @@ class Draft:
     refused: list[Measurement] = field(default_factory=list)
     presences: list[Presence] = field(default_factory=list)
     attestations: list[Attestation] = field(default_factory=list)
+    given: list[Given] = field(default_factory=list)
     infusions: list[Infusion] = field(default_factory=list)
     unmapped: list[Unmapped] = field(default_factory=list)
     notes: list[QualityNote] = field(default_factory=list)
@@ -141,8 +155,10 @@ def _content(entry: Entry) -> object:
             number = (entry.value, entry.answer, entry.native_unit)
             return (*said, *number, entry.upper_limit, entry.assay, entry.flags)
         case Presence():
-            return (*said, entry.present, entry.active, entry.ended, entry.recorded)
+            return (*said, entry.present, entry.active, entry.ended, entry.recorded, entry.charted)
+        case Infusion():
+            return (*said, entry.status, entry.of_lot)
         case Attestation():
             return (*said, entry.answer)
         case _:
-            return (*said, getattr(entry, "status", None))
+            return said

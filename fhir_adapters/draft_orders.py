@@ -9,13 +9,13 @@ from decimal import Decimal
 
 from msgspec import Raw
 
-from fhir_adapters.acts import is_same_code
 from fhir_adapters.datatypes import CodeableConcept, Element, Head, Number, Period, Quantity, Reference
 from fhir_adapters.decoding import decode_tolerantly
 from fhir_adapters.dictionary import codings
 from fhir_adapters.resources import Medication
 from fhir_adapters.times import parse_time
 from fhir_adapters.unpacking import Unit, open_bundles
+from mscprotocol.codes import is_same_code
 from mscprotocol.interval import EXACT
 from mscprotocol.protocols import OrderForm, Protocol
 from mscprotocol.timespan import TimeSpan

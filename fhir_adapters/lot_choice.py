@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from fhir_adapters.acts import is_same_code, why_not_taken
+from fhir_adapters.acts import why_not_taken
 from fhir_adapters.bundle import Item
 from fhir_adapters.dictionary import codings
 from fhir_adapters.draft import Draft
@@ -13,7 +13,7 @@ from fhir_adapters.lots import Lot, find_lot, name_of, read_lot
 from fhir_adapters.resources import MedicationRequest, Specimen, Valued
 from fhir_adapters.times import parse_time
 from fhir_adapters.values import answers_of, read_answer, read_value
-from mscprotocol.codes import CodeSystem
+from mscprotocol.codes import CodeSystem, is_same_code
 from mscprotocol.reasons import Reason
 from mscprotocol.record import Measurement, QualityNote
 
@@ -23,8 +23,11 @@ _AMBIGUOUS = "it is one of several product lots, and no order names the one to b
 Group = list[Lot]
 
 
-def settle_lots(draft: Draft) -> None:
-    """Give the record the data of the one lot; if it is open which one that is, every datum of a product is too."""
+def settle_lots(draft: Draft) -> list[Lot]:
+    """Give the record the data of the one lot; if it is open which one that is, every datum of a product is too.
+
+    Returns all lots that are known, the one to be infused or not.
+    """
     ordered = [lot for item in draft.bundle.items for lot in _ordered(draft, item)]
     lots = [*(lot for lot, _ in draft.lots), *(lot for lot in ordered if _is_ours(draft, lot))]
     groups = _same([*lots, *_beside(draft, lots)])
@@ -42,6 +45,7 @@ def settle_lots(draft: Draft) -> None:
     draft.notes.extend(
         QualityNote(lot.reference, "another product lot than the one ordered: left out") for lot in other
     )
+    return [lot for group in groups for lot in group]
 
 
 def _same(lots: Iterable[Lot]) -> list[Group]:

@@ -150,7 +150,7 @@ class _Writer:
     def _is_medication(self, condition: ConditionForm, code: Json) -> bool:
         definition = self.knowledge.conditions.get(condition.name or "")
         is_drug = find_system(code.get("system")) in DRUG_SYSTEMS
-        return is_drug or (definition is not None and definition.kind == "medication")
+        return is_drug or (definition is not None and definition.kind in ("medication", "therapy"))
 
     def write_answer(self, answer: AnswerForm) -> Json:
         """An answer as a form of one item."""

@@ -29,7 +29,10 @@ _DENIED = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """That something is, was or is not there: what conditions, allergies, acts and medications have in common."""
+    """That something is, was or is not there: what conditions, allergies, acts and medications have in common.
+
+    `waiting` are conditions of which its words are read later.
+    """
 
     item: Item
     source: Source
@@ -42,6 +45,7 @@ class Statement:
     recorded: TimeSpan | None = None
     further: tuple[CodeableConcept, ...] = ()
     words: tuple[str, ...] = ()
+    waiting: frozenset[str] = frozenset()
 
     @property
     def codes(self) -> tuple[Coding, ...]:
@@ -114,7 +118,7 @@ def add_statement(draft: Draft, statement: Statement) -> None:
                 _add(draft, statement, code, meaning)
     if statement.present is not Truth.NOT_MET:
         words = {name for text in statement.texts for name in draft.dictionary.words(statement.source, text)}
-        draft.report_unmapped(statement.item, main_code(statement.concept), words - named)
+        draft.report_unmapped(statement.item, main_code(statement.concept), words - named - statement.waiting)
 
 
 def _measured(draft: Draft, statement: Statement, code: Coding) -> Iterable[str]:

@@ -23,6 +23,7 @@ from fhir_adapters.resources import (
     QuestionnaireResponse,
     ResearchSubject,
 )
+from fhir_adapters.therapies import settle_given
 from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.record import PatientRecord, QualityNote, Unmapped
 
@@ -38,7 +39,7 @@ def build_record(bundle: PatientBundle, knowledge: KnowledgeBase) -> PatientReco
     # Rates of vasopressors need the weights, which observations and forms bring.
     for item in sorted(bundle.items, key=lambda item: isinstance(item.resource, Medicated)):
         _read(draft, item)
-    settle_lots(draft)
+    settle_given(draft, settle_lots(draft))
     measured = {entry.name for entry in draft.measurements}
     draft.measurements.extend(entry for entry in draft.refused if entry.name not in measured)
     return PatientRecord(

@@ -177,6 +177,7 @@ class Procedure(OwnedResource, frozen=True):
     performed_string: Any = None
     performed_age: Any = None
     performed_range: Any = None
+    used_reference: tuple[Reference, ...] = ()
 
 
 class Device(Resource, frozen=True):
@@ -267,6 +268,7 @@ class MedicationAdministration(Medicated, frozen=True):
     effective_date_time: str | None = None
     effective_period: Period | None = None
     dosage: Dosage | None = None
+    supporting_information: tuple[Reference, ...] = ()
 
 
 class MedicationRequest(Medicated, frozen=True):

@@ -20,12 +20,13 @@ from mscprotocol.engine import Engine
 from mscprotocol.errors import DataError
 from mscprotocol.findings import Findings
 from mscprotocol.fingerprint import hash_input, hash_trace
+from mscprotocol.history import tell_apart
 from mscprotocol.inference import Conclusions, conclude, decide
 from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.margins import measure_margins, warn_of_fragility
 from mscprotocol.needs import find_needs
 from mscprotocol.protocols import Sourced, Stage
-from mscprotocol.record import PatientRecord
+from mscprotocol.record import Infusion, PatientRecord
 from mscprotocol.rulebook import DOSE_STATUS, OUTLOOK, VERDICT, Rulebook
 from mscprotocol.rulesets import UNKNOWN
 from mscprotocol.schedule import length
@@ -56,14 +57,16 @@ def assess_all(
     Each answer is what `assess` gives for its protocol. Raises DataError `deceased`.
     """
     refuse_deceased(record, request.at)
-    measured: dict[str, Measured] = {}
+    measured: dict[tuple[str, tuple[Infusion, ...]], Measured] = {}
     answers = []
     for book in books:
-        # What is measured depends on the site's practice (how long an infusion takes), not on the protocol.
-        practice = book.protocol.practice
-        if practice not in measured:
-            measured[practice] = measure(record, book, request)
-        answers.append(_answer(_conclude_case(record, book, request, engine or shared_engine(), measured[practice])))
+        read = tell_apart(record, book.protocol, book.knowledge)
+        # What is measured depends on the site's practice (how long an infusion takes) and on which infusions are of
+        # the course, not on the protocol.
+        key = book.protocol.practice, read.infusions
+        if key not in measured:
+            measured[key] = measure(read, book, request)
+        answers.append(_answer(_conclude_case(read, book, request, engine or shared_engine(), measured[key])))
     return answers
 
 

@@ -6,7 +6,8 @@ used). A time is an age (`2 d 3 h`), a date or month (`2020-04-05`, known in par
 one a datum is one hour old.
 
 A condition is written `active @ 5 d`, `resolved @ 40 d until 30 d`, `refuted @ 1 h`, `provisional @ 1 h` or
-`unclear @ 5 d` (whether it still holds is not said); a named person's answer is `yes @ 1 h`, `no @ 1 h`, `unsure`.
+`unclear @ 5 d` (whether it still holds is not said); `charted @ 5 d` is an act that was done and only by its words
+may be it. A named person's answer is `yes @ 1 h`, `no @ 1 h`, `unsure`.
 A datum that is a time is written like one: `2 h` ago, `in 90 min`, `2020-04-30`.
 `unmapped` is a code that looks like the datum and is not in the dictionary.
 """
@@ -46,6 +47,7 @@ _STATES = {  # present, active
     "unclear": (_MET, _OPEN),
     "refuted": (_NOT, _NOT),
     "provisional": (_OPEN, _MET),
+    "charted": (_OPEN, _OPEN),
 }
 _MODIFIERS = ("upper", "assay", "but", "flag", "until", "recorded", "by", "since")
 
@@ -201,9 +203,11 @@ def _read_presence(
     present, active = _STATES[said]
     ended = read_time(more["until"], at) if "until" in more else None
     recorded = read_time(more["recorded"], at) if "recorded" in more else None
-    if present is not Truth.MET:
+    is_charted = said == "charted"
+    if present is not Truth.MET and not is_charted:
         time, recorded = None, recorded or time
     return Presence(
         name=name, reference=reference, time=time, as_received=said,
-        present=present, active=active, ended=ended, recorded=recorded,
+        present=present, active=active, ended=ended, recorded=recorded, charted=is_charted,
+        problem=Reason.QUALIFIER_MISSING if is_charted else None,
     )  # fmt: skip

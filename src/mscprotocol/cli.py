@@ -73,7 +73,9 @@ def assess_command(
     at: Annotated[str | None, typer.Option(help="Time of evaluation with its zone; now if left out.")] = None,
     start: Annotated[str | None, typer.Option(help="Planned start of the first infusion; default: --at.")] = None,
     zone: Annotated[str | None, typer.Option(help="IANA zone of the ward: schedule, HL7 v2 times.")] = None,
-    site: Annotated[Path | None, typer.Option(help="The site's own upper limits of normal (YAML).")] = None,
+    site: Annotated[
+        Path | None, typer.Option(help="The site's own upper limits of normal and product codes (YAML).")
+    ] = None,
     product: Annotated[Path | None, typer.Option(help="Product lot (YAML or JSON: datum -> value).")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="Site parameter: NAME=OPTION; repeatable.")] = None,
     together: Annotated[bool, typer.Option("--together", help="All files are one patient.")] = False,

@@ -66,6 +66,13 @@ def parse_code(text: str) -> Coding:
     return Coding(CodeSystem[name.upper()], code.strip())
 
 
+def is_same_code(code: Coding, product: Coding) -> bool:
+    """Whether a code is that of a product; a local one counts in its own system, if that is stated."""
+    if (code.system, code.code) != (product.system, product.code):
+        return False
+    return code.system is not CodeSystem.LOCAL or product.uri in ("", code.uri)
+
+
 # -- ICD-10 categories -------------------------------------------------------------------------
 
 _CATEGORY = re.compile(r"[A-Z][0-9][0-9A-Z]")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, model_validator
+from pydantic import BeforeValidator, ConfigDict, RootModel, model_validator
 
 from mscprotocol.codes import Coding, parse_code
 from mscprotocol.knowledge_forms import Lookback, Mark, Names, SourceRef, Sources, Strict, WithUnit, as_tuple
@@ -48,6 +48,12 @@ class SiteLimit(Strict):
     laboratory: str
     since: str
     until: str | None = None
+
+
+class SiteProducts(RootModel[dict[str, Annotated[tuple[Code, ...], BeforeValidator(as_tuple)]]]):
+    """The codes by which a site charts the product of each protocol."""
+
+    model_config = ConfigDict(strict=True, frozen=True)
 
 
 class Conversion(Strict):
@@ -163,7 +169,7 @@ class Condition(Strict):
     """Something that is present or absent, with the explicit expansion of its value set."""
 
     text: str
-    kind: Literal["condition", "procedure", "medication", "allergy", "event", "consent", "attestation"]
+    kind: Literal["condition", "procedure", "medication", "therapy", "allergy", "event", "consent", "attestation"]
     codes: tuple[CodedDatum, ...] = ()
     icd10: Names = ()
     icd10_except: Names = ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from functools import lru_cache, partial
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from mscprotocol.data_dictionary import Condition, Measurement, SiteLimit
+from mscprotocol.codes import Coding
+from mscprotocol.data_dictionary import Condition, Measurement, SiteLimit, SiteProducts
 from mscprotocol.definitions import AnyDefinition, Decision, FindingDefinition, Ladder, Score, Trend
 from mscprotocol.errors import KnowledgeError
 from mscprotocol.knowledge import KnowledgeBase, Source
@@ -45,6 +46,7 @@ from mscprotocol.units import UnitError, to_canonical
 from mscprotocol.yaml_files import YamlError, YamlMapping, read_yaml
 
 VERSION = "1.0.0"
+PRODUCTS = "product_codes"  # the one entry of a site's file that is no upper limit of normal
 T = TypeVar("T")
 _Pairs = tuple[tuple[str, str], ...]
 _KINDS: dict[str, type[AnyDefinition]] = {
@@ -62,7 +64,7 @@ def load_knowledge(
     choices: Mapping[str, str] | None = None,
     edits: Mapping[str, str] | None = None,
 ) -> KnowledgeBase:
-    """The rule base of a folder (default: the one that ships), with a site's own upper limits of normal.
+    """The rule base of a folder (default: the one that ships), with a site's own upper limits and product codes.
 
     `choices` are options of site parameters by name; `edits` are single changes of the rules by path, for what-if.
     Raises KnowledgeError with file and line, ChoiceError for a choice or path that does not exist.
@@ -79,9 +81,10 @@ def _load(folder: Path | None, site: Path | None, choices: _Pairs, edits: _Pairs
     chosen = settle_choices(parameters, dict(choices))
     apply_edits(reader.trees, gather_edits(parameters, chosen))
     apply_edits(reader.trees, dict(edits))
-    limits = () if site is None else tuple(_Reader(site.parent).mapping(site.name, SiteLimit).values())
+    limits, products = ((), {}) if site is None else _read_site(site)
     practices = reader.mapping("practices.yaml", Practice)
     cards = {name: _under_practice(reader, one, practices) for name, one in reader.cards().items()}
+    _add_products(cards, products, site)
     other = {name: option for name, option in chosen.items() if option != parameters[name].default}
     knowledge = KnowledgeBase(
         version=VERSION,
@@ -107,6 +110,25 @@ def _load(folder: Path | None, site: Path | None, choices: _Pairs, edits: _Pairs
     )
     _check_names(knowledge)
     return knowledge
+
+
+def _read_site(site: Path) -> tuple[tuple[SiteLimit, ...], dict[str, tuple[Coding, ...]]]:
+    """What a site states: upper limits of normal by name and, under `product_codes`, the codes of its products."""
+    reader = _Reader(site.parent)
+    products = reader.mapping(site.name, SiteProducts, only=(PRODUCTS,)).get(PRODUCTS)
+    limits = reader.mapping(site.name, SiteLimit, leave=(PRODUCTS,))
+    return tuple(limits.values()), {} if products is None else products.root
+
+
+def _add_products(
+    cards: dict[str, Protocol | InformationOnly], products: Mapping[str, tuple[Coding, ...]], site: Path | None
+) -> None:
+    """Give protocols the codes by which the site charts their product."""
+    for name, codes in products.items():
+        card = cards.get(name)
+        if not isinstance(card, Protocol):
+            raise KnowledgeError(f"{PRODUCTS}.{name}: no protocol of that name is assessed", str(site))
+        cards[name] = card.model_copy(update={"product_codes": (*card.product_codes, *codes)})
 
 
 def hash_rules(home: Path, site: Path | None = None, changed: Mapping[str, str] | None = None) -> str:
@@ -135,11 +157,14 @@ class _Reader:
         """Every file of the folder as read, by its relative name; what is changed in it is what will be validated."""
         return {path.relative_to(self.home).as_posix(): self._read(path) for path in sorted(self.home.rglob("*.yaml"))}
 
-    def mapping(self, name: str, model: type[T]) -> dict[str, T]:
-        """A file that maps names to entries of one model."""
+    def mapping(
+        self, name: str, model: type[T], only: Container[str] | None = None, leave: Container[str] = ()
+    ) -> dict[str, T]:
+        """A file that maps names to entries of one model; of a file that holds several models, `only` some names."""
         path = self.home / name
         tree = self._read(path)
-        return {key: self._entry(path, tree, key, model) for key in tree}
+        wanted = [key for key in tree if key not in leave and (only is None or key in only)]
+        return {key: self._entry(path, tree, key, model) for key in wanted}
 
     def mappings(self, folder: str, model: type[T]) -> dict[str, T]:
         """A folder of such files; a name may stand in only one of them."""

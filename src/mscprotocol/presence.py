@@ -40,13 +40,15 @@ class Found:
 class _Ballot:
     """What each entry says: for, against, a doubt (with its reason), or nothing about the time asked for.
 
-    `firm` doubts are those that no denial settles. Ends are noted for what would stop to hold by itself.
+    No denial settles `firm` doubts, and one contradicts `charted` acts. Ends are noted for what would stop to hold by
+    itself.
     """
 
     yes: list[Evidence] = field(default_factory=list)
     no: list[Evidence] = field(default_factory=list)
     doubts: list[Evidence] = field(default_factory=list)
     firm: list[Evidence] = field(default_factory=list)
+    charted: list[Evidence] = field(default_factory=list)
     outside: list[Evidence] = field(default_factory=list)
     yes_until: list[datetime] = field(default_factory=list)
     no_until: list[datetime] = field(default_factory=list)
@@ -54,7 +56,7 @@ class _Ballot:
 
     @property
     def evidence(self) -> tuple[Evidence, ...]:
-        found = [*self.yes, *self.no, *self.firm, *self.doubts, *self.outside]
+        found = [*self.yes, *self.no, *self.charted, *self.firm, *self.doubts, *self.outside]
         found += [one for part in self.parts for one in part.evidence]
         return tuple({id(one.entry): one for one in reversed(found)}.values())[::-1]
 
@@ -135,7 +137,8 @@ def _unmapped(series: Series, name: str, at: datetime) -> Iterator[Presence]:
 
 def _cast(ballot: _Ballot, entry: Presence, definition: Condition, leaf: ConditionLeaf, at: datetime) -> None:
     if entry.present is Truth.UNKNOWN:
-        ballot.doubts.append(Evidence(entry, used=False, why_not=entry.problem or Reason.NEEDS_REVIEW))
+        doubts = ballot.charted if entry.charted else ballot.doubts
+        doubts.append(Evidence(entry, used=False, why_not=entry.problem or Reason.NEEDS_REVIEW))
     elif entry.present is Truth.NOT_MET:
         _cast_refutation(ballot, entry, definition.attested_for or leaf.within, at)
     else:
@@ -260,12 +263,12 @@ def _cast_part(ballot: _Ballot, part: Found) -> None:
 
 def _decide(ballot: _Ballot, leaf: ConditionLeaf) -> Found:
     evidence = ballot.evidence
-    if ballot.yes and ballot.no:
+    if (ballot.yes or ballot.charted) and ballot.no:
         return Found(Truth.UNKNOWN, (Reason.CONFLICT,), evidence)
     if ballot.yes:
         lasting = len(ballot.yes_until) < len(ballot.yes)
         return Found(Truth.MET, (), evidence, None if lasting else max(ballot.yes_until))
-    doubts = [*ballot.firm, *(one for one in ballot.doubts if not _is_settled(one, ballot.no))]
+    doubts = [*ballot.charted, *ballot.firm, *(one for one in ballot.doubts if not _is_settled(one, ballot.no))]
     if doubts:
         return Found(Truth.UNKNOWN, in_precedence(one.why_not for one in doubts if one.why_not), evidence)
     if ballot.no:

@@ -69,12 +69,14 @@ class Presence(Entry):
     """Something that is present or absent: a disease, a procedure, a medication, an event, a consent.
 
     `time` is its onset and `ended` its end; `active` says whether it holds now as far as the source tells.
+    `charted` is an act that was done and whose words only may mean it: no denial makes it undone.
     """
 
     present: Truth = Truth.UNKNOWN
     active: Truth = Truth.UNKNOWN
     ended: TimeSpan | None = None
     recorded: TimeSpan | None = None
+    charted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +88,10 @@ class Attestation(Entry):
 
 @dataclass(frozen=True, slots=True)
 class Infusion(Entry):
-    """An infusion of the product that was started (`completed` or `stopped`)."""
+    """An infusion of the product that was started (`completed` or `stopped`), `of_lot` if of a lot that is known."""
 
     status: str = "completed"
+    of_lot: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ class Settings(BaseSettings):
         "sqlite:///mscprotocol.sqlite3", description="SQLite, or PostgreSQL as postgresql+psycopg://user@host/name."
     )
     zone: str = Field("UTC", description="IANA zone of the site: times are shown in it.")
-    site_file: Path | None = Field(None, description="The site's own upper limits of normal (YAML).")
+    site_file: Path | None = Field(None, description="The site's own upper limits of normal and product codes (YAML).")
     authentication: Literal["off", "required"] = Field(
         "off", description="`off` serves whoever reaches a loopback address; any other address refuses to start so."
     )

@@ -155,7 +155,7 @@ def test_cells_given_yesterday_are_seen_by_their_words(knowledge: KnowledgeBase)
         }
     )
     found = answer(one, knowledge, "infusion")
-    assert next(each for each in found.criteria if each.id == "SCH-01").reason == "code_unmapped"
+    assert next(each for each in found.criteria if each.id == "SCH-01").reason == "conflict"
     assert found.gate is not None
     assert found.gate.decision == "hold"
 
