@@ -28,6 +28,7 @@ _TYPES = {
     "event": "Condition",
     "procedure": "Procedure",
     "medication": "MedicationAdministration",
+    "therapy": "MedicationAdministration",
     "allergy": "AllergyIntolerance",
     "consent": "Consent",
     "attestation": _FORM,
