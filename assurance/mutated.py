@@ -14,7 +14,7 @@ from mscprotocol import knowledge_loader
 from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.places import find_folder
 
-_Original = knowledge_loader._Reader
+_Original = knowledge_loader.RuleReader
 
 
 @cache
@@ -55,7 +55,7 @@ class _Reader(_Original):
 
 def install(mutant: Mutant | None, *, owns_files: bool = False) -> None:
     """Let every rule base that is loaded from now on be the mutant's."""
-    knowledge_loader._Reader = _Reader  # type: ignore[misc]
+    knowledge_loader.RuleReader = _Reader  # type: ignore[misc]
     knowledge_loader._load.cache_clear()
     home = find_folder("rules")
     _Reader.owns_files = owns_files
