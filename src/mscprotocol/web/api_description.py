@@ -94,6 +94,13 @@ ERRORS: dict[int | str, dict[str, Any]] = {
         (503, "It took longer than the service allows"),
     )
 }
+
+
+def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The descriptions of some errors, for a route that can have no others."""
+    return {status: ERRORS[status] for status in statuses}
+
+
 ASSESSMENT: dict[str, Any] = {
     "description": "The answer",
     "content": {"application/json": {"schema": _named("Assessment")}},

@@ -19,6 +19,7 @@ from mscprotocol.service import Caller, Service
 from mscprotocol.store import assessments, audit
 from mscprotocol.store.database import Database
 from mscprotocol.store.tables import CdsFeedback
+from mscprotocol.web.api_description import refusals
 from mscprotocol.web.callers import caller_with
 from mscprotocol.web.cds_access import find_client
 from mscprotocol.web.cds_cards import MOST_ORDERS, card_uuid, suggestion_uuid
@@ -158,7 +159,7 @@ def _answer_of(database: Database, card: str) -> Assessment | None:
     return None
 
 
-@router.get("/cds-feedback", summary="Feedback on cards, counted for each rule")
+@router.get("/cds-feedback", summary="Feedback on cards, counted for each rule", responses=refusals(401, 403))
 def summarise(request: Request, _: Annotated[Caller, Depends(caller_with("read"))]) -> dict[str, Any]:
     """How often cards that rest on a rule were accepted or overridden, and why; silence is not acceptance."""
     service: Service = request.app.state.service

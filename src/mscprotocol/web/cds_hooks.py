@@ -34,8 +34,28 @@ REPEATED_SECONDS = 600
 _ORDER_FORM = "cells"
 CLIENT = Depends(find_client)
 router = APIRouter(prefix="/cds-services", tags=["CDS Hooks"], dependencies=[CLIENT], responses=ERRORS)
-_OBJECT: dict[str, Any] = {"requestBody": {"required": True, "content": {"application/json": {"schema": {
-    "type": "object", "required": ["hook", "hookInstance", "context"]}}}}}  # fmt: skip
+_CALL: dict[str, Any] = {
+    "type": "object",
+    "required": ["hook", "hookInstance", "context"],
+    "properties": {
+        "hook": {"enum": list(HOOKS)},
+        "hookInstance": {"type": "string", "format": "uuid"},
+        "context": {
+            "type": "object",
+            "required": ["userId", "patientId"],
+            "properties": {
+                "userId": {"type": "string", "examples": ["Practitioner/123"]},
+                "patientId": {"type": "string", "pattern": "^[A-Za-z0-9.-]{1,64}$"},
+                "encounterId": {"type": "string", "minLength": 1},
+                "draftOrders": {"type": "object", "required": ["resourceType"]},
+            },
+        },
+        "prefetch": {"type": "object", "additionalProperties": {"type": ["object", "null"]}},
+        "fhirServer": {"type": "string", "format": "uri"},
+        "fhirAuthorization": {"type": "object", "required": ["access_token"]},
+    },
+}
+_BODY = {"requestBody": {"required": True, "content": {"application/json": {"schema": _CALL}}}}
 
 
 def install(app: FastAPI) -> None:
@@ -74,7 +94,7 @@ def _entry(service: Service, name: str, hook: str) -> Json:
     )
 
 
-@router.post("/{identity}", summary="Cards about one patient", openapi_extra=_OBJECT)
+@router.post("/{identity}", summary="Cards about one patient", openapi_extra=_BODY)
 def call_service(
     identity: str,
     request: Request,
