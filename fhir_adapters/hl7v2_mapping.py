@@ -77,6 +77,17 @@ def map_message(message: Message, zone: ZoneInfo | None = None) -> tuple[Mapped,
     return tuple(parts) if effect == "merge" else (_joined(parts),)
 
 
+def identity_of(message: Message) -> list[tuple[Identifier, ...]]:
+    """The identifiers by which a message names each of its patients, those that a merge puts to rest among them.
+
+    Raises MessageError as `map_message` does.
+    """
+    is_merge = effect_of(message) == "merge"
+    return [
+        (*_identity(message, part[0], 3), *(_former(message, part) if is_merge else ())) for part in _parts(message)
+    ]
+
+
 def effect_of(message: Message) -> Effect:
     """What the message does to what is known. Raises MessageError for a type or event that is not taken."""
     effect = EFFECTS.get((message.kind, message.event))

@@ -79,7 +79,7 @@ def describe_errors(error: ValidationError) -> str:
 def read_plain(content: bytes, knowledge: KnowledgeBase) -> PatientBundle:
     """The resources of one patient that a record states. Raises what `parse_record` and `assemble` do."""
     record = parse_record(content)
-    bundle = assemble(_Writer(record, knowledge).units())
+    bundle = assemble(write_units(record, knowledge))
     if record.product is None:
         return bundle
     try:
@@ -87,6 +87,11 @@ def read_plain(content: bytes, knowledge: KnowledgeBase) -> PatientBundle:
     except RecursionError:
         raise DataError("unreadable", "product: nested too deeply") from None
     return lot.added_to(bundle)
+
+
+def write_units(record: PlainRecord, knowledge: KnowledgeBase, place: str = "") -> Iterator[Unit]:
+    """The resources that a record states, the patient first; `place` begins the ids of the others."""
+    return _Writer(record, knowledge, place).units()
 
 
 def is_fhir(content: bytes) -> bool:
@@ -98,8 +103,8 @@ def is_fhir(content: bytes) -> bool:
 class _Writer:
     """Writes one record as resources."""
 
-    def __init__(self, record: PlainRecord, knowledge: KnowledgeBase) -> None:
-        self.record, self.knowledge = record, knowledge
+    def __init__(self, record: PlainRecord, knowledge: KnowledgeBase, place: str) -> None:
+        self.record, self.knowledge, self.place = record, knowledge, place
         self.subject = {"reference": f"Patient/{record.patient.id}"}
 
     def units(self) -> Iterator[Unit]:
@@ -113,7 +118,7 @@ class _Writer:
 
     def _placed(self, name: str, resources: Iterable[Json]) -> Iterator[Unit]:
         for number, resource in enumerate(resources):
-            yield _unit(resource | {"id": f"{name}-{number}", "subject": self.subject})
+            yield _unit(resource | {"id": f"{self.place}{name}-{number}", "subject": self.subject})
 
     def write_datum(self, datum: DatumForm) -> Json:
         """A value as an Observation."""

@@ -50,11 +50,17 @@ def assess(record: PatientRecord, book: Rulebook, request: Request, engine: Engi
 
 
 def assess_all(
-    record: PatientRecord, books: Sequence[Rulebook], request: Request, engine: Engine | None = None
+    record: PatientRecord,
+    books: Sequence[Rulebook],
+    request: Request,
+    engine: Engine | None = None,
+    *,
+    brief: bool = False,
 ) -> list[Assessment]:
     """Assess one record by several protocols of one rule base, in one pass: what it shows is measured once.
 
-    Each answer is what `assess` gives for its protocol. Raises DataError `deceased`.
+    Each answer is what `assess` gives for its protocol; a `brief` one leaves margins and deciding sets out, which
+    decide nothing, and has the same verdict and trace hash. Raises DataError `deceased`.
     """
     refuse_deceased(record, request.at)
     measured: dict[tuple[str, tuple[Infusion, ...]], Measured] = {}
@@ -66,15 +72,16 @@ def assess_all(
         key = book.protocol.practice, read.infusions
         if key not in measured:
             measured[key] = measure(read, book, request)
-        answers.append(_answer(_conclude_case(read, book, request, engine or shared_engine(), measured[key])))
+        case = _conclude_case(read, book, request, engine or shared_engine(), measured[key])
+        answers.append(_answer(case, brief=brief))
     return answers
 
 
-def _answer(case: Case) -> Assessment:
+def _answer(case: Case, *, brief: bool = False) -> Assessment:
     record, book, request = case.record, case.book, case.request
     plan = plan_treatment(case)
     gate = None if request.stage != "infusion" else conclude_gate(case, plan.dose.status)
-    margins = measure_margins(case)
+    margins = [] if brief else measure_margins(case)
     return Assessment(
         verdict=case.verdict,
         stage=request.stage,
@@ -100,7 +107,7 @@ def _answer(case: Case) -> Assessment:
         input_sha256=hash_input(record),
         trace_sha256=hash_trace(case),
         margins=margins,
-        deciding=find_deciding(case),
+        deciding=None if brief else find_deciding(case),
         ards=reporting.report_ards(case),
         oxygenation=reporting.report_oxygenation(case),
     )

@@ -32,6 +32,7 @@ from mscprotocol.protocols_cli import protocols_app
 from mscprotocol.record import PatientRecord
 from mscprotocol.rulebook import Rulebook, compile_rulebook
 from mscprotocol.rules_cli import rules_app
+from mscprotocol.screen_cli import screen_command
 from mscprotocol.serving import serve_command, settings_command
 from mscprotocol.terminal import DATA, OK, load_or_exit
 from mscprotocol.treatment import list_levels
@@ -51,6 +52,7 @@ app.add_typer(protocols_app, name="protocols")
 app.add_typer(clients_app, name="clients")
 app.add_typer(users_app, name="users")
 app.command("serve")(serve_command)
+app.command("screen")(screen_command)
 app.command("settings")(settings_command)
 app.command("listen")(listen_command)
 

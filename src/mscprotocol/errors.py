@@ -60,5 +60,6 @@ DATA_ERROR_CODES = frozenset(
         "unreadable",
         "not_a_bundle",
         "too_large",
+        "no_time",
     }
 )

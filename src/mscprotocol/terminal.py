@@ -13,7 +13,7 @@ from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.knowledge_loader import load_knowledge
 
 # Exit codes are documented in the README and never reused for another meaning.
-OK, USAGE, DATA, RULES = 0, 2, 3, 4
+OK, USAGE, DATA, RULES, INCOMPLETE = 0, 2, 3, 4, 5
 
 
 def load_or_exit(

@@ -1,0 +1,211 @@
+"""The relational step: pieces of many files to the patients that they are of, on disk, in bounded memory.
+
+An embedded database does what databases do: it looks up who goes by an identifier, joins what others refer to,
+parts the patients and sorts; what does not fit into memory it spills beside the output.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
+
+import duckdb
+
+from mscprotocol.screening.lines import LONGEST_LINE
+from mscprotocol.screening.pieces import FHIR, IDENTIFIER, MESSAGES, Piece, Problem
+
+MEMORY = "160MB"
+PER_PART, FEWEST_PARTS, MOST_PARTS = 200, 8, 4096
+_FIELD, _USE = "\x1f", "\x1e"
+_LONGEST = 2 * LONGEST_LINE
+_COLUMNS = "{owner: 'VARCHAR', kind: 'VARCHAR', block: 'INTEGER', line: 'BIGINT', name: 'VARCHAR', uses: 'VARCHAR', text: 'VARCHAR'}"  # noqa: E501
+
+
+def write_spool(pieces: Iterable[Piece | Problem], path: Path) -> list[Problem]:
+    """Write the pieces of a block as lines that the database reads at once; the problems among them."""
+    problems = []
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        for one in pieces:
+            if isinstance(one, Problem):
+                problems.append(one)
+                continue
+            uses = _USE.join(one.uses)
+            file.write(
+                _FIELD.join((one.owner, one.kind, str(one.block), str(one.line), one.name, uses, one.text)) + "\n"
+            )
+    return problems
+
+
+def part_of(owner: str, parts: int) -> int:
+    """In which part a patient is screened: the same on every engine."""
+    return int(hashlib.md5(owner.encode(), usedforsecurity=False).hexdigest()[:8], 16) % parts
+
+
+@dataclass(frozen=True)
+class Grouped:
+    """The patients of all files, in parts; problems are pieces that belong to nobody."""
+
+    parts: int
+    patients: int
+    problems: list[Problem]
+    same_identifier: list[list[str]]
+
+
+@contextmanager
+def _connected(path: Path, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+    config: dict[str, str | bool | int | float | list[str]] = {
+        "memory_limit": MEMORY,
+        "threads": "1" if read_only else "2",
+        "preserve_insertion_order": "false",
+    }
+    if not read_only:
+        config["temp_directory"] = str(path.parent / "spill")
+    connection = duckdb.connect(str(path), read_only=read_only, config=config)
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def group(spools: list[Path], path: Path, names: list[str], parts: int = 0) -> Grouped:
+    """Join, part and sort the spooled pieces into one database; `names` are those of the files, by block.
+
+    `parts` is how many an earlier run made of the same patients, so that each part finds its answers again.
+    """
+    path.unlink(missing_ok=True)
+    with _connected(path) as connection:
+        _load(connection, spools)
+        _join_messages(connection)
+        problems = [*_resolve_identifiers(connection, names)]
+        _join_linked(connection)
+        patients = _number(connection, "SELECT count(DISTINCT owner) FROM pieces WHERE owner <> '' AND kind <> 'alias'")
+        parts = parts or _choose_parts(patients)
+        _sort(connection, parts)
+        same = [
+            [owner.partition("/")[2] for owner in row[0]]
+            for row in connection.execute(_SAME_IDENTIFIER.format(kind=FHIR)).fetchall()
+        ]
+        connection.execute("DROP TABLE pieces")
+    return Grouped(parts, patients, problems, same)
+
+
+def _choose_parts(patients: int) -> int:
+    """Enough parts for several workers, none so large that losing it would hurt."""
+    return max(1, min(patients, FEWEST_PARTS), min(MOST_PARTS, -(-patients // PER_PART)))
+
+
+_SAME_IDENTIFIER = """
+    SELECT DISTINCT list_sort(list(DISTINCT owner)) AS owners FROM pieces
+    WHERE kind = 'alias' AND owner LIKE '{kind}/%' GROUP BY name HAVING count(DISTINCT owner) > 1 ORDER BY owners
+"""
+
+
+def _load(connection: duckdb.DuckDBPyConnection, spools: list[Path]) -> None:
+    connection.execute(
+        "CREATE TABLE pieces(owner VARCHAR, kind VARCHAR, block INTEGER, line BIGINT, name VARCHAR, uses VARCHAR,"
+        " text VARCHAR)"
+    )
+    for spool in spools:
+        if spool.stat().st_size == 0:
+            continue
+        largest = max(2 * 1024 * 1024, min(_LONGEST, spool.stat().st_size + 1024))
+        connection.execute(
+            f"INSERT INTO pieces SELECT * FROM read_csv(?, delim='{_FIELD}', quote='', escape='', comment='',"  # noqa: S608 - constants
+            f" header=false, auto_detect=false, new_line='\\n', null_padding=false, nullstr='\x1d',"
+            f" max_line_size={largest}, columns={_COLUMNS})",
+            [str(spool)],
+        )
+
+
+def _number(connection: duckdb.DuckDBPyConnection, query: str) -> int:
+    row = connection.execute(query).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def _join_messages(connection: duckdb.DuckDBPyConnection) -> None:
+    """Messages whose identifiers are tied together by any message are of one patient."""
+    pairs = connection.execute(
+        f"SELECT DISTINCT owner, name FROM pieces WHERE kind = 'alias' AND owner LIKE '{MESSAGES}/%'"  # noqa: S608
+    ).fetchall()
+    first: dict[str, str] = {}
+
+    def root(name: str) -> str:
+        while first.get(name, name) != name:
+            name = first[name]
+        return name
+
+    for one, other in sorted(pairs):
+        low, high = sorted((root(one), root(other)))
+        first[high] = low
+    moved = [(name, root(name)) for name in first if root(name) != name]
+    if moved:
+        connection.execute("CREATE TEMP TABLE joined(name VARCHAR, owner VARCHAR)")
+        connection.executemany("INSERT INTO joined VALUES (?, ?)", moved)
+        connection.execute("UPDATE pieces SET owner = joined.owner FROM joined WHERE pieces.owner = joined.name")
+    connection.execute(f"DELETE FROM pieces WHERE kind = 'alias' AND owner LIKE '{MESSAGES}/%'")  # noqa: S608
+
+
+def _resolve_identifiers(connection: duckdb.DuckDBPyConnection, names: list[str]) -> Iterator[Problem]:
+    """Give resources that name their patient by an identifier only to the one patient who goes by it."""
+    stated = f"pieces.owner LIKE '{FHIR}/{IDENTIFIER}%'"
+    connection.execute(
+        "CREATE TEMP TABLE known AS SELECT name, min(owner) AS owner FROM pieces WHERE kind = 'alias'"
+        " GROUP BY name HAVING count(DISTINCT owner) = 1"
+    )
+    connection.execute(f"UPDATE pieces SET owner = known.owner FROM known WHERE {stated} AND pieces.owner = known.name")  # noqa: S608
+    left = f"SELECT block, line FROM pieces WHERE {stated} ORDER BY block, line"  # noqa: S608
+    for block, line in connection.execute(left).fetchall():
+        text = "the identifier of its subject is that of no patient, or of several"
+        yield Problem("line", "foreign_subject", text, names[block], line)
+    connection.execute(f"DELETE FROM pieces WHERE {stated}")  # noqa: S608
+
+
+def _join_linked(connection: duckdb.DuckDBPyConnection) -> None:
+    """Give each patient what his resources refer to, and what that refers to."""
+    connection.execute(
+        """
+        CREATE TEMP TABLE used AS
+        WITH RECURSIVE reached(owner, name) AS (
+            SELECT DISTINCT owner, unnest(string_split(uses, chr(30))) FROM pieces WHERE owner <> '' AND uses <> ''
+            UNION
+            SELECT reached.owner, unnest(string_split(pieces.uses, chr(30)))
+            FROM reached JOIN pieces ON pieces.name = reached.name AND pieces.owner = '' AND pieces.uses <> ''
+        )
+        SELECT * FROM reached
+        """
+    )
+    connection.execute(
+        "INSERT INTO pieces SELECT used.owner, kind, block, line, pieces.name, uses, text"
+        " FROM pieces JOIN used ON pieces.name = used.name WHERE pieces.owner = ''"
+    )
+
+
+def _sort(connection: duckdb.DuckDBPyConnection, parts: int) -> None:
+    connection.execute(
+        f"CREATE TABLE patients AS SELECT ('0x' || md5(owner)[1:8])::BIGINT % {parts} AS part, owner, kind, block,"  # noqa: S608
+        " line, name, text FROM pieces WHERE owner <> '' AND kind <> 'alias'"
+        " ORDER BY part, owner, block, line, kind, name"
+    )
+
+
+def read_part(path: Path, part: int) -> Iterator[tuple[str, list[Piece]]]:
+    """The patients of one part with their pieces, one patient after the other."""
+    with _connected(path, read_only=True) as connection:
+        cursor = connection.execute(
+            "SELECT owner, kind, block, line, name, text FROM patients WHERE part = ?"
+            " ORDER BY owner, block, line, kind, name",
+            [part],
+        )
+        for owner, rows in groupby(_rows(cursor), key=itemgetter(0)):
+            yield owner, [Piece(owner, kind, block, line, name, (), text) for _, kind, block, line, name, text in rows]
+
+
+def _rows(cursor: duckdb.DuckDBPyConnection) -> Iterator[tuple[str, str, int, int, str, str]]:
+    while rows := cursor.fetchmany(512):
+        yield from rows

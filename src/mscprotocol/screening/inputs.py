@@ -1,0 +1,162 @@
+"""Which files there are to read, recognised by their content, and in which blocks they are read."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from fhir_adapters.hl7v2_files import is_hl7v2
+from mscprotocol.screening.lines import is_packed, read_head
+from mscprotocol.screening.pieces import Problem
+
+Kind = Literal["ndjson", "bundle", "csv", "hl7v2", "manifest", "other"]
+BLOCK = 64 * 1024 * 1024
+_HEAD = 64 * 1024
+_TYPE = re.compile(rb'"resourceType"\s*:\s*"([A-Za-z]+)"')
+_FIRST_FIELD = re.compile(rb'^[\w "$.-]{1,80}[,;\t]')
+
+
+class Source(msgspec.Struct, frozen=True):
+    """A file: how it is named in messages, what it holds, and what it looked like when it was found."""
+
+    number: int
+    path: str
+    name: str
+    kind: Kind
+    size: int
+    changed: int
+
+
+class Block(msgspec.Struct, frozen=True):
+    """A part of a file that is read at once: lines that begin between two places."""
+
+    number: int
+    source: Source
+    start: int = 0
+    end: int | None = None
+
+
+def find_sources(inputs: Sequence[Path]) -> list[Source]:
+    """The files of some folders and files, in one order. Raises FileNotFoundError for what does not exist."""
+    found: dict[Path, str] = {}
+    for given in inputs:
+        if not given.exists():
+            raise FileNotFoundError(given)
+        files = [given] if given.is_file() else sorted(path for path in given.rglob("*") if path.is_file())
+        for path in files:
+            inner = path.name if path == given else path.relative_to(given).as_posix()
+            found.setdefault(path.resolve(), f"{given.name}/{inner}" if len(inputs) > 1 and path != given else inner)
+    named = sorted((name, path) for path, name in found.items() if not path.name.startswith("."))
+    return [_source(number, path, name) for number, (name, path) in enumerate(named)]
+
+
+def _source(number: int, path: Path, name: str) -> Source:
+    status = path.stat()
+    return Source(number, str(path), name, recognise(path), status.st_size, status.st_mtime_ns)
+
+
+def recognise(path: Path) -> Kind:
+    """What a file holds, by its first bytes; its name only tells tables of values from other text."""
+    head = read_head(path, _HEAD).lstrip(b"\xef\xbb\xbf \t\r\n")
+    if is_hl7v2(head):
+        return "hl7v2"
+    if head.startswith(b"{"):
+        return _recognise_json(path, head)
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in head[:1024] or not head:
+        return _by_name(path)
+    is_table = ".csv" in path.suffixes or ".tsv" in path.suffixes
+    return "csv" if is_table and _FIRST_FIELD.match(head) else _by_name(path)
+
+
+def _by_name(path: Path) -> Kind:
+    """A file whose first bytes say nothing may still be what its name says, with the damage at its beginning."""
+    suffixes = {one.lower() for one in path.suffixes}
+    if ".ndjson" in suffixes or ".jsonl" in suffixes:
+        return "ndjson"
+    return "bundle" if ".json" in suffixes else "csv" if {".csv", ".tsv"} & suffixes else "other"
+
+
+def _recognise_json(path: Path, head: bytes) -> Kind:
+    first, _, rest = head.partition(b"\n")
+    if _is_whole(first):
+        if rest.strip() or ".ndjson" in path.suffixes:
+            return "ndjson"
+        return "manifest" if _is_manifest(first) else "bundle" if b'"resourceType"' in first else "other"
+    if _TYPE.search(head):
+        return "ndjson" if ".ndjson" in path.suffixes else "bundle"
+    content = read_head(path, 1024 * 1024)
+    return "manifest" if _is_manifest(content) else "ndjson" if ".ndjson" in path.suffixes else "other"
+
+
+def _is_whole(line: bytes) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except ValueError:
+        return False
+
+
+def _is_manifest(content: bytes) -> bool:
+    try:
+        tree = json.loads(content)
+    except ValueError:
+        return False
+    return isinstance(tree, dict) and "transactionTime" in tree and isinstance(tree.get("output"), list)
+
+
+def blocks_of(sources: Iterable[Source]) -> list[Block]:
+    """The blocks of all files: plain files of lines in parts, anything else whole."""
+    found: list[Block] = []
+    for source in sources:
+        if source.kind in ("manifest", "other"):
+            continue
+        is_parted = source.kind == "ndjson" and not is_packed(Path(source.path))
+        starts = range(0, max(source.size, 1), BLOCK) if is_parted else [0]
+        for start in starts:
+            end = start + BLOCK if is_parted else None
+            found.append(Block(len(found), source, start, end))
+    return found
+
+
+# -- manifests -------------------------------------------------------------------------------------
+
+
+def check_manifests(sources: Sequence[Source]) -> Iterator[Problem]:
+    """What a manifest of an export names and is not there, and how many lines it promised elsewhere is said."""
+    for manifest in (one for one in sources if one.kind == "manifest"):
+        folder = Path(manifest.path).parent
+        there = {Path(one.path).name.removesuffix(".gz") for one in sources if Path(one.path).is_relative_to(folder)}
+        try:
+            tree: Any = json.loads(Path(manifest.path).read_bytes())
+        except ValueError:
+            yield Problem("file", "unreadable", "the manifest is not JSON", manifest.name)
+            continue
+        for output in tree.get("output", []):
+            name = str(output.get("url", "")).rpartition("/")[2].partition("?")[0].removesuffix(".gz")
+            if name not in there:
+                text = f"the manifest names {name or 'a file without name'}, which is not there: data are missing"
+                yield Problem("file", "incomplete_page", text, manifest.name)
+        if tree.get("error"):
+            text = "the manifest names files of errors: the export itself was not complete"
+            yield Problem("file", "incomplete_page", text, manifest.name)
+
+
+def promised_lines(sources: Sequence[Source]) -> dict[str, int]:
+    """How many lines manifests state for files, by the path of the file."""
+    found: dict[str, int] = {}
+    for manifest in (one for one in sources if one.kind == "manifest"):
+        folder = Path(manifest.path).parent
+        by_name = {Path(one.path).name.removesuffix(".gz"): one.path for one in sources}
+        try:
+            tree: Any = json.loads((folder / Path(manifest.path).name).read_bytes())
+        except ValueError:
+            continue
+        for output in tree.get("output", []):
+            name = str(output.get("url", "")).rpartition("/")[2].partition("?")[0].removesuffix(".gz")
+            if isinstance(output.get("count"), int) and name in by_name:
+                found[by_name[name]] = output["count"]
+    return found

@@ -1,0 +1,96 @@
+"""What a screening is asked to do, as it is kept beside its output: a run that is taken up again does the same."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from fhir_adapters.patient_list import ColumnMap, read_column_map
+from mscprotocol.knowledge import KnowledgeBase
+from mscprotocol.knowledge_loader import load_knowledge
+from mscprotocol.rulebook import Rulebook, compile_rulebook
+from mscprotocol.screening.moments import parse_moment
+from mscprotocol.screening.patients import Screen
+from mscprotocol.screening.reading import Reader
+
+# Grows when the code would give other answers for the same data and rules.
+FORMAT = "1"
+TOGETHER = "all together"
+
+
+class Options(msgspec.Struct, frozen=True):
+    """The options of a run; every worker makes its own rules and readers from them."""
+
+    protocol: str
+    at: str
+    zone: str | None = None
+    site: str | None = None
+    choices: dict[str, str] = {}
+    columns: str | None = None
+    what_if: list[str] = []
+    checklists: bool = False
+
+    def knowledge(self) -> KnowledgeBase:
+        """The rules that apply."""
+        return load_knowledge(site=None if self.site is None else Path(self.site), choices=self.choices)
+
+    def books(self, knowledge: KnowledgeBase) -> tuple[Rulebook, ...]:
+        """The rulebooks of the protocols that are asked for."""
+        names = tuple(knowledge.protocols) if self.protocol == "all" else (self.protocol,)
+        return tuple(compile_rulebook(knowledge, name) for name in names)
+
+    def scenarios(self) -> Iterator[tuple[str, KnowledgeBase]]:
+        """The rules of each what-if, and of all of them together. Raises ChoiceError."""
+        known = self.knowledge().parameters
+        groups = [(one, [one]) for one in self.what_if]
+        if len(self.what_if) > 1:
+            groups.append((TOGETHER, self.what_if))
+        for name, said in groups:
+            pairs = [one.partition("=")[::2] for one in said]
+            choices = {key: value for key, value in pairs if key in known}
+            edits = {key: with_unit_apart(value) for key, value in pairs if key not in known}
+            site = None if self.site is None else Path(self.site)
+            yield name, load_knowledge(site=site, choices={**self.choices, **choices}, edits=edits)
+
+    def rules(self, knowledge: KnowledgeBase) -> str:
+        """The hash of all that an answer depends on but the data and the time."""
+        said = [FORMAT, knowledge.sha256, self.protocol, self.zone or "", self.columns or "", *self.what_if]
+        return hashlib.sha256("\n".join([*said, str(self.checklists)]).encode()).hexdigest()
+
+    def screen(self) -> Screen:
+        """How a patient is screened."""
+        knowledge = self.knowledge()
+        scenarios = [(name, self.books(rules)) for name, rules in self.scenarios()]
+        return Screen(
+            books=self.books(knowledge),
+            moment=parse_moment(self.at),
+            rules=self.rules(knowledge),
+            zone=None if self.zone is None else ZoneInfo(self.zone),
+            scenarios=scenarios,
+        )
+
+    def reader(self) -> Reader:
+        """How files are read."""
+        moment = parse_moment(self.at)
+        return Reader(
+            knowledge=self.knowledge(),
+            columns=ColumnMap() if self.columns is None else read_column_map(self.columns),
+            zone=None if self.zone is None else ZoneInfo(self.zone),
+            with_encounters=moment.kind == "encounter-start",
+            at_column=moment.column,
+        )
+
+
+def with_unit_apart(value: str) -> str:
+    """A length of time as the rules write it: `30d` means `30 d`."""
+    number = value.rstrip("abcdefghijklmnopqrstuvwxyz")
+    return f"{number} {value[len(number) :]}" if number.isdigit() and number != value else value
+
+
+def differences(one: Options, other: Options) -> Sequence[str]:
+    """The names of options that differ."""
+    return [name for name in Options.__struct_fields__ if getattr(one, name) != getattr(other, name)]

@@ -1,0 +1,227 @@
+"""One patient: from the pieces of whatever source, through the one record builder, to the answers of `assess_all`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from msgspec import Raw
+
+from fhir_adapters.bulk_export import ENCOUNTER
+from fhir_adapters.bundle import PatientBundle, assemble
+from fhir_adapters.encounters import find_start
+from fhir_adapters.hl7v2_patients import read_patient
+from fhir_adapters.plain_forms import PlainRecord
+from fhir_adapters.plain_record import write_units
+from fhir_adapters.record_builder import build_record
+from fhir_adapters.times import parse_time
+from fhir_adapters.unpacking import Unit, make_unit
+from mscprotocol.answer import Assessment, to_json
+from mscprotocol.assessment import assess_all
+from mscprotocol.case import Request
+from mscprotocol.errors import DataError
+from mscprotocol.record import Entry, PatientRecord, QualityNote
+from mscprotocol.rulebook import Rulebook
+from mscprotocol.screening.moments import Moment
+from mscprotocol.screening.pieces import FHIR, LIST, Piece, Problem
+from mscprotocol.screening.reading import ENTRY, MESSAGE, NOTE, PAGE, RESOURCE, ROW
+from mscprotocol.screening.results import Change, Screened, row_of
+
+Draw = Callable[[Assessment], None]
+_STATED = ("born", "sex", "deceased", "name")
+
+
+@dataclass(frozen=True)
+class Screen:
+    """How patients are screened: by which rulebooks, when, and by which other rules besides, by name.
+
+    `zone` is where times without one were written; `rules` is the hash of all that an answer depends on but the data.
+    """
+
+    books: Sequence[Rulebook]
+    moment: Moment
+    rules: str
+    zone: ZoneInfo | None = None
+    scenarios: Sequence[tuple[str, Sequence[Rulebook]]] = ()
+    draw: Draw | None = None
+
+
+def fingerprint(pieces: Iterable[Piece]) -> str:
+    """SHA-256 of what came of a patient, whatever its order and packaging."""
+    digests = sorted({hashlib.sha256(f"{one.kind} {one.text}".encode()).hexdigest() for one in pieces})
+    return hashlib.sha256("\n".join(digests).encode()).hexdigest()
+
+
+def screen_patient(owner: str, pieces: Sequence[Piece], screen: Screen) -> Screened:
+    """Assess one patient; a patient who cannot be assessed is a problem that says why."""
+    source, _, patient = owner.partition("/")
+    data = fingerprint(pieces)
+    at: datetime | None = None
+    try:
+        bundle = gather(owner, pieces, screen)
+        record = build_record(bundle, screen.books[0].knowledge)
+        at = find_time(screen.moment, record, pieces)
+        request = _request(at)
+        answers = assess_all(record, screen.books, request, brief=True)
+        changes = [change for one in screen.scenarios for change in _compare(one, answers, bundle, request)]
+        _draw(screen, answers, record, request)
+    except DataError as error:
+        problem = Problem("patient", error.code, str(error), patient=patient)
+        return Screened(owner, data, screen.rules, None if at is None else at.isoformat(), None, problem=problem)
+    except Exception as error:  # noqa: BLE001 - a defect met with one patient must not lose the others
+        problem = Problem("patient", "defect", f"a defect of this program: {type(error).__name__}", patient=patient)
+        return Screened(owner, data, screen.rules, None, None, problem=problem)
+    return Screened(
+        owner, data, screen.rules, at.isoformat(), _holds_until(record, answers, at),
+        answers=[Raw(to_json(one)) for one in answers],
+        rows=[row_of(one, source) for one in answers],
+        changes=changes,
+    )  # fmt: skip
+
+
+# -- data ------------------------------------------------------------------------------------------
+
+
+def gather(owner: str, pieces: Sequence[Piece], screen: Screen) -> PatientBundle:
+    """All that came of a patient as one bundle. Raises DataError."""
+    source = owner.partition("/")[0]
+    if source == FHIR:
+        _follow_pages(pieces)
+        notes = [QualityNote(*json.loads(one.text)) for one in pieces if one.kind == NOTE]
+        units = [unit for one in pieces if (unit := _unit(one)) is not None and unit.type != ENCOUNTER]
+        return assemble(units, notes)
+    if source == LIST:
+        return assemble(_rows(pieces, screen))
+    messages = dict.fromkeys(json.loads(one.text).encode("latin-1") for one in pieces if one.kind == MESSAGE)
+    return read_patient(messages, screen.zone)
+
+
+def _follow_pages(pieces: Sequence[Piece]) -> None:
+    pages = {(one.name, one.text) for one in pieces if one.kind == PAGE}
+    if {text for name, text in pages if name == "next"} - {text for name, text in pages if name == "self"}:
+        raise DataError("incomplete_page", "a bundle is one page of several, and the next one did not come")
+
+
+def _unit(piece: Piece) -> Unit | None:
+    if piece.kind == RESOURCE:
+        return make_unit(Raw(piece.text.encode()))
+    if piece.kind == ENTRY:
+        head, _, resource = piece.text.partition(', "resource": ')
+        full_url = json.loads(head + "}")["fullUrl"]
+        return make_unit(Raw(resource[:-1].encode()), full_url)
+    return None
+
+
+def _rows(pieces: Sequence[Piece], screen: Screen) -> Iterable[Unit]:
+    """The rows of a patient as resources: what they say of him has to agree."""
+    knowledge = screen.books[0].knowledge
+    records = [(one, json.loads(one.text)["record"]) for one in pieces if one.kind == ROW]
+    patient: dict[str, Any] = {}
+    for _, record in records:
+        for field, said in record["patient"].items():
+            if patient.setdefault(field, said) != said:
+                text = f"rows of one patient id contradict each other: {field}"
+                raise DataError("mixed_patients", text)
+    yield from write_units(PlainRecord.model_validate({"patient": patient}), knowledge)
+    for piece, record in records:
+        place = f"{_slug(piece.name)}-{piece.line}-"
+        yield from list(write_units(PlainRecord.model_validate(record), knowledge, place))[1:]
+
+
+def _slug(name: str) -> str:
+    return "".join(letter if letter.isalnum() and letter.isascii() else "-" for letter in name.rpartition("/")[2])[:30]
+
+
+# -- time ------------------------------------------------------------------------------------------
+
+
+def find_time(moment: Moment, record: PatientRecord, pieces: Sequence[Piece]) -> datetime:
+    """When a patient is assessed. Raises DataError `no_time`."""
+    match moment.kind:
+        case "time":
+            assert moment.at is not None
+            return moment.at
+        case "last-observation":
+            return _last(record)
+        case "encounter-start":
+            resources = [one for one in pieces if one.name.startswith(f"{ENCOUNTER}/")]
+            start = find_start(unit.content for one in resources if (unit := _unit(one)) is not None)
+            if start is None:
+                raise DataError("no_time", "no encounter states when it began")
+            return start + moment.after
+        case _:
+            return _stated(pieces)
+
+
+def _request(at: datetime) -> Request:
+    try:
+        return Request(at=at)
+    except ValueError as error:
+        raise DataError("no_time", f"the record states a time that cannot be: {error}") from None
+
+
+def _last(record: PatientRecord) -> datetime:
+    """The newest measurement; without any, the newest entry."""
+    measured = [one for entries in record.measurements.values() for one in entries]
+    times = [one.time.latest for one in measured if one.time is not None] or [
+        one.time.latest for one in _entries(record) if one.time is not None
+    ]
+    if not times:
+        raise DataError("no_time", "nothing in the record states a time: give --at TIME")
+    return max(times)
+
+
+def _entries(record: PatientRecord) -> list[Entry]:
+    groups = (record.measurements, record.presences, record.attestations)
+    return [*(one for group in groups for entries in group.values() for one in entries), *record.infusions]
+
+
+def _stated(pieces: Sequence[Piece]) -> datetime:
+    """The newest time that the column of a list states."""
+    spans = [parse_time(json.loads(one.text).get("at")) for one in pieces if one.kind == ROW]
+    times = [span.latest for span in spans if span is not None and span.is_instant]
+    if not times:
+        raise DataError("no_time", "the column of --at states no time with its zone")
+    return max(times)
+
+
+def _holds_until(record: PatientRecord, answers: Sequence[Assessment], at: datetime) -> str | None:
+    """When a verdict may change without new data: something lapses, or data that lay ahead begin to count.
+
+    What is undetermined holds for its own instant only: what is open may close as windows move.
+    """
+    if any(one.verdict == "undetermined" for one in answers):
+        return at.isoformat()
+    ends = [datetime.fromisoformat(one.valid_until) for one in answers if one.valid_until is not None]
+    ends += [one.time.earliest for one in _entries(record) if one.time is not None and one.time.latest > at]
+    return min(ends).astimezone(UTC).isoformat() if ends else None
+
+
+# -- other rules, and paper ------------------------------------------------------------------------
+
+
+def _compare(
+    scenario: tuple[str, Sequence[Rulebook]], answers: Sequence[Assessment], bundle: PatientBundle, request: Request
+) -> Iterable[Change]:
+    """What other rules would change: the record is built by them too, for they may name other codes."""
+    name, books = scenario
+    record = build_record(bundle, books[0].knowledge)
+    for before, after in zip(answers, assess_all(record, books, request, brief=True), strict=True):
+        old = {one.id: one.status for one in before.criteria}
+        moved = [(one.id, old.get(one.id, ""), one.status) for one in after.criteria if old.get(one.id) != one.status]
+        if moved or before.verdict != after.verdict:
+            yield Change(name, before.protocol.id, before.verdict, after.verdict, moved)
+
+
+def _draw(screen: Screen, answers: Sequence[Assessment], record: PatientRecord, request: Request) -> None:
+    if screen.draw is None:
+        return
+    wanted = [one.protocol.id for one in answers if one.verdict == "eligible" or row_of(one, "").one_datum is not None]
+    books = [book for book in screen.books if book.protocol.id in wanted]
+    for answer in assess_all(record, books, request) if books else ():
+        screen.draw(answer)

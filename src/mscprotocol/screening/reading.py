@@ -1,0 +1,272 @@
+"""One block of a file to pieces: whatever cannot be read is a problem with its line, and every line is counted."""
+
+from __future__ import annotations
+
+import csv
+import json
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+from msgspec import Raw
+
+from fhir_adapters.bulk_export import Pick, Picker
+from fhir_adapters.bundle_owners import owners_of
+from fhir_adapters.hl7v2_files import split_file
+from fhir_adapters.hl7v2_mapping import identity_of
+from fhir_adapters.hl7v2_parsing import MessageError, parse_message
+from fhir_adapters.patient_list import ColumnMap, RowReader, table_of
+from fhir_adapters.unpacking import MAX_BYTES, open_bundles
+from mscprotocol.errors import DataError
+from mscprotocol.knowledge import KnowledgeBase
+from mscprotocol.record import Identifier
+from mscprotocol.screening.inputs import Block
+from mscprotocol.screening.lines import check_text, open_file, read_lines
+from mscprotocol.screening.pieces import FHIR, IDENTIFIER, LIST, MESSAGES, Counts, Piece, Problem
+
+Found = Iterator[Piece | Problem]
+ALIAS, RESOURCE, ENTRY, NOTE, ROW, MESSAGE, PAGE = "alias", "resource", "entry", "note", "row", "message", "page"
+# What a bulk export may hold beside resources: the log of the export itself.
+_LOG = ("exportId", "eventId")
+
+
+@dataclass
+class Reader:
+    """Reads blocks of any kind; `at_column` names the column of a list that holds the times of evaluation."""
+
+    knowledge: KnowledgeBase
+    columns: ColumnMap = field(default_factory=ColumnMap)
+    zone: ZoneInfo | None = None
+    with_encounters: bool = False
+    at_column: str | None = None
+
+    def __post_init__(self) -> None:
+        self._picker = Picker(self.knowledge, with_encounters=self.with_encounters)
+        self._readers: dict[str, Callable[[Block, Counts], Found]] = {
+            "ndjson": self._read_ndjson, "bundle": self._read_bundle, "csv": self._read_table,
+            "hl7v2": self._read_messages,
+        }  # fmt: skip
+
+    def read(self, block: Block, counts: Counts) -> Found:
+        """The pieces and problems of a block, in order; `counts` is filled on the way."""
+        try:
+            yield from self._readers[block.source.kind](block, counts)
+        except (DataError, OSError, EOFError, zlib.error) as error:
+            code = error.code if isinstance(error, DataError) else "unreadable"
+            reason = str(error) if isinstance(error, DataError) else "the file cannot be read, or is cut short"
+            counts.lines += 1
+            counts.bad += 1
+            yield Problem("file", code, reason, block.source.name)
+
+    # -- FHIR --------------------------------------------------------------------------------------
+
+    def _read_ndjson(self, block: Block, counts: Counts) -> Found:
+        for line in read_lines(Path(block.source.path), block.start, block.end):
+            counts.lines += 1
+            counts.bytes += len(line.content) + 1
+            if line.problem is None and not line.content.strip():
+                counts.blank += 1
+                continue
+            try:
+                if line.problem is not None:
+                    raise line.problem
+                picked = self._picker.pick(line.content)
+                if isinstance(picked, str):
+                    counts.leave(picked)
+                    continue
+                text = check_text(line.content)
+            except DataError as error:
+                if _is_of_log(line.content):
+                    counts.leave("log of the export")
+                    continue
+                counts.bad += 1
+                yield Problem("line", error.code, str(error), block.source.name, line.number)
+                continue
+            counts.kept += 1
+            yield from _pieces(picked, block, line.number, RESOURCE, text)
+
+    def _read_bundle(self, block: Block, counts: Counts) -> Found:
+        with open_file(Path(block.source.path)) as file:
+            content = file.read(MAX_BYTES + 1)
+        counts.bytes += len(content)
+        if not _is_bundle(content):
+            yield from self._read_single(block, counts, content)
+            return
+        opened = open_bundles([content])
+        owners = owners_of(opened.units)
+        patients: dict[str, None] = {}
+        for number, unit in enumerate(opened.units, 1):
+            counts.lines += 1
+            try:
+                picked = self._picker.pick(unit.content)
+                if isinstance(picked, str):
+                    counts.leave(picked)
+                    continue
+                text = check_text(msgspec.json.format(bytes(unit.content), indent=-1))
+                owner = owners.get(number - 1) or picked.owner
+            except DataError as error:
+                owner = owners.get(number - 1, "")
+                if error.code != "foreign_subject" or not owner:
+                    counts.bad += 1
+                    yield Problem("line", error.code, f"{unit.reference}: {error}", block.source.name, number)
+                    continue
+                picked, text = Pick(unit.reference, owner), bytes(unit.content).decode()
+            counts.kept += 1
+            entry = json.dumps({"fullUrl": unit.full_url, "resource": "@"})[:-4] + text + "}"
+            patients.setdefault(owner)
+            mine = Pick(picked.name, owner if picked.owner else "", picked.uses, picked.aliases)
+            yield from _pieces(mine, block, number, ENTRY, entry, unit.full_url)
+        known = [f"{FHIR}/{owner}" for owner in patients if owner and not owner.startswith(IDENTIFIER)]
+        for owner in known:
+            for note in opened.notes:
+                yield Piece(owner, NOTE, block.number, 0, "", (), json.dumps([note.reference, note.text]))
+        for place, page in [("self", one) for one in opened.pages] + [("next", one) for one in opened.next_pages]:
+            for owner in known:
+                yield Piece(owner, PAGE, block.number, 0, place, (), json.dumps(page))
+
+    def _read_single(self, block: Block, counts: Counts, content: bytes) -> Found:
+        """A file of one resource."""
+        counts.lines += 1
+        if len(content) > MAX_BYTES:
+            raise DataError("too_large", f"the file is larger than {MAX_BYTES // 1024 // 1024} MiB")
+        picked = self._picker.pick(content)
+        if isinstance(picked, str):
+            counts.leave(picked)
+            return
+        text = check_text(msgspec.json.format(content, indent=-1))
+        counts.kept += 1
+        yield from _pieces(picked, block, 1, RESOURCE, text)
+
+    # -- lists -------------------------------------------------------------------------------------
+
+    def _read_table(self, block: Block, counts: Counts) -> Found:
+        problems: list[Problem] = []
+        rows = csv.reader(_texts(block, problems), delimiter=delimiter_of(Path(block.source.path)), strict=True)
+        header = [name.strip() for name in next(rows, [])]
+        table = table_of(self.columns, block.source.name, header)
+        if table is None:
+            raise DataError("no_patient", "no column of the table names a patient: see --explain-columns")
+        zone = ZoneInfo(table.zone) if table.zone else self.zone
+        reader = RowReader(table, self.knowledge, zone)
+        while True:
+            before = rows.line_num
+            try:
+                cells = next(rows, None)
+                if cells is None:
+                    break
+                counts.lines += 1
+                if not any(cell.strip() for cell in cells):
+                    counts.blank += 1
+                    continue
+                yield self._row(reader, block, before + 1, header, cells)
+                counts.kept += 1
+            except (DataError, csv.Error) as error:
+                counts.lines += isinstance(error, csv.Error)
+                counts.bad += 1
+                code = error.code if isinstance(error, DataError) else "unreadable"
+                yield Problem("line", code, f"row: {error}", block.source.name, before + 1)
+        counts.lines += len(problems)
+        counts.bad += len(problems)
+        counts.bytes += block.source.size
+        yield from problems
+
+    def _row(self, reader: RowReader, block: Block, line: int, header: list[str], cells: list[str]) -> Piece:
+        if len(cells) != len(header):
+            raise DataError("unreadable", f"{len(cells)} cells under {len(header)} columns")
+        row = dict(zip(header, cells, strict=True))
+        patient, record = reader.read(row)
+        said: dict[str, Any] = {"record": record}
+        if self.at_column is not None and row.get(self.at_column):
+            said["at"] = reader.zoned(row[self.at_column].strip())
+        return Piece(f"{LIST}/{patient}", ROW, block.number, line, block.source.name, (), json.dumps(said))
+
+    # -- HL7 v2 ------------------------------------------------------------------------------------
+
+    def _read_messages(self, block: Block, counts: Counts) -> Found:
+        with open_file(Path(block.source.path)) as file:
+            content = file.read(MAX_BYTES + 1)
+        counts.bytes += len(content)
+        for number, message in enumerate(split_file(content), 1):
+            counts.lines += 1
+            try:
+                identities = identity_of(parse_message(message))
+            except MessageError as error:
+                if error.is_rejected:
+                    counts.leave("HL7 v2 message of another type")
+                else:
+                    counts.bad += 1
+                    yield Problem("line", error.code, f"message: {error}", block.source.name, number)
+                continue
+            counts.kept += 1
+            text = json.dumps(message.decode("latin-1"))
+            for names in identities:
+                first, *others = sorted(map(_message_owner, names))
+                yield Piece(first, MESSAGE, block.number, number, "", (), text)
+                for other in others:
+                    yield Piece(first, ALIAS, block.number, number, other, (), "")
+
+
+def delimiter_of(path: Path) -> str:
+    """What stands between the cells of a table, by its first line."""
+    head = next(read_lines(path)).content
+    return max(",;\t|", key=lambda one: head.count(one.encode()))
+
+
+def read_header(path: Path) -> list[str]:
+    """The names of the columns of a table."""
+    line = next(read_lines(path)).content.decode(errors="replace")
+    return [name.strip() for name in next(csv.reader([line], delimiter=delimiter_of(path)))]
+
+
+def _texts(block: Block, problems: list[Problem]) -> Iterator[str]:
+    """The lines of a table as text, with their ends; what cannot be read becomes a problem and an empty line."""
+    for line in read_lines(Path(block.source.path)):
+        problem = line.problem
+        text = ""
+        if problem is None:
+            try:
+                text = line.content.decode()
+            except UnicodeDecodeError:
+                problem = DataError("unreadable", "the row is not UTF-8 text: the file mixes encodings")
+        if problem is not None:
+            problems.append(Problem("line", problem.code, str(problem), block.source.name, line.number))
+            continue
+        yield text + "\n"
+
+
+def _pieces(
+    picked: Pick, block: Block, line: int, kind: str, text: str, full_url: str | None = None
+) -> Iterator[Piece]:
+    owner = f"{FHIR}/{picked.owner}" if picked.owner else ""
+    yield Piece(owner, kind, block.number, line, picked.name or (full_url or ""), picked.uses, text)
+    if not owner and full_url and full_url != picked.name:
+        yield Piece("", kind, block.number, line, full_url, picked.uses, text)
+    for alias in picked.aliases:
+        yield Piece(owner, ALIAS, block.number, line, f"{FHIR}/{alias}", (), "")
+
+
+def _message_owner(identifier: Identifier) -> str:
+    return f"{MESSAGES}/{identifier.system}|{identifier.value}"
+
+
+def _is_bundle(content: bytes) -> bool:
+    try:
+        return msgspec.json.decode(content, type=_Head).resource_type == "Bundle"
+    except (ValueError, RecursionError):
+        return True  # says what is wrong with it
+
+
+class _Head(msgspec.Struct, rename="camel"):
+    resource_type: str | None = None
+
+
+def _is_of_log(content: bytes) -> bool:
+    try:
+        tree = msgspec.json.decode(content, type=dict[str, Raw])
+    except (ValueError, RecursionError):
+        return False
+    return all(name in tree for name in _LOG)

@@ -1,0 +1,56 @@
+"""Workers on this machine: processes that start afresh, or none for a single worker."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
+from typing import Protocol, TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+# Tasks that wait for a worker: enough that none stands idle, and no more than fit into memory.
+WAITING = 3
+
+
+class Engine(Protocol):
+    """What runs the stages: here, or on many machines."""
+
+    def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+        """The results in the order in which they come; the first error ends all."""
+
+
+class Local:
+    """Processes of this machine; with one worker, this process itself."""
+
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
+        self._pool: ProcessPoolExecutor | None = None
+
+    def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+        """Run a function on each item."""
+        if self._pool is None:
+            yield from map(function, items)
+            return
+        waiting: set[Future[R]] = set()
+        for item in items:
+            waiting.add(self._pool.submit(function, item))
+            if len(waiting) >= self.workers * WAITING:
+                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                yield from (one.result() for one in done)
+        while waiting:
+            done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+            yield from (one.result() for one in done)
+
+    @contextmanager
+    def running(self) -> Iterator[Local]:
+        """The processes, for as long as they are needed."""
+        if self.workers > 1:
+            # Started afresh: a copy of a process with threads of a database could hang.
+            self._pool = ProcessPoolExecutor(self.workers, mp_context=multiprocessing.get_context("spawn"))
+        try:
+            yield self
+        finally:
+            if self._pool is not None:
+                self._pool.shutdown(cancel_futures=True)
