@@ -6,18 +6,21 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import msgspec
 from msgspec import Raw
 
-from fhir_adapters.datatypes import CodeableConcept, Element, Identifier, Reference
+from fhir_adapters.datatypes import CodeableConcept, Element, Identifier, Period, Reference
 from fhir_adapters.decoding import UNREADABLE, decode, decode_tolerantly
 from fhir_adapters.dictionary import Dictionary, Source, codings, index, words_of
 from fhir_adapters.resources import CLINICAL, LINKED
 from fhir_adapters.subjects import split_url
+from fhir_adapters.times import parse_time, period_time
 from mscprotocol.codes import CodeSystem
 from mscprotocol.errors import DataError
 from mscprotocol.knowledge import KnowledgeBase
+from mscprotocol.timespan import TimeSpan
 
 ENCOUNTER = "Encounter"
 _ID = re.compile(r"[A-Za-z0-9.-]{1,64}")
@@ -58,6 +61,9 @@ class _Glance(Element, frozen=True):
     device: Reference | None = None
     contained: tuple[Raw, ...] = ()
     identifier: Raw = Raw()
+    effective_date_time: str | None = None
+    effective_instant: str | None = None
+    effective_period: Period | None = None
 
 
 class _Owned(Element, frozen=True):
@@ -83,19 +89,30 @@ class Pick:
     aliases: tuple[str, ...] = ()
 
 
-class Picker:
-    """Picks the lines of an export that the rules could read; `with_encounters` also those that date an encounter."""
+class Left(NamedTuple):
+    """A line that the rules do not read: of which type, and of an observation whose it is and when it was made."""
 
-    def __init__(self, knowledge: KnowledgeBase, *, with_encounters: bool = False) -> None:
+    kind: str
+    owner: str = ""
+    time: TimeSpan | None = None
+
+
+class Picker:
+    """Picks the lines of an export that the rules could read.
+
+    `with_encounters` also those that date an encounter; `with_times` tells when observations that are left were made.
+    """
+
+    def __init__(self, knowledge: KnowledgeBase, *, with_encounters: bool = False, with_times: bool = False) -> None:
         self._dictionary: Dictionary = index(knowledge)
-        self._encounters = with_encounters
+        self._encounters, self._times = with_encounters, with_times
         self._products = {
             (code.system, code.code) for protocol in knowledge.protocols.values() for code in protocol.product_codes
         }
         self._is_relevant = lru_cache(maxsize=65536)(self._find_relevance)
 
-    def pick(self, line: bytes | Raw) -> Pick | str:
-        """A line that is needed; the type of one that is not.
+    def pick(self, line: bytes | Raw) -> Pick | Left:
+        """A line that is needed, or what is to be known of one that is not.
 
         Raises DataError: `unreadable` for what is no resource, `foreign_subject` for one that does not say whose it is.
         """
@@ -109,9 +126,9 @@ class Picker:
         if kind in LINKED:
             return Pick(name, "", tuple(_references(seen)))
         if kind not in CLINICAL and not (self._encounters and kind == ENCOUNTER):
-            return kind
+            return Left(kind)
         if kind in _BY_CODE and not self._says_something(seen, _BY_CODE[kind]):
-            return kind
+            return _left(kind, seen) if self._times and kind == "Observation" else Left(kind)
         return Pick(name, _owner(seen), tuple(_references(seen)))
 
     def _patient(self, seen: _Glance, name: str) -> Pick:
@@ -153,6 +170,15 @@ def _look(line: bytes | Raw) -> _Glance:
     if read is None:
         raise DataError("unreadable", "the line is not JSON of one resource, or is nested too deeply")
     return _Glance(**{name: getattr(read[0], name) for name in _Owned.__struct_fields__})
+
+
+def _left(kind: str, seen: _Glance) -> Left:
+    written = seen.effective_date_time or seen.effective_instant
+    time = parse_time(written) if written else period_time(seen.effective_period)
+    try:
+        return Left(kind, _owner(seen), time)
+    except DataError:
+        return Left(kind)
 
 
 # -- whose it is -----------------------------------------------------------------------------------

@@ -180,10 +180,15 @@ def read_patients(contents: Iterable[bytes], zone: ZoneInfo | None = None) -> tu
     return patients, list(dict.fromkeys(notes))
 
 
-def read_patient(contents: Iterable[bytes], zone: ZoneInfo | None = None) -> PatientBundle:
-    """The one patient of files of HL7 v2 messages. Raises DataError, as `bundle.read_bundle` does for FHIR."""
+def read_patient(
+    contents: Iterable[bytes], zone: ZoneInfo | None = None, named: Identifier | None = None
+) -> PatientBundle:
+    """The one patient of files of HL7 v2 messages, or the one who goes by an identifier.
+
+    Raises DataError, as `bundle.read_bundle` does for FHIR.
+    """
     patients, notes = read_patients(contents, zone)
-    charts = list(patients)
+    charts = [chart for chart in patients if named is None or named in chart.identifiers]
     if not charts:
         raise DataError("no_patient", "the file holds no message of a patient that is read")
     if len(charts) > 1:

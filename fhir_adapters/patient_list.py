@@ -37,12 +37,17 @@ class Form(BaseModel):
 
 
 class Wide(Form):
-    """A column that holds one datum, condition or answer; `fixed` are fields that are the same in every row."""
+    """A column that holds one datum, condition or answer.
+
+    `fixed` are fields that are the same in every row, `columns` further columns that belong to it, `values` what local
+    words stand for; `system` is that of codes which stand without one.
+    """
 
     column: str
     fixed: dict[str, str] = {}
     columns: dict[str, str] = {}
     values: dict[str, str] = {}
+    system: str | None = None
 
     @model_validator(mode="after")
     def _is_named(self) -> Wide:
@@ -63,6 +68,7 @@ class Table(Form):
     names: dict[str, str] = {}
     values: dict[str, dict[str, str]] = {}
     wide: tuple[Wide, ...] = ()
+    system: str | None = None
     zone: str | None = None
 
     @model_validator(mode="after")
@@ -136,12 +142,13 @@ class RowReader:
             raise DataError("foreign_subject", f"the row has no {self.table.patient}")
         record: dict[str, Any] = {"patient": {"id": patient}}
         tidy = {field: row.get(column, "").strip() for field, column in self.table.tidy.items()}
-        self._add(record, self._translated(tidy))
+        self._add(record, _coded(self._translated(tidy), self.table.system))
         for wide in self.table.wide:
             said = row.get(wide.column, "").strip()
             if said:
                 beside = {field: row.get(column, "").strip() for field, column in wide.columns.items()}
-                self._add(record, {**self._times(tidy), **wide.fixed, **beside, "value": wide.values.get(said, said)})
+                given = {**self._times(tidy), **wide.fixed, **beside, "value": wide.values.get(said, said)}
+                self._add(record, _coded(given, wide.system))
         try:
             PlainRecord.model_validate(record)
         except ValidationError as error:
@@ -209,3 +216,9 @@ class RowReader:
         except ValueError:
             return text
         return text if moment.tzinfo is not None else moment.replace(tzinfo=self.zone).isoformat()
+
+
+def _coded(said: dict[str, str], system: str | None) -> dict[str, str]:
+    """Fields whose code names its system."""
+    code = said.get("code", "")
+    return said | {"code": f"{system} {code}"} if system and code and " " not in code else said

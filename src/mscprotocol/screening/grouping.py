@@ -83,6 +83,10 @@ def group(spools: list[Path], path: Path, names: list[str], parts: int = 0) -> G
         _join_messages(connection)
         problems = [*_resolve_identifiers(connection, names)]
         _join_linked(connection)
+        # When somebody was seen is of no use without anything else of him.
+        connection.execute(
+            "DELETE FROM pieces WHERE kind = 'seen' AND owner NOT IN (SELECT owner FROM pieces WHERE kind <> 'seen')"
+        )
         patients = _number(connection, "SELECT count(DISTINCT owner) FROM pieces WHERE owner <> '' AND kind <> 'alias'")
         parts = parts or _choose_parts(patients)
         _sort(connection, parts)

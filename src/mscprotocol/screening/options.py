@@ -81,6 +81,7 @@ class Options(msgspec.Struct, frozen=True):
             columns=ColumnMap() if self.columns is None else read_column_map(self.columns),
             zone=None if self.zone is None else ZoneInfo(self.zone),
             with_encounters=moment.kind == "encounter-start",
+            with_times=moment.kind == "last-observation",
             at_column=moment.column,
         )
 

@@ -19,17 +19,18 @@ from fhir_adapters.hl7v2_patients import read_patient
 from fhir_adapters.plain_forms import PlainRecord
 from fhir_adapters.plain_record import write_units
 from fhir_adapters.record_builder import build_record
-from fhir_adapters.times import parse_time
+from fhir_adapters.resources import Observation
+from fhir_adapters.times import parse_time, time_of
 from fhir_adapters.unpacking import Unit, make_unit
 from mscprotocol.answer import Assessment, to_json
 from mscprotocol.assessment import assess_all
 from mscprotocol.case import Request
 from mscprotocol.errors import DataError
-from mscprotocol.record import Entry, PatientRecord, QualityNote
+from mscprotocol.record import Entry, Identifier, PatientRecord, QualityNote
 from mscprotocol.rulebook import Rulebook
 from mscprotocol.screening.moments import Moment
 from mscprotocol.screening.pieces import FHIR, LIST, Piece, Problem
-from mscprotocol.screening.reading import ENTRY, MESSAGE, NOTE, PAGE, RESOURCE, ROW
+from mscprotocol.screening.reading import ENTRY, MESSAGE, NOTE, PAGE, RESOURCE, ROW, SEEN
 from mscprotocol.screening.results import Change, Screened, row_of
 
 Draw = Callable[[Assessment], None]
@@ -65,7 +66,7 @@ def screen_patient(owner: str, pieces: Sequence[Piece], screen: Screen) -> Scree
     try:
         bundle = gather(owner, pieces, screen)
         record = build_record(bundle, screen.books[0].knowledge)
-        at = find_time(screen.moment, record, pieces)
+        at = find_time(screen.moment, bundle, record, pieces)
         request = _request(at)
         answers = assess_all(record, screen.books, request, brief=True)
         changes = [change for one in screen.scenarios for change in _compare(one, answers, bundle, request)]
@@ -98,7 +99,8 @@ def gather(owner: str, pieces: Sequence[Piece], screen: Screen) -> PatientBundle
     if source == LIST:
         return assemble(_rows(pieces, screen))
     messages = dict.fromkeys(json.loads(one.text).encode("latin-1") for one in pieces if one.kind == MESSAGE)
-    return read_patient(messages, screen.zone)
+    system, _, value = owner.partition("/")[2].rpartition("|")
+    return read_patient(messages, screen.zone, Identifier(system, value))
 
 
 def _follow_pages(pieces: Sequence[Piece]) -> None:
@@ -140,14 +142,14 @@ def _slug(name: str) -> str:
 # -- time ------------------------------------------------------------------------------------------
 
 
-def find_time(moment: Moment, record: PatientRecord, pieces: Sequence[Piece]) -> datetime:
+def find_time(moment: Moment, bundle: PatientBundle, record: PatientRecord, pieces: Sequence[Piece]) -> datetime:
     """When a patient is assessed. Raises DataError `no_time`."""
     match moment.kind:
         case "time":
             assert moment.at is not None
             return moment.at
         case "last-observation":
-            return _last(record)
+            return _last(bundle, record, pieces)
         case "encounter-start":
             resources = [one for one in pieces if one.name.startswith(f"{ENCOUNTER}/")]
             start = find_start(unit.content for one in resources if (unit := _unit(one)) is not None)
@@ -165,12 +167,12 @@ def _request(at: datetime) -> Request:
         raise DataError("no_time", f"the record states a time that cannot be: {error}") from None
 
 
-def _last(record: PatientRecord) -> datetime:
-    """The newest measurement; without any, the newest entry."""
-    measured = [one for entries in record.measurements.values() for one in entries]
-    times = [one.time.latest for one in measured if one.time is not None] or [
-        one.time.latest for one in _entries(record) if one.time is not None
-    ]
+def _last(bundle: PatientBundle, record: PatientRecord, pieces: Sequence[Piece]) -> datetime:
+    """The newest observation of any kind; without any, the newest of what else the record holds."""
+    observed = [time_of(one.resource) for one in bundle.items if isinstance(one.resource, Observation)]
+    times = [one.latest for one in observed if one is not None]
+    times += [datetime.fromisoformat(one.text) for one in pieces if one.kind == SEEN]
+    times = times or [one.time.latest for one in _entries(record) if one.time is not None]
     if not times:
         raise DataError("no_time", "nothing in the record states a time: give --at TIME")
     return max(times)

@@ -7,6 +7,7 @@ import json
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -14,7 +15,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 from msgspec import Raw
 
-from fhir_adapters.bulk_export import Pick, Picker
+from fhir_adapters.bulk_export import Left, Pick, Picker
 from fhir_adapters.bundle_owners import owners_of
 from fhir_adapters.hl7v2_files import split_file
 from fhir_adapters.hl7v2_mapping import identity_of
@@ -25,11 +26,12 @@ from mscprotocol.errors import DataError
 from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.record import Identifier
 from mscprotocol.screening.inputs import Block
-from mscprotocol.screening.lines import check_text, open_file, read_lines
+from mscprotocol.screening.lines import Line, check_text, open_file, read_lines
 from mscprotocol.screening.pieces import FHIR, IDENTIFIER, LIST, MESSAGES, Counts, Piece, Problem
 
 Found = Iterator[Piece | Problem]
 ALIAS, RESOURCE, ENTRY, NOTE, ROW, MESSAGE, PAGE = "alias", "resource", "entry", "note", "row", "message", "page"
+SEEN = "seen"
 # What a bulk export may hold beside resources: the log of the export itself.
 _LOG = ("exportId", "eventId")
 
@@ -42,10 +44,11 @@ class Reader:
     columns: ColumnMap = field(default_factory=ColumnMap)
     zone: ZoneInfo | None = None
     with_encounters: bool = False
+    with_times: bool = False
     at_column: str | None = None
 
     def __post_init__(self) -> None:
-        self._picker = Picker(self.knowledge, with_encounters=self.with_encounters)
+        self._picker = Picker(self.knowledge, with_encounters=self.with_encounters, with_times=self.with_times)
         self._readers: dict[str, Callable[[Block, Counts], Found]] = {
             "ndjson": self._read_ndjson, "bundle": self._read_bundle, "csv": self._read_table,
             "hl7v2": self._read_messages,
@@ -65,6 +68,7 @@ class Reader:
     # -- FHIR --------------------------------------------------------------------------------------
 
     def _read_ndjson(self, block: Block, counts: Counts) -> Found:
+        seen = _Seen()
         for line in read_lines(Path(block.source.path), block.start, block.end):
             counts.lines += 1
             counts.bytes += len(line.content) + 1
@@ -75,8 +79,9 @@ class Reader:
                 if line.problem is not None:
                     raise line.problem
                 picked = self._picker.pick(line.content)
-                if isinstance(picked, str):
-                    counts.leave(picked)
+                if isinstance(picked, Left):
+                    counts.leave(picked.kind)
+                    seen.add(picked)
                     continue
                 text = check_text(line.content)
             except DataError as error:
@@ -84,10 +89,11 @@ class Reader:
                     counts.leave("log of the export")
                     continue
                 counts.bad += 1
-                yield Problem("line", error.code, str(error), block.source.name, line.number)
+                yield Problem("line", error.code, _reason(error, line), block.source.name, line.number)
                 continue
             counts.kept += 1
             yield from _pieces(picked, block, line.number, RESOURCE, text)
+        yield from seen.pieces(block)
 
     def _read_bundle(self, block: Block, counts: Counts) -> Found:
         with open_file(Path(block.source.path)) as file:
@@ -98,13 +104,15 @@ class Reader:
             return
         opened = open_bundles([content])
         owners = owners_of(opened.units)
+        seen = _Seen()
         patients: dict[str, None] = {}
         for number, unit in enumerate(opened.units, 1):
             counts.lines += 1
             try:
                 picked = self._picker.pick(unit.content)
-                if isinstance(picked, str):
-                    counts.leave(picked)
+                if isinstance(picked, Left):
+                    counts.leave(picked.kind)
+                    seen.add(picked._replace(owner=owners.get(number - 1) or picked.owner))
                     continue
                 text = check_text(msgspec.json.format(bytes(unit.content), indent=-1))
                 owner = owners.get(number - 1) or picked.owner
@@ -120,6 +128,7 @@ class Reader:
             patients.setdefault(owner)
             mine = Pick(picked.name, owner if picked.owner else "", picked.uses, picked.aliases)
             yield from _pieces(mine, block, number, ENTRY, entry, unit.full_url)
+        yield from seen.pieces(block)
         known = [f"{FHIR}/{owner}" for owner in patients if owner and not owner.startswith(IDENTIFIER)]
         for owner in known:
             for note in opened.notes:
@@ -130,14 +139,15 @@ class Reader:
 
     def _read_single(self, block: Block, counts: Counts, content: bytes) -> Found:
         """A file of one resource."""
-        counts.lines += 1
         if len(content) > MAX_BYTES:
             raise DataError("too_large", f"the file is larger than {MAX_BYTES // 1024 // 1024} MiB")
         picked = self._picker.pick(content)
-        if isinstance(picked, str):
-            counts.leave(picked)
+        if isinstance(picked, Left):
+            counts.lines += 1
+            counts.leave(picked.kind)
             return
         text = check_text(msgspec.json.format(content, indent=-1))
+        counts.lines += 1
         counts.kept += 1
         yield from _pieces(picked, block, 1, RESOURCE, text)
 
@@ -210,6 +220,21 @@ class Reader:
                     yield Piece(first, ALIAS, block.number, number, other, (), "")
 
 
+class _Seen:
+    """When each patient was last observed by what the rules do not read: his last observation may be one of these."""
+
+    def __init__(self) -> None:
+        self._latest: dict[str, datetime] = {}
+
+    def add(self, left: Left) -> None:
+        if left.time is not None and left.owner:
+            self._latest[left.owner] = max(left.time.latest, self._latest.get(left.owner, left.time.latest))
+
+    def pieces(self, block: Block) -> Iterator[Piece]:
+        for owner, time in self._latest.items():
+            yield Piece(f"{FHIR}/{owner}", SEEN, block.number, 0, "", (), time.isoformat())
+
+
 def delimiter_of(path: Path) -> str:
     """What stands between the cells of a table, by its first line."""
     head = next(read_lines(path)).content
@@ -262,6 +287,15 @@ def _is_bundle(content: bytes) -> bool:
 
 class _Head(msgspec.Struct, rename="camel"):
     resource_type: str | None = None
+
+
+def _reason(error: DataError, line: Line) -> str:
+    """What is wrong with a line: that it is no text goes before what follows from that."""
+    try:
+        check_text(b"" if line.problem is not None else line.content)
+    except DataError as first:
+        return str(first)
+    return str(error)
 
 
 def _is_of_log(content: bytes) -> bool:

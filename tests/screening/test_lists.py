@@ -1,0 +1,117 @@
+"""CSV lists, tidy and by a map of columns: the same answers as the same data from elsewhere."""
+
+import pytest
+
+from fhir_adapters.patient_list import read_column_map
+from mscprotocol.places import find_folder
+from mscprotocol.sample_cases import PROTOCOL
+from tests.screening.exports import screen
+
+TIDY = """patient_id,born,sex,name,value,unit,upper_limit,status,by,at
+p-1,1962-03-14,male,,,,,,,
+p-1,,,platelets,180,10*9/L,,,,2020-04-06T08:00:00+08:00
+p-1,,,d_dimer,0.4,mg/L,0.5 mg/L,,,2020-04-06T08:00:00+08:00
+p-1,,,covid_19,,,,active,,2020-04-01
+p-1,,,pregnancy,no,,,,Dr A. Example,2020-04-06T09:00:00+08:00
+p-2,1990-01-01,female,platelets,"1,2",10*9/L,,,,2020-04-06T08:00:00+08:00
+"""
+PLAIN = """{"patient": {"id": "p-1", "born": "1962-03-14", "sex": "male"}, "data": [
+ {"name": "platelets", "value": "180 10*9/L", "at": "2020-04-06T08:00:00+08:00"},
+ {"name": "d_dimer", "value": "0.4 mg/L", "upper_limit": "0.5 mg/L", "at": "2020-04-06T08:00:00+08:00"}],
+ "conditions": [{"name": "covid_19", "status": "active", "since": "2020-04-01"}],
+ "answers": [{"name": "pregnancy", "answer": "no", "by": "Dr A. Example", "at": "2020-04-06T09:00:00+08:00"}]}"""
+
+
+def alone(knowledge, content):
+    from datetime import datetime
+
+    from fhir_adapters.plain_record import read_plain
+    from fhir_adapters.record_builder import build_record
+    from mscprotocol.assessment import assess
+    from mscprotocol.case import Request
+    from mscprotocol.rulebook import compile_rulebook
+    from tests.screening.exports import AT
+
+    record = build_record(read_plain(content.encode(), knowledge), knowledge)
+    return assess(record, compile_rulebook(knowledge, PROTOCOL), Request(datetime.fromisoformat(AT)))
+
+
+def test_a_tidy_list(tmp_path, knowledge):
+    (tmp_path / "list.csv").write_text(TIDY)
+    run = screen(tmp_path / "list.csv", tmp_path / "out")
+    assert run.balance.is_even
+    assert run.answers["p-1", PROTOCOL]["trace_sha256"] == alone(knowledge, PLAIN).trace_sha256
+    assert set(run.answers) == {("p-1", PROTOCOL), ("p-2", PROTOCOL)}
+
+
+WIDE = """
+tables:
+  - file: "wide*.csv"
+    patient: mrn
+    zone: Asia/Shanghai
+    tidy: {born: dob, sex: gender, at: charted}
+    values: {gender: {}, sex: {M: male}}
+    wide:
+      - {column: plt, fixed: {name: platelets, unit: 10*9/L}}
+      - {column: dd, fixed: {name: d_dimer, unit: mg/L}, columns: {upper_limit: dd_upper}}
+      - {column: icd, fixed: {status: active, since: "2020-04-01"}, columns: {code: icd}, system: icd10}
+      - {column: preg, fixed: {name: pregnancy, by: Dr A. Example}, values: {"0": "no"}}
+"""
+
+
+def test_a_wide_list_by_a_map(tmp_path, knowledge):
+    (tmp_path / "wide1.csv").write_text(
+        "mrn;dob;gender;charted;plt;dd;dd_upper;icd;preg\np-1;1962-03-14;M;2020-04-06 08:00;180;0.4;0.5 mg/L;U07.1;0\n"
+    )
+    text = WIDE.replace("values: {gender: {}, sex: {M: male}}", "values: {sex: {M: male}}")
+    run = screen(tmp_path / "wide1.csv", tmp_path / "out", columns=text)
+    answer, one = run.answers["p-1", PROTOCOL], alone(knowledge, PLAIN)
+    statuses = {each.id: each.status for each in one.criteria}
+    assert {each["id"]: each["status"] for each in answer["criteria"]} == statuses
+    assert answer["verdict"] == one.verdict
+
+
+@pytest.mark.parametrize(
+    ("content", "line", "code"),
+    [
+        ("patient_id,name,value\np-1,platelets\n", 2, "unreadable"),
+        ("patient_id,name,value\n,platelets,1\n", 2, "foreign_subject"),
+        ('patient_id,name,value\np-1,x,"a\nb"\np 1,platelets,1\n', 4, "unreadable"),
+        ("patient_id,name,value\np-1,x,\xe4\n", 2, "unreadable"),
+    ],
+)
+def test_a_bad_row_is_named(tmp_path, content, line, code):
+    (tmp_path / "list.csv").write_bytes(content.encode("latin-1") + b"p-9,platelets,180\n")
+    run = screen(tmp_path / "list.csv", tmp_path / "out")
+    assert [(one["line"], one["code"]) for one in run.problems if one["level"] == "line"] == [(line, code)]
+    assert ("p-9", PROTOCOL) in run.answers
+    assert run.balance.is_even
+
+
+def test_rows_that_contradict_each_other(tmp_path):
+    (tmp_path / "list.csv").write_text("patient_id,born\np-1,1962-03-14\np-1,1963-03-14\n")
+    assert screen(tmp_path / "list.csv", tmp_path / "out").codes["patient", "mixed_patients"] == 1
+
+
+def test_the_time_of_evaluation_may_stand_in_a_column(tmp_path):
+    (tmp_path / "list.csv").write_text("patient_id,icu\np-1,2020-04-01T08:00:00Z\np-2,\n")
+    run = screen(tmp_path / "list.csv", tmp_path / "out", at="column:icu")
+    assert run.answers["p-1", PROTOCOL]["at"] == "2020-04-01T08:00:00+00:00"
+    assert run.codes["patient", "no_time"] == 1
+
+
+def test_a_table_that_names_no_patient_is_named(tmp_path):
+    (tmp_path / "list.csv").write_text("a,b\n1,2\n")
+    assert screen(tmp_path / "list.csv", tmp_path / "out").codes["file", "no_patient"] == 1
+
+
+def test_the_template_can_be_read():
+    assert read_column_map((find_folder("templates") / "columns.yaml").read_text(encoding="utf-8")).tables
+
+
+@pytest.mark.parametrize(
+    "text", ["tables: [{file: a, patient: b, tidy: {agee: c}}]", "tabels: []", "x: [", "tables: 1"]
+)
+def test_a_word_that_is_not_known_is_refused(text):
+    with pytest.raises(ValueError, match=r"line|field|known|tabl|not"):
+        read_column_map(text)
