@@ -65,7 +65,7 @@ def assemble(units: Iterable[Unit], notes: Iterable[QualityNote] = ()) -> Patien
     owner = Owner((version.resource, version.unit.full_url) for version in patients)
     clinical = _decode(units, CLINICAL, found)
     linked = _by_name(_noted(current_versions(_decode(units, LINKED, found)), found))
-    _refuse_foreign(owner, linked, reference, clinical)
+    _refuse_foreign(owner, linked, clinical)
     current = _noted(current_versions(clinical), found)
     return PatientBundle(
         reference=reference,
@@ -100,11 +100,10 @@ def _one_patient(patients: list[Version[Patient]]) -> tuple[str, Patient]:
     if not current:
         raise DataError("no_patient", "the bundle holds no Patient that can be read")
     if len(current) > 1:
-        names = f"{current[0].reference} and {current[1].reference}"
-        raise DataError("mixed_patients", f"the bundle holds more than one patient: {names}")
+        raise DataError("mixed_patients", f"the bundle holds more than one patient, {len(current)} in all: send the data of one")
     versions = current[0].versions
     if len({_identity(version.resource) for version in versions}) > 1:
-        text = f"{current[0].reference} came in versions that contradict each other and cannot be ordered"
+        text = "the Patient came in versions that contradict each other and cannot be ordered"
         raise DataError("mixed_patients", text)
     return current[0].reference, versions[0].resource
 
@@ -113,16 +112,16 @@ def _identity(patient: Patient) -> tuple[object, ...]:
     return patient.birth_date, patient.gender, patient.deceased_boolean, patient.deceased_date_time, patient.extension
 
 
-def _refuse_foreign(
-    owner: Owner, linked: Mapping[str, Linked], patient: str, versions: Iterable[Version[Clinical]]
-) -> None:
+def _refuse_foreign(owner: Owner, linked: Mapping[str, Linked], versions: Iterable[Version[Clinical]]) -> None:
     foreign = [
-        version.unit.reference
+        version.unit.type
         for version in versions
         if not _owns(owner, version, version.resource.subject) and not _is_of_product(linked, version.resource)
     ]
     if foreign:
-        raise DataError("foreign_subject", f"{min(foreign)} does not say that it is about {patient}")
+        # Of what type, but not which: ids of records stand in no text of an error.
+        kinds = ", ".join(sorted(set(foreign)))
+        raise DataError("foreign_subject", f"not said to be about the one Patient: {len(foreign)} of type {kinds}")
 
 
 def _owns(owner: Owner, version: Version[Clinical], reference: Reference | None) -> bool:

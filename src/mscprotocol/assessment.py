@@ -118,9 +118,9 @@ def refuse_deceased(record: PatientRecord, at: datetime) -> None:
     patient = record.patient
     if patient.died is not None:
         if not patient.died.is_after(at):
-            raise DataError("deceased", f"Patient/{patient.id} had died before the time of the evaluation")
+            raise DataError("deceased", "the patient had died before the time of the evaluation")
     elif patient.deceased:
-        raise DataError("deceased", f"Patient/{patient.id} is recorded as deceased")
+        raise DataError("deceased", "the patient is recorded as deceased")
 
 
 @dataclass(frozen=True)

@@ -153,8 +153,9 @@ class _Exchange:
         """One line of log and one observation: the route as written in the program, never the path that was sent."""
         route = getattr(self.scope.get("route"), "path", "none")
         seconds = at - self.begun
-        metrics.observe(self.scope["method"], route, self.status, seconds)
-        log.info("request", method=self.scope["method"], route=route, status=self.status, ms=round(seconds * 1000, 1))
+        method = metrics.name_method(self.scope["method"])
+        metrics.observe(method, route, self.status, seconds)
+        log.info("request", method=method, route=route, status=self.status, ms=round(seconds * 1000, 1))
 
 
 async def _nothing() -> Message:
