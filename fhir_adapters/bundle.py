@@ -100,7 +100,9 @@ def _one_patient(patients: list[Version[Patient]]) -> tuple[str, Patient]:
     if not current:
         raise DataError("no_patient", "the bundle holds no Patient that can be read")
     if len(current) > 1:
-        raise DataError("mixed_patients", f"the bundle holds more than one patient, {len(current)} in all: send the data of one")
+        raise DataError(
+            "mixed_patients", f"the bundle holds more than one patient, {len(current)} in all: send the data of one"
+        )
     versions = current[0].versions
     if len({_identity(version.resource) for version in versions}) > 1:
         text = "the Patient came in versions that contradict each other and cannot be ordered"
