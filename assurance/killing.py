@@ -27,7 +27,7 @@ from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.rulesets import Ruleset
 
 HOME = Path(__file__).resolve().parent.parent
-MOST_ROWS = 100
+MOST_ROWS = 320
 # Parts of an answer that no row of a table asks for, as they come out meanwhile.
 _UNASKED: dict[str, Any] = {
     "measure_margins": [], "warn_of_fragility": [], "find_needs": [], "find_deciding": [], "hash_trace": "",

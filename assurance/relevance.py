@@ -25,7 +25,7 @@ def rows_by_name() -> dict[str, list[Row]]:
     knowledge, behind = load(None), what_sections_rest_on()
     found: dict[str, list[tuple[int, int, Row]]] = defaultdict(list)
     for number, row in enumerate(all_rows()):
-        given = {name for datum in row.given for name in _makes(knowledge, datum)}
+        given = {name for datum in row.given for name in (*_makes(knowledge, datum), *_tells_of(knowledge, datum))}
         for name in row.choices:
             found[name].append((0, number, row))
         for name in behind[row.section]:
@@ -59,6 +59,16 @@ def all_rows() -> tuple[Row, ...]:
 def _makes(knowledge: KnowledgeBase, datum: str) -> frozenset[str]:
     """A datum, and what is computed from it."""
     return frozenset({datum, *(name for name, one in knowledge.measurements.items() if datum in one.made_of)})
+
+
+@lru_cache(maxsize=1024)
+def _tells_of(knowledge: KnowledgeBase, datum: str) -> frozenset[str]:
+    """The conditions that a datum speaks for or against: as a part, a denial or a test."""
+    return frozenset(
+        name
+        for name, one in knowledge.conditions.items()
+        if datum in (*one.parts, *one.denied_by, *(test.measurement for test in one.tests))
+    )
 
 
 def _behind(knowledge: KnowledgeBase, section: str) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 Whoever owns the rules writes them as YAML: a folder of tables beside `base.yaml`, the patients that rows start from.
 A section is named by what it asks: a criterion (`EX-04`), a definition (`severity_nhc`, `sepsis`, `sofa`), an item of a
-score (`sofa.renal`), a computed value (`value.pf_ratio`), a signal of the trend (`signal.crp`), or an answer as a whole
+score (`sofa.renal`), a chosen value (`value.pf_ratio`), a signal of the trend (`signal.crp`), or an answer as a whole
 (`verdict`, `outlook`, `trend`, `dose`, `gate`). It is a list of rows, or a mapping with its rows and what they share.
 A row is put to the `protocol` that it names, or else to the first that its criterion belongs to, and to the rules with
 the `choices` of site parameters that it makes.
@@ -215,7 +215,9 @@ class Asked:
         chosen = self.findings.select(name)
         if chosen.chosen is None:
             return "unknown", None if chosen.reason is None else chosen.reason.value
-        value = chosen.chosen.value
+        value, levels = chosen.chosen.value, self.knowledge.measurements[name].levels
+        if levels and value is not None and value.low is not None and value.high is not None:
+            return "..".join(dict.fromkeys(levels[int(end)] for end in (value.low, value.high))), None
         if value is None or value.exact is None:
             return str(value), None
         places = self.row.expect.partition(".")[2]

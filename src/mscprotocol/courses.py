@@ -109,6 +109,7 @@ def _one_a_time(points: Sequence[Point]) -> list[Point]:
 
 def find_shortage(signal: Signal, points: Sequence[Point], at: datetime) -> str:
     """What a signal still needs before it says anything, or nothing."""
+    assert signal.span is not None
     short = signal.points - len(points)
     if short > 0:
         return f"{short} more {signal.text} over at least {signal.span.text}"

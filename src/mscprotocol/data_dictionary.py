@@ -164,6 +164,17 @@ class Test(Strict):
     denied_up_to: WithUnit | None = None
     source: SourceRef | None = None
 
+    @model_validator(mode="after")
+    def _speaks_for_or_against(self) -> Test:
+        if both := set(self.positive) & set(self.negative):
+            raise ValueError(f"a test speaks for or against a condition, not both: {', '.join(sorted(both))}")
+        if self.above is not None and self.denied_up_to is not None:
+            if self.denied_up_to.unit != self.above.unit:
+                raise ValueError("above and denied_up_to are stated in one unit")
+            if self.denied_up_to.value > self.above.value:
+                raise ValueError("a value above the limit speaks for the condition; denied_up_to may not lie higher")
+        return self
+
 
 class Condition(Strict):
     """Something that is present or absent, with the explicit expansion of its value set."""

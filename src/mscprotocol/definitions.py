@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from mscprotocol.knowledge_forms import Expression, Lookback, Names, Sources, Strict, WithUnit
 
@@ -105,8 +105,22 @@ class Decision(Definition):
         return tuple(dict.fromkeys((*(row.conclude for row in self.rows), self.otherwise)))
 
 
+_OF_EVERY_FORM = {"text", "domain", "measurement", "form"}
+_GUARDS = {"relative", "absolute", "floor", "above", "gap", "hourly", "not_after", "beside"}
+# What a signal of each form has to say, and what it may say besides. A score is made of data that age by themselves.
+_OF_FORM: dict[str, tuple[set[str], set[str]]] = {
+    "slope": ({"bad", "points", "span", "latest_within"}, _GUARDS),
+    "step": ({"points", "span", "latest_within"}, {"not_during"}),
+    "answer": ({"worse", "better", "stable", "latest_within"}, set()),
+    "score": ({"absolute", "span"}, set()),
+}
+
+
 class Signal(Strict):
-    """A course over time that may show deterioration, with its minimal meaningful change."""
+    """A course over time that may show deterioration, with its minimal meaningful change.
+
+    What a form does not read may not stand there: a number that nothing rests on would look like one that counts.
+    """
 
     text: str
     domain: str
@@ -117,8 +131,8 @@ class Signal(Strict):
     absolute: WithUnit | None = None
     floor: WithUnit | None = None
     above: WithUnit | None = None
-    points: int = 2
-    span: Lookback
+    points: Annotated[int, Field(ge=2)] = 2  # fewer show no course
+    span: Lookback | None = None
     gap: Lookback | None = None
     latest_within: Lookback | None = None
     hourly: bool = False
@@ -130,9 +144,13 @@ class Signal(Strict):
     stable: Names = ()
 
     @model_validator(mode="after")
-    def _points_age(self) -> Signal:
-        if (self.latest_within is None) != (self.form == "score"):
-            raise ValueError("latest_within says how old the latest point may be; a score is made of data that age")
+    def _says_what_its_form_reads(self) -> Signal:
+        needed, allowed = _OF_FORM[self.form]
+        said = self.model_fields_set - _OF_EVERY_FORM
+        if lacking := needed - said:
+            raise ValueError(f"a signal of form {self.form} needs {', '.join(sorted(lacking))}")
+        if unread := said - needed - allowed:
+            raise ValueError(f"a signal of form {self.form} does not read {', '.join(sorted(unread))}")
         return self
 
 

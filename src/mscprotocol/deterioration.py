@@ -167,6 +167,7 @@ def _oxygen_step(name: str, signal: Signal, trend: Trend, findings: Findings) ->
     latest = states[-1]
     assert latest.time is not None
     assert signal.latest_within is not None
+    assert signal.span is not None
     if latest.time.earliest < signal.latest_within.start(findings.at):
         return _insufficient(name, signal, points, f"the {signal.text} now")
     changed = _last_change(states)
@@ -204,9 +205,10 @@ def _is_surely_above(one: Measurement, other: Measurement) -> bool:
 def _reported_change(name: str, signal: Signal, findings: Findings) -> SignalResult:
     selection = findings.select(signal.measurement, signal.latest_within)
     answer = None if selection.chosen is None else selection.chosen.answer
-    if answer is None:
+    states: tuple[SignalState, ...] = ("worse", "better", "stable")
+    state = next((one for one in states if answer in getattr(signal, one)), None)
+    if state is None:
         return _insufficient(name, signal, (), f"{signal.text} compared with before")
-    state: SignalState = "worse" if answer in signal.worse else "better" if answer in signal.better else "stable"
     return SignalResult(name, signal, state)
 
 
@@ -214,13 +216,15 @@ def _score_change(
     name: str, signal: Signal, findings: Findings, scores_at: Callable[[datetime], Scores]
 ) -> SignalResult:
     """A score now against the same score a span ago: complete, or without the same items at both times."""
+    assert signal.span is not None
+    assert signal.absolute is not None
     then = signal.span.start(findings.at)
     now, before = (scores_at(at).result(signal.measurement) for at in (findings.at, then))
     known = [item for item in now.items if item not in now.missing]
     after, earlier = now.sum_of(known).exact, before.sum_of(known).exact
     if not known or now.missing != before.missing or after is None or earlier is None:
         return _insufficient(name, signal, (), f"a complete {signal.text} now and {signal.span.text} ago")
-    step = signal.absolute.value if signal.absolute is not None else Decimal(1)
+    step = signal.absolute.value
     state: SignalState = "worse" if after - earlier >= step else "better" if earlier - after >= step else "stable"
     ends = [now.expires, None if before.expires is None else signal.span.expiry(before.expires)]
     until = min((end for end in ends if end is not None), default=None)

@@ -81,6 +81,13 @@ class SourceRef(Strict):
 Sources = Annotated[tuple[SourceRef, ...], BeforeValidator(as_tuple)]
 
 
+def _refuse_shared(what: str, *several: tuple[str, ...]) -> None:
+    """Refuse a name that stands in two lists, of which only the first would be read."""
+    named = [name for names in several for name in names]
+    if twice := {name for name in named if named.count(name) > 1}:
+        raise ValueError(f"{what} says one thing: {', '.join(sorted(twice))} is named twice")
+
+
 class Leaf(Strict):
     """What the leaves share: a source of their own where it differs from the rule's."""
 
@@ -135,6 +142,7 @@ class MeasurementLeaf(Threshold):
             raise ValueError("a measurement leaf asks one thing: a threshold, an answer, or known")
         if self.worst and self.within is None:
             raise ValueError("worst needs the window to look in: within")
+        _refuse_shared("an answer", self.answer or (), self.not_answer or ())
         return self
 
 
@@ -192,6 +200,11 @@ class ConclusionLeaf(Leaf):
     met: Names = ()
     not_met: Names = ()
     review: Names = ()
+
+    @model_validator(mode="after")
+    def _says_one_thing_of_a_class(self) -> ConclusionLeaf:
+        _refuse_shared("a class", self.met, self.not_met, self.review)
+        return self
 
 
 class FindingLeaf(Leaf):
