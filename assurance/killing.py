@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from equality import is_same
 from mutants import Mutant
 from mutated import install, load, load_with_choices
-from readings import READINGS, find_failing, is_same_decision
+from readings import READINGS, find_failing
 from relevance import all_rows, reads_course, rows_by_name
 
 from mscprotocol import assessment, case_tables, knowledge_loader
@@ -27,7 +28,7 @@ from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.rulesets import Ruleset
 
 HOME = Path(__file__).resolve().parent.parent
-MOST_ROWS = 320
+MOST_ROWS = 100
 # Parts of an answer that no row of a table asks for, as they come out meanwhile.
 _UNASKED: dict[str, Any] = {
     "measure_margins": [], "warn_of_fragility": [], "find_needs": [], "find_deciding": [], "hash_trace": "",
@@ -89,24 +90,30 @@ def answer_rows_only() -> None:
 def kill_by_rows(mutant: Mutant) -> str | None:
     """The first row or reading that fails under a mutant, or None.
 
-    `refused` when the loader does not take it; `equal` when a decision list is proved to conclude as before.
+    `refused` when the loader does not take it; `equal` when it is proved to conclude as before.
     """
     try:
         knowledge = load(mutant)
     except (KnowledgeError, AssertionError):
         return "refused"
-    if is_same_decision(knowledge, mutant.owner):
+    if mutant.file.startswith(("criteria", "definitions")) and is_same(knowledge, mutant.owner):
         return "equal"
     if failed := find_failing(knowledge, mutant.file):
         return failed
     answer_rows_only()
     inside = {str(step) for step in mutant.path}
     rows = [row for row in rows_by_name().get(mutant.owner, []) if row.name not in unsound_rows]
-    own = [row for row in rows if row.section.partition(".")[0] == mutant.owner]
+    own = [row for row in rows if _is_about(row, mutant.owner, knowledge)]
     own.sort(key=lambda row: not inside & set(row.section.split(".")[1:]))
-    others = [row for row in rows if row.section.partition(".")[0] != mutant.owner]
+    others = [row for row in rows if not _is_about(row, mutant.owner, knowledge)]
     others.sort(key=lambda row: not inside & set(row.section.split(".")[1:]))
     return next((row.name for row in (*own, *others[:MOST_ROWS]) if _fails(row, knowledge)), None)
+
+
+def _is_about(row: Row, owner: str, knowledge: KnowledgeBase) -> bool:
+    """Whether a row asks for an entry itself; the signals are asked for one by one, and are those of the trend."""
+    head = row.section.partition(".")[0]
+    return owner in (head, knowledge.course.id if head == "signal" else head)
 
 
 def find_unsound() -> list[str]:

@@ -27,14 +27,11 @@ _TEXT = {
     "checklist", "practice", "condition", "finding", "measurement", "score", "conclusion", "unknown_if", "change",
     "lowest", "highest", "domain", "nct", "url", "id_registry", "warnings",
 }  # fmt: skip
-_LENGTHS = {
-    "within", "over", "at_least_apart", "pairing", "attested_for", "acts_for", "look_back", "reversal",
-    "urgent_within", "span", "gap", "latest_within", "screening", "infusion",
-}  # fmt: skip
 _FLAGS = {
     "any_clinical_status", "by_onset", "record_wins", "no_record", "unless", "not_met_needs", "worst", "hourly",
     "not_after", "beside", "baseline_only", "confounded_by", "upper_limit", "bedside", "select", "received_in",
-    "within", "gap", "floor", "above", "absolute", "relative", "at_least_apart", "pairing",
+    "within", "gap", "floor", "above", "absolute", "relative", "at_least_apart", "pairing", "during", "not_during",
+    "set_aside", "rise", "denied_up_to", "up_to",
 }  # fmt: skip
 _LISTS = {
     "answer", "not_answer", "met", "not_met", "review", "received_in", "items", "worse", "better", "stable",
@@ -46,6 +43,7 @@ _OPPOSITES = {"up": "down", "down": "up", "actual": "predicted", "predicted": "a
               "total": "viable"}  # fmt: skip
 _CHOICES = {"bad", "weight_basis", "label_basis"}
 _MINUTES = {"min": 1, "h": 60, "d": 1440, "wk": 10080}
+_TIMES = {*_MINUTES, "mo", "a"}
 _QUANTITY = re.compile(r"(-?\d+(?:\.\d+)?) (\S+)")
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 
@@ -172,7 +170,7 @@ class _Maker:
                     f"{key} {value} -> {other}",
                     _put(int(other) if isinstance(value, int) else str(other)),
                 )
-        elif isinstance(value, str) and (key in _LENGTHS or " or " in value) and _lengths(value):
+        elif isinstance(value, str) and key not in _OPERATORS and _lengths(value):
             for other in _lengths(value):
                 yield "length", path, f"{key} {value} -> {other}", _put(other)
         elif isinstance(value, str) and (match := _QUANTITY.fullmatch(value)):
@@ -240,7 +238,7 @@ def _lengths(text: str) -> list[str]:
     found = []
     for place, part in enumerate(parts):
         match = _QUANTITY.fullmatch(part)
-        if match is None:
+        if match is None or not match[1].isdigit() or match[2] not in _TIMES:
             return []
         amount, unit = int(match[1]), match[2]
         if unit in _MINUTES:

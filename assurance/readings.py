@@ -2,34 +2,19 @@
 
 from __future__ import annotations
 
-import itertools
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mutated import load_once
-
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the tests are a package of the checkout
 
-from mscprotocol.definitions import Decision
 from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.units import is_plausible, is_unusual
-from tests.rule_oracles import decision_oracle
 from tests.specs import test_decisions, test_dictionary, test_protocols
 from tests.specs import test_worst_of_24_hours as test_worst
 
 _Test = tuple[Callable[..., None], tuple[Any, ...]]
-
-
-def is_same_decision(knowledge: KnowledgeBase, name: str) -> bool:
-    """Whether a changed decision list concludes as before for every combination of its tokens."""
-    before, after = load_once().definitions.get(name), knowledge.definitions.get(name)
-    if not isinstance(before, Decision) or not isinstance(after, Decision):
-        return False
-    lists = [decision_oracle(one) for one in (before, after)]
-    combinations = itertools.product(*before.inputs.values())
-    return all(len({one(dict(zip(before.inputs, said, strict=True))) for one in lists}) == 1 for said in combinations)
 
 
 def find_failing(knowledge: KnowledgeBase, file: str) -> str | None:
