@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
@@ -13,6 +14,7 @@ from mscprotocol.serving import read_settings
 from mscprotocol.store import audit, clients
 from mscprotocol.store.database import Database, open_database
 from mscprotocol.terminal import print_line, say
+from mscprotocol.web.tokens import read_public_keys
 
 OPERATOR = "operator"
 Name = Annotated[str, typer.Argument(help="Name of the client.")]
@@ -24,15 +26,23 @@ clients_app = typer.Typer(no_args_is_help=True, help="Register the programs that
 def add_client(
     name: Name,
     scope: Annotated[list[str], typer.Option(help=f"What it may do: {', '.join(clients.SCOPES)}; repeatable.")],
+    keys: Annotated[
+        Path | None, typer.Option(help="Its public keys (JWKS): it asks for tokens with them and gets no API key.")
+    ] = None,
 ) -> None:
-    """Register a client and print its API key, which is shown once and kept as a hash only."""
+    """Register a client and print its API key, which is shown once and kept as a hash only; with --keys, its id."""
+    jwks = None if keys is None else _read_keys(keys)
     with opened_database() as database, database.writing() as session:
         at = now()
         try:
-            client, key = clients.register(session, at, name, frozenset(scope))
+            client, key = clients.register(session, at, name, frozenset(scope), jwks)
         except ValueError as error:
             raise typer.BadParameter(str(error)) from error
         audit.append(session, at, OPERATOR, "add client", f"Client/{client.id}", {"scopes": client.scopes})
+    if key is None:
+        say("The client's id: iss and sub of the assertions that it sends to /auth/token")
+        typer.echo(client.id)
+        return
     say("This key is shown once. Keep it secret; the client sends it as: Authorization: Bearer KEY")
     typer.echo(key)
 
@@ -56,6 +66,14 @@ def revoke_client(name: Name) -> None:
             raise typer.BadParameter("there is no client of that name; see: mscprotocol clients list")
         audit.append(session, at, OPERATOR, "revoke client", f"Client/{client.id}")
     say("revoked")
+
+
+def _read_keys(file: Path) -> dict[str, Any]:
+    try:
+        return read_public_keys(file.read_bytes())
+    except (OSError, ValueError) as error:
+        text = f"{file.name} holds no keys that can be used: {error}"
+        raise typer.BadParameter(text, param_hint="--keys") from error
 
 
 @contextmanager

@@ -142,7 +142,8 @@ BATCH: dict[str, Any] = {
 BATCH_REPLY: dict[int | str, dict[str, Any]] = {
     200: {"description": "An answer or an error a line, in the same order", "content": {NDJSON[0]: {"schema": _LINES}}}
 }
-_OPEN = ("/healthz", "/readyz", "/metrics", "/fhir/metadata", "/cds-services")
+_OPEN = ("/healthz", "/readyz", "/metrics", "/fhir/metadata", "/cds-services", "/auth/token",
+         "/.well-known/smart-configuration")  # fmt: skip
 
 
 def install(app: FastAPI) -> None:

@@ -14,7 +14,7 @@ from mscprotocol.rulebook import compile_rulebook
 from mscprotocol.service import Service
 from mscprotocol.settings import Settings
 from mscprotocol.store.database import open_database
-from mscprotocol.web import api, cds_hooks, fhir_operations, operations, problems
+from mscprotocol.web import api, cds_hooks, fhir_operations, operations, problems, smart
 from mscprotocol.web.middleware import Guard
 from mscprotocol.web.pages import doors
 
@@ -38,6 +38,7 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
     app.state.settings, app.state.service = settings, service
     problems.install(app)
     app.include_router(operations.router)
+    app.include_router(smart.router)
     app.include_router(fhir_operations.router)
     cds_hooks.install(app)
     api.install(app)

@@ -49,8 +49,10 @@ FindKeys = Callable[[str, dict[str, Any]], KeySet]
 class Verifier:
     """Verifies tokens and remembers their ids until they would have expired."""
 
-    def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
-        self.database, self.clock = database, clock
+    def __init__(
+        self, database: Database, clock: Callable[[], datetime], longest_life: timedelta = LONGEST_LIFE
+    ) -> None:
+        self.database, self.clock, self.longest_life = database, clock, longest_life
 
     def verify(self, token: str, audience: str, find_keys: FindKeys) -> Claims:
         """The claims of a token for exactly this audience; each token is good once. Raises TokenError."""
@@ -78,7 +80,7 @@ class Verifier:
         expires, issued = _instant(claims, "exp"), _instant(claims, "iat")
         if expires + LEEWAY <= now or issued - LEEWAY > now:
             raise TokenError("expired or not yet valid")
-        if expires - issued > LONGEST_LIFE:
+        if expires - issued > self.longest_life:
             raise TokenError("valid for too long")
 
     def _use_once(self, issuer: str, token_id: str) -> None:
@@ -87,9 +89,25 @@ class Verifier:
         try:
             with self.database.writing() as session:
                 session.execute(delete(UsedToken).where(UsedToken.expires_at < now))
-                session.add(UsedToken(sha256=digest, expires_at=now + LONGEST_LIFE + 2 * LEEWAY))
+                session.add(UsedToken(sha256=digest, expires_at=now + self.longest_life + 2 * LEEWAY))
         except IntegrityError as error:
             raise TokenError("used before") from error
+
+
+def read_public_keys(content: bytes) -> dict[str, Any]:
+    """A JWKS as it is kept of a client: each key public, named, and fit to verify with. Raises ValueError."""
+    try:
+        tree = json.loads(content)
+        keys = KeySet.import_key_set(tree).keys
+    except (JoseError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise ValueError('not a JWKS, that is {"keys": [...]}') from None
+    if not keys or any(key.is_private for key in keys):
+        raise ValueError("give public keys only, at least one")
+    if len({key.kid for key in keys} - {None}) < len(keys):
+        raise ValueError("each key needs a kid of its own")
+    if not all(any(_fits(key, one) for one in ALGORITHMS) for key in keys):
+        raise ValueError(f"keys are EC on P-384, or RSA of at least {_SMALLEST_RSA} bits")
+    return {"keys": [key.as_dict(private=False) for key in keys]}
 
 
 def _read(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
