@@ -315,3 +315,14 @@ class Signature(Table):
     subject: Mapped[str] = mapped_column(String(255))
     content_sha256: Mapped[str] = mapped_column(SHA256)
     proof: Mapped[str] = mapped_column(String(20))
+
+
+class ScreeningDraft(Table):
+    """An export that somebody put into the screening form and has not saved yet; removed after a day at most."""
+
+    __tablename__ = "screening_draft"
+
+    id: Mapped[str] = mapped_column(ID, primary_key=True)
+    actor: Mapped[str] = mapped_column(String(200))
+    made_at: Mapped[datetime] = mapped_column(index=True)
+    content: Mapped[bytes]

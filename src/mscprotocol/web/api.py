@@ -18,21 +18,16 @@ from mscprotocol.rendering import render_html
 from mscprotocol.service import Answered, Caller, Order, Service
 from mscprotocol.settings import Settings
 from mscprotocol.store import assessments
-from mscprotocol.store.tables import StoredAssessment
 from mscprotocol.web import api_description as described
 from mscprotocol.web.asked import JSON, Asked, Content, Question, Sent, check_type, wants_fhir
 from mscprotocol.web.batch import NDJSON, BatchResponse
 from mscprotocol.web.callers import caller_with
 from mscprotocol.web.idempotency import LONGEST_KEY, Claim, digest_request, reply_once
 from mscprotocol.web.problems import FHIR_JSON, ProblemError
+from mscprotocol.web.stored import SHEET_POLICY, answer_for_sheet, find_stored
 
 DOOR = "rest"
 PREFIX = "/api/v1"
-# The sheet carries its own style and nothing else; it is the only page here that is shown as it is.
-_SHEET_POLICY = (
-    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'"
-)
 Assessor = Annotated[Caller, Depends(caller_with("assess"))]
 Reader = Annotated[Caller, Depends(caller_with("read"))]
 IdempotencyKey = Annotated[
@@ -140,7 +135,7 @@ def _reply(answered: list[Answered], question: Question, knowledge: KnowledgeBas
 )
 def read_assessment(identity: str, request: Request, caller: Reader) -> Response:
     """The answer byte for byte as it was given; that it was read is written down."""
-    return Response(assessments.read_json(_find(identity, request, caller, "answer")), media_type=JSON)
+    return Response(assessments.read_json(find_stored(_service(request), identity, caller, "answer")), media_type=JSON)
 
 
 @router.get(
@@ -151,20 +146,9 @@ def read_assessment(identity: str, request: Request, caller: Reader) -> Response
 )
 def read_checklist(identity: str, request: Request, caller: Reader) -> Response:
     """The checklist as one HTML page; 409 if the rules have changed, for it would show others than were used."""
-    stored, knowledge = _find(identity, request, caller, "checklist"), _service(request).knowledge
-    if stored.rulebase_sha256 != knowledge.sha256:
-        raise ProblemError(409, "rules_changed", "The rules have changed since: assess again, or read the answer.")
-    page = render_html(assessments.read_answer(stored), knowledge)
-    return Response(page, headers={"content-security-policy": _SHEET_POLICY}, media_type="text/html")
-
-
-def _find(identity: str, request: Request, caller: Caller, what: str) -> StoredAssessment:
-    stored = _service(request).read(identity, caller, what)
-    if stored is None:
-        raise ProblemError(404, "not_found", "There is no assessment of that id.")
-    if assessments.seal(stored) != stored.seal_sha256:
-        raise ProblemError(409, "altered", "The stored assessment was altered and is not given out.")
-    return stored
+    service = _service(request)
+    page = render_html(answer_for_sheet(service, identity, caller), service.knowledge)
+    return Response(page, headers={"content-security-policy": SHEET_POLICY}, media_type="text/html")
 
 
 # -- protocols and rules -----------------------------------------------------------------------------

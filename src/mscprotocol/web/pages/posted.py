@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from urllib.parse import urlsplit
 
 from fastapi import Request
@@ -15,6 +15,7 @@ from mscprotocol.web.problems import ProblemError
 _SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
 _OWN_SITE = ("same-origin", "none")  # `none`: the person's own doing, not a page's
 SEE_OTHER = 303
+_MOST_FIELDS = 5000
 
 
 def check_origin(request: Request) -> None:
@@ -35,9 +36,11 @@ def _own_names(request: Request) -> set[str]:
     return {name for name in (request.headers.get("host", ""), public) if name}
 
 
-async def read_form(request: Request) -> FormData:
-    """A dependency that gives the fields that were sent, each as it was typed."""
-    return await request.form(max_files=1, max_fields=5000, max_part_size=request.app.state.settings.max_body_bytes)
+async def read_form(request: Request) -> AsyncIterator[FormData]:
+    """A dependency that gives the fields that were sent, each as it was typed; an uploaded file is closed after it."""
+    largest = request.app.state.settings.max_body_bytes
+    async with request.form(max_files=1, max_fields=_MOST_FIELDS, max_part_size=largest) as form:
+        yield form
 
 
 def text_of(form: FormData | Mapping[str, object], name: str) -> str:

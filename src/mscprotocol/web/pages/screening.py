@@ -1,20 +1,166 @@
-"""The screening page."""
+"""The screening page: choose a protocol, upload or fill in, and see at once what follows; it works without scripts."""
 
 from __future__ import annotations
 
+import secrets
 from typing import Annotated
+from zoneinfo import available_timezones
 
 from fastapi import APIRouter, Depends, Request
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import FormData, UploadFile
 from starlette.responses import Response
 
-from mscprotocol.web.pages.layout import render_page
-from mscprotocol.web.pages.people import Person, require
+from mscprotocol.errors import DataError, RequestError
+from mscprotocol.knowledge import KnowledgeBase
+from mscprotocol.protocols import STAGES
+from mscprotocol.store import audit, drafts
+from mscprotocol.web.pages.layout import render_page, render_part
+from mscprotocol.web.pages.people import Person, of_app, require
+from mscprotocol.web.pages.posted import read_form, see_other, text_of
+from mscprotocol.web.pages.screening_result import Result, places_of
+from mscprotocol.web.pages.screening_saving import save
+from mscprotocol.web.pages.screening_state import Screening, judge
+from mscprotocol.web.problems import ProblemError
 
+PATH = "/screening"
 router = APIRouter()
 Screener = Annotated[Person, Depends(require("coordinator", "clinician"))]
+Posted = Annotated[FormData, Depends(read_form)]
 
 
-@router.get("/screening")
+class Fields(dict[str, str]):
+    """What was typed, by field; a field that was not sent is empty."""
+
+    def __missing__(self, name: str) -> str:
+        return ""
+
+
+@router.get(PATH)
 def show_screening(request: Request, person: Screener) -> Response:
-    """The page to screen a patient on."""
-    return render_page(request, "screening")
+    """An empty form of a protocol."""
+    fields = Fields({name: value for name, value in request.query_params.items() if name in ("protocol", "stage")})
+    return _page(request, person, fields, None)
+
+
+@router.post(PATH)
+async def screen(request: Request, person: Screener, form: Posted) -> Response:
+    """The whole page again with what was typed, what was uploaded, and what follows."""
+    content = await _sent(form)
+    fields = _fields(form)
+    if text_of(form, "drop"):
+        fields.pop("draft", None)
+    return await run_in_threadpool(_screen, request, person, fields, content)
+
+
+def _screen(request: Request, person: Person, fields: Fields, content: bytes | None) -> Response:
+    service, _ = of_app(request)
+    if content is not None:
+        with service.database.writing() as session:
+            at = service.clock()
+            fields["draft"] = drafts.keep(session, at, person.name, content)
+            audit.append(session, at, person.name, "upload", f"Draft/{fields['draft']}")
+        fields.pop("paste", None)
+    return _page(request, person, fields, _draft(request, person, fields), is_viewed=True)
+
+
+@router.post(f"{PATH}/result")
+def show_result(request: Request, person: Screener, form: Posted) -> Response:
+    """The part of the page that follows from the form, and the hints beside its fields."""
+    fields = _fields(form)
+    screening = _judge(request, person, fields, _draft(request, person, fields))
+    result = _result(screening, of_app(request)[0].knowledge)
+    return render_part(
+        "screening_result", screening=screening, result=result, is_swap=True, places=places_of(screening.form)
+    )
+
+
+@router.post(f"{PATH}/save")
+def save_screening(request: Request, person: Screener, form: Posted) -> Response:
+    """Save what was uploaded and typed to a subject of the trial, and show the stored assessment."""
+    service, _ = of_app(request)
+    fields = _fields(form)
+    screening = _judge(request, person, fields, _draft(request, person, fields))
+    try:
+        saved = save(service, screening, fields, person.caller)
+    except (DataError, RequestError) as error:
+        screening.error = str(error)
+        return _render(request, person, fields, screening)
+    if fields["draft"]:
+        with service.database.writing() as session:
+            drafts.drop(session, fields["draft"], person.name)
+    return see_other(request, f"/assessments/{saved}", "Saved.")
+
+
+async def _sent(form: FormData) -> bytes | None:
+    """An export that was uploaded or pasted just now."""
+    upload = form.get("upload")
+    if isinstance(upload, UploadFile) and upload.filename:
+        return await upload.read()
+    pasted = text_of(form, "paste")
+    return pasted.encode() if pasted else None
+
+
+def _fields(form: FormData) -> Fields:
+    return Fields({name: value for name, value in form.items() if isinstance(value, str)})
+
+
+def _draft(request: Request, person: Person, fields: Fields) -> bytes | None:
+    service, _ = of_app(request)
+    if not fields.get("draft"):
+        return None
+    with service.database.reading() as session:
+        found = drafts.read(session, fields["draft"], person.name, service.clock())
+    if found is None:
+        raise ProblemError(410, "gone", "The uploaded export is no longer kept here: upload it again.")
+    return found
+
+
+def _judge(request: Request, person: Person, fields: Fields, upload: bytes | None) -> Screening:
+    service, settings = of_app(request)
+    return judge(service.knowledge, fields, upload, service.clock(), settings.zone, _own_name(person))
+
+
+def _page(
+    request: Request, person: Person, fields: Fields, upload: bytes | None, *, is_viewed: bool = False
+) -> Response:
+    service, _ = of_app(request)
+    screening = _judge(request, person, fields, upload)
+    if is_viewed and screening.answer is not None:
+        with service.database.writing() as session:
+            detail = {"protocol": screening.book.protocol.id}
+            audit.append(session, service.clock(), person.name, "screen", _subject(fields), detail)
+    return _render(request, person, fields, screening)
+
+
+def _render(request: Request, person: Person, fields: Fields, screening: Screening) -> Response:
+    service, settings = of_app(request)
+    return render_page(
+        request,
+        "screening",
+        screening=screening,
+        result=_result(screening, service.knowledge),
+        places=places_of(screening.form),
+        fields=fields,
+        token=fields["token"] or secrets.token_urlsafe(16),
+        protocols=list(service.knowledge.protocols.values()),
+        stages=STAGES,
+        levels=[one.value.value for one in screening.book.protocol.dose.levels],
+        zone=fields.get("zone") or settings.zone,
+        zones=sorted(name for name in available_timezones() if "/" in name and not name.startswith("Etc/")),
+        by=fields.get("by", _own_name(person)),
+        reasons=service.knowledge.override_reasons,
+        is_swap=False,
+    )
+
+
+def _own_name(person: Person) -> str:
+    return "" if person.is_demo else person.full_name
+
+
+def _subject(fields: Fields) -> str:
+    return f"Draft/{fields['draft']}" if fields.get("draft") else "Form"
+
+
+def _result(screening: Screening, knowledge: KnowledgeBase) -> Result | None:
+    return None if screening.answer is None else Result(screening.answer, knowledge)

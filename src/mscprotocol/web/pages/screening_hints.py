@@ -1,0 +1,118 @@
+"""Inline hints while somebody types: what the dictionary says of a value, before any rule reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+
+from fhir_adapters.quantities import split_quantity
+from mscprotocol.data_dictionary import Measurement
+from mscprotocol.interval import exactly, plain
+from mscprotocol.knowledge import KnowledgeBase
+from mscprotocol.units import UnitError, is_plausible, is_readable, is_unusual, to_canonical
+from mscprotocol.web.pages.screening_fields import DatumField, ScreeningForm
+from mscprotocol.web.pages.screening_record import Typed, is_doubtful
+
+
+def find_hints(
+    typed: Typed, form: ScreeningForm, knowledge: KnowledgeBase, known: Mapping[str, Sequence[Decimal]]
+) -> dict[str, list[str]]:
+    """Hints by field. `known` are values of the same datum that an upload holds, in its canonical unit."""
+    found: dict[str, list[str]] = {}
+    for panel in form.panels:
+        for field in panel.data:
+            measurement = knowledge.measurements[field.name]
+            hints = [
+                hint
+                for row in range(typed.rows(field.name))
+                for hint in _row(typed, field, row, panel.id, measurement, known.get(field.name, ()))
+            ]
+            found[field.name] = list(dict.fromkeys(hints))
+    for one in form.conditions:
+        times = [typed.text("c", one.name, part) for part in ("since", "until", "at")]
+        found[one.name] = [_DOUBTFUL] if any(is_doubtful(time, typed.zone) for time in times) else []
+    return found
+
+
+_DOUBTFUL = "The clocks show this time twice or never: it counts as the day only."
+
+
+def _row(
+    typed: Typed, field: DatumField, row: int, panel: str, measurement: Measurement, known: Sequence[Decimal]
+) -> Iterator[str]:
+    value = typed.text("d", field.name, row, "value")
+    own = typed.text("d", field.name, row, "at")
+    if is_doubtful(own, typed.zone):
+        yield _DOUBTFUL
+    if not value or typed.text("d", field.name, row, "said"):
+        return
+    if not own and not typed.text("at", panel):
+        yield "When was it taken? Without a time it cannot be used."
+    if field.units:
+        yield from _number(typed, field, row, value, measurement, known)
+
+
+def _number(
+    typed: Typed, field: DatumField, row: int, value: str, measurement: Measurement, known: Sequence[Decimal]
+) -> Iterator[str]:
+    number, unit = _read(value), typed.text("d", field.name, row, "unit")
+    if number is None:
+        yield "This is no number: write it like 0.5, or <0.5 for a bound."
+        return
+    if not unit and len(field.units) > 1:
+        yield "Which unit? Without one it is not used."
+        return
+    if field.needs_upper_limit and not typed.text("d", field.name, row, "upper"):
+        yield "The rules compare it with the laboratory's upper limit of normal: add that."
+    try:
+        canonical = to_canonical(measurement, number, unit or measurement.unit)
+    except UnitError:
+        yield "The unit is not accepted for this."
+        return
+    yield from _judge(measurement, field, number, unit, canonical, known)
+
+
+def _judge(
+    measurement: Measurement,
+    field: DatumField,
+    number: Decimal,
+    unit: str,
+    canonical: Decimal,
+    known: Sequence[Decimal],
+) -> Iterator[str]:
+    usual = _usual_units(measurement, field, number, canonical)
+    meant = f" It would be usual in {' or '.join(usual)}." if usual else ""
+    shown = f"{plain(number)} {_named(unit)}"
+    if not is_plausible(measurement, exactly(canonical)):
+        yield f"{shown} cannot be: it is refused.{meant}"
+    elif is_unusual(measurement, exactly(canonical)):
+        yield f"{shown} is unusual: check it.{meant}"
+    low, high = (measurement.parameters.get(name) for name in ("slip_low", "slip_high"))
+    if low is not None and high is not None and any(_slips(canonical, one, low, high) for one in known):
+        yield "Another value on record differs from it as pounds do from kilograms: check the unit."
+
+
+def _usual_units(measurement: Measurement, field: DatumField, number: Decimal, canonical: Decimal) -> list[str]:
+    """The other units in which the same number would be neither refused nor unusual."""
+    found = []
+    for unit in field.units:
+        other = to_canonical(measurement, number, unit)
+        fits = is_plausible(measurement, exactly(other)) and not is_unusual(measurement, exactly(other))
+        if other != canonical and fits:
+            found.append(_named(unit))
+    return found
+
+
+def _named(unit: str) -> str:
+    return {"1": "a fraction (unit 1)", "[lb_av]": "pounds ([lb_av])", "": "no unit"}.get(unit, unit)
+
+
+def _slips(one: Decimal, other: Decimal, low: Decimal, high: Decimal) -> bool:
+    if one <= 0 or other <= 0:
+        return False
+    return low <= max(one, other) / min(one, other) <= high
+
+
+def _read(text: str) -> Decimal | None:
+    parts = split_quantity(text.replace(",", ".") if text.count(",") == 1 and "." not in text else text)
+    return None if parts is None or parts[2] or not is_readable(parts[1]) else parts[1]

@@ -1,0 +1,168 @@
+"""A filled-in screening form as our own record of a patient: what any other program would send of the same patient.
+
+Nothing is guessed: a value stays as it was typed, a time that the clocks showed twice is only a day, and what was left
+empty is not said at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from mscprotocol.web.pages.screening_fields import ConditionField, DatumField, ScreeningForm
+
+Fragment = dict[str, Any]
+NOT_DONE, UNKNOWN = "not_done", "unknown"
+MOST_ROWS = 40
+DRAFT_ID = "screening"
+
+
+@dataclass(frozen=True)
+class Typed:
+    """What was typed into the form, by field; `zone` is where its times were read off a clock."""
+
+    fields: Mapping[str, str]
+    zone: ZoneInfo
+    at: datetime
+    by: str
+
+    def text(self, *parts: object) -> str:
+        """One field, without space at its ends; empty if nothing was typed."""
+        return self.fields.get(".".join(map(str, parts)), "").strip()
+
+    def rows(self, name: str) -> int:
+        """How many lines a datum has in the form: one at least, one more where another value is asked for."""
+        prefix = f"d.{name}."
+        numbers = [int(key.split(".")[2]) for key in self.fields if key.startswith(prefix) and _is_row(key)]
+        return min(1 + max(numbers, default=0) + (self.text("more") == name), MOST_ROWS)
+
+    def time(self, text: str) -> str | None:
+        """A local time with its offset; one that the clocks show twice or never is the day alone; None if empty."""
+        return write_time(text, self.zone)
+
+
+def _is_row(key: str) -> bool:
+    parts = key.split(".")
+    return len(parts) == 4 and parts[2].isdecimal() and len(parts[2]) <= 2
+
+
+def write_time(text: str, zone: ZoneInfo) -> str | None:
+    """A local time as an instant with its offset; a date stays a date."""
+    if not text:
+        return None
+    try:
+        local = datetime.fromisoformat(text)
+    except ValueError:
+        return text  # for the reader to refuse, with its reason
+    if len(text) <= len("2020-04-06"):
+        return text
+    if local.tzinfo is not None:
+        return local.isoformat()
+    offsets = {local.replace(tzinfo=zone, fold=fold).utcoffset() for fold in (0, 1)}
+    return local.replace(tzinfo=zone).isoformat() if len(offsets) == 1 else local.date().isoformat()
+
+
+def is_doubtful(text: str, zone: ZoneInfo) -> bool:
+    """Whether a local time is one that the clocks of the zone show twice or never."""
+    written = write_time(text, zone)
+    return written is not None and len(text) > len(written)
+
+
+def write_record(typed: Typed, form: ScreeningForm, patient_id: str = DRAFT_ID) -> bytes:
+    """The record that the form says."""
+    born, sex = typed.text("born"), typed.text("sex")
+    patient = {"id": patient_id} | ({"born": born} if born else {}) | ({"sex": sex} if sex else {})
+    findings = [*form.conditions, *form.criteria]
+    record: Fragment = {
+        "patient": patient,
+        "data": [datum for panel in form.panels for one in panel.data for datum in _data(typed, one, panel.id)],
+        "conditions": [one for field in form.conditions for one in _conditions(typed, field)],
+        "answers": [one for field in findings for one in _answers(typed, field)],
+    }
+    lot = _lot(typed, form)
+    return msgspec.json.encode(record | ({"product": lot} if lot else {}))
+
+
+def says_anything(record: bytes) -> bool:
+    """Whether anything but the id was filled in."""
+    read = msgspec.json.decode(record)
+    return any(read[name] for name in ("data", "conditions", "answers")) or len(read["patient"]) > 1
+
+
+def _data(typed: Typed, field: DatumField, panel: str) -> Iterator[Fragment]:
+    for row in range(typed.rows(field.name)):
+        datum = _datum(typed, field, row, panel)
+        if datum is not None:
+            yield datum
+
+
+def _datum(typed: Typed, field: DatumField, row: int, panel: str) -> Fragment | None:
+    """One line of the form: a value, `not done`, or `unknown`; nothing if it was left empty."""
+    said, value = typed.text("d", field.name, row, "said"), typed.text("d", field.name, row, "value")
+    if not said and not value:
+        return None
+    at = typed.time(typed.text("d", field.name, row, "at") or typed.text("at", panel))
+    datum: Fragment = {"name": field.name} | ({"at": at} if at else {})
+    if said == NOT_DONE:
+        return datum | {"status": "cancelled"}
+    if said == UNKNOWN:
+        return datum
+    return datum | _value(typed, field, row, value)
+
+
+def _value(typed: Typed, field: DatumField, row: int, value: str) -> Fragment:
+    if field.answers:
+        return {"answer": value}
+    if field.kind == "time":
+        return {"value": typed.time(value)}
+    unit = typed.text("d", field.name, row, "unit")
+    said: Fragment = {"value": _with_unit(value, unit)}
+    upper, assay = typed.text("d", field.name, row, "upper"), typed.text("d", field.name, row, "assay")
+    since = typed.time(typed.text("d", field.name, row, "since"))
+    more = {"upper_limit": _with_unit(upper, unit) if upper else "", "assay": assay, "since": since}
+    return said | {name: one for name, one in more.items() if one}
+
+
+def _with_unit(value: str, unit: str) -> str:
+    """A decimal comma is read as the point that it means; a number with both is left for the reader to refuse."""
+    number = value.replace(",", ".") if value.count(",") == 1 and "." not in value else value
+    return f"{number} {unit}".strip()
+
+
+def _conditions(typed: Typed, field: ConditionField) -> Iterator[Fragment]:
+    """What is there, with when it began and ended; said without any date it is an answer instead."""
+    since, until = typed.text("c", field.name, "since"), typed.text("c", field.name, "until")
+    if typed.text("c", field.name, "said") == "yes" and (since or until):
+        recorded = typed.text("c", field.name, "recorded") or typed.at.isoformat()
+        said: Fragment = {"name": field.name, "status": "resolved" if until else "active"}
+        dates = {"since": typed.time(since), "until": typed.time(until), "recorded": typed.time(recorded)}
+        yield said | {name: one for name, one in dates.items() if one}
+
+
+def _answers(typed: Typed, field: ConditionField) -> Iterator[Fragment]:
+    said = typed.text("c", field.name, "said")
+    if said not in ("yes", "no", UNKNOWN) or any(_conditions(typed, field)):
+        return
+    at = typed.time(typed.text("c", field.name, "at")) or typed.at.isoformat()
+    yield {"name": field.name, "answer": said, "at": at} | ({"by": typed.by} if typed.by else {})
+
+
+def _lot(typed: Typed, form: ScreeningForm) -> Fragment:
+    """The product lot in the words of a lot file; a lot without a number is none."""
+    number = typed.text("lot")
+    if not number:
+        return {}
+    at = typed.time(typed.text("at", "lot")) or typed.at.isoformat()
+    said: Fragment = {"lot": number, "at": at}
+    for field in form.lot:
+        value = typed.text("d", field.name, 0, "value")
+        if value:
+            own = typed.time(typed.text("d", field.name, 0, "at"))
+            text = value if field.answers else _value(typed, field, 0, value)["value"]
+            said[field.name] = {"value": text, "at": own} if own else text
+    return said

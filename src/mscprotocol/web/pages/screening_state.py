@@ -1,0 +1,229 @@
+"""One screening as it stands in the browser: what was asked, typed and uploaded, and what follows from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from fhir_adapters.record_builder import build_record
+from fhir_adapters.setting_aside import set_aside
+from fhir_adapters.sources import read_parts
+from mscprotocol.answer import Assessment
+from mscprotocol.assessment import assess
+from mscprotocol.case import Request
+from mscprotocol.checklist_parts import REASONS, print_instant
+from mscprotocol.dosing import choose_level
+from mscprotocol.errors import DataError, RequestError
+from mscprotocol.knowledge import KnowledgeBase
+from mscprotocol.protocols import STAGES, Stage
+from mscprotocol.record import Entry, Patient, PatientRecord
+from mscprotocol.rulebook import Rulebook, compile_rulebook
+from mscprotocol.web.pages.screening_fields import ScreeningForm, build_form
+from mscprotocol.web.pages.screening_hints import find_hints
+from mscprotocol.web.pages.screening_record import Typed, is_doubtful, says_anything, write_record, write_time
+
+DEFAULT_PROTOCOL = "seed-covid-4x"
+_SHOWN = 4
+
+
+@dataclass(frozen=True)
+class Received:
+    """An entry of the upload as it stands beside its field: what it says, when, and where it comes from."""
+
+    said: str
+    when: str
+    reference: str
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Aside:
+    """An uploaded entry that a person set aside, and what was typed instead; `is_done` unless it cannot be marked."""
+
+    name: str
+    text: str
+    original: Received
+    reason: str
+    by: str
+    is_done: bool
+
+
+@dataclass
+class Screening:
+    """All of one screening. `answer` is none while nothing was said or nothing can be assessed; `error` says why."""
+
+    book: Rulebook
+    form: ScreeningForm
+    typed: Typed
+    request: Request | None = None
+    error: str = ""
+    patient: Patient | None = None
+    received: dict[str, list[Received]] = field(default_factory=dict)
+    hints: dict[str, list[str]] = field(default_factory=dict)
+    asides: list[Aside] = field(default_factory=list)
+    parts: list[bytes] = field(default_factory=list)
+    answer: Assessment | None = None
+
+
+def judge(
+    knowledge: KnowledgeBase, fields: Mapping[str, str], upload: bytes | None, now: datetime, zone: str, by: str
+) -> Screening:
+    """Everything that follows from a form at an instant; the same form and instant give the same.
+
+    Raises RequestError for a protocol that is not known; all else that is wrong becomes the screening's `error`.
+    """
+    book = _book(knowledge, fields)
+    local = _zone(fields.get("zone", ""), zone)
+    # A name that was taken out is none: answers without a person do not count.
+    typed = Typed(fields, local, now.astimezone(local), fields["by"].strip() if "by" in fields else by)
+    screening = Screening(book, build_form(book), typed)
+    try:
+        screening.request = _request(typed, book)
+        screening.typed = Typed(fields, local, screening.request.at, typed.by)
+        record = None if upload is None else _read([upload], knowledge, local)
+        _show_received(screening, record)
+        _set_aside(screening, knowledge, upload)
+        _assess(screening, knowledge)
+    except (RequestError, DataError) as error:
+        screening.error = str(error)
+    known = {} if screening.error or upload is None else _numbers(_read([upload], knowledge, local))
+    screening.hints = find_hints(screening.typed, screening.form, knowledge, known)
+    return screening
+
+
+def _book(knowledge: KnowledgeBase, fields: Mapping[str, str]) -> Rulebook:
+    name = fields.get("protocol") or DEFAULT_PROTOCOL
+    if name not in knowledge.protocols:
+        raise RequestError("unknown_protocol", "There is no protocol of that name that patients are assessed by.")
+    return compile_rulebook(knowledge, name)
+
+
+def _zone(text: str, site: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(text.strip() or site)
+    except (ValueError, OSError, ZoneInfoNotFoundError):
+        return ZoneInfo(site)
+
+
+def _request(typed: Typed, book: Rulebook) -> Request:
+    zone = typed.text("zone")
+    if zone and typed.zone.key != zone:
+        raise RequestError("invalid_request", "There is no time zone of that name; write it like Europe/Berlin.")
+    try:
+        return Request(
+            at=_moment(typed, "at") or typed.at,
+            stage=_stage(typed.text("stage")),
+            start=_moment(typed, "start"),
+            zone=typed.zone.key,
+            dose_level=_level(typed.text("dose_level"), book),
+        )
+    except ValueError:
+        raise RequestError("invalid_request", "The times asked for lie between the years 1900 and 2200.") from None
+
+
+def _moment(typed: Typed, name: str) -> datetime | None:
+    text = typed.text(name)
+    if not text:
+        return None
+    try:
+        written = datetime.fromisoformat(write_time(text, typed.zone) or "")
+    except ValueError:
+        written = None
+    if written is None or written.tzinfo is None:
+        why = "the clocks show it twice or never" if is_doubtful(text, typed.zone) else "it needs a day and a time"
+        raise RequestError("invalid_request", f"The time asked for cannot be used: {why}.")
+    return written
+
+
+def _stage(text: str) -> Stage:
+    return next((stage for stage in STAGES if stage == text), "screening")
+
+
+def _level(text: str, book: Rulebook) -> Decimal | None:
+    """The level that was chosen; one of another protocol is none, so that changing the protocol loses nothing."""
+    try:
+        level = Decimal(text) if text else None
+    except InvalidOperation:
+        return None
+    return None if level is None or choose_level(book.protocol.dose, level)[0] == "refused" else level
+
+
+def _read(parts: Sequence[bytes], knowledge: KnowledgeBase, zone: ZoneInfo) -> PatientRecord:
+    return build_record(read_parts(parts, knowledge, zone), knowledge)
+
+
+# -- what was uploaded ---------------------------------------------------------------------------------
+
+
+def _show_received(screening: Screening, record: PatientRecord | None) -> None:
+    """What the upload says of each field, the latest first."""
+    if record is None:
+        return
+    screening.patient = record.patient
+    zone = screening.typed.zone
+    for entries in (record.measurements, record.presences, record.attestations):
+        for name, found in entries.items():
+            latest = sorted(found, key=_when, reverse=True)
+            shown = screening.received.setdefault(name, [])
+            shown.extend(_received(entry, zone) for entry in latest[:_SHOWN])
+
+
+def _when(entry: Entry) -> datetime:
+    return datetime.min.replace(tzinfo=ZoneInfo("UTC")) if entry.time is None else entry.time.latest
+
+
+def _received(entry: Entry, zone: ZoneInfo) -> Received:
+    when = "time unknown" if entry.time is None else print_instant(entry.time.latest.astimezone(zone).isoformat())
+    problem = "" if entry.problem is None else REASONS.get(entry.problem.value, entry.problem.value)
+    return Received(entry.as_received, when, entry.reference, problem)
+
+
+def _set_aside(screening: Screening, knowledge: KnowledgeBase, upload: bytes | None) -> None:
+    """Mark the latest uploaded entry of each field for which a reason was chosen."""
+    if upload is None:
+        return
+    chosen = {
+        name: (shown[0], knowledge.override_reasons[code].text)
+        for name, shown in screening.received.items()
+        if shown and (code := screening.typed.text("aside", name)) in knowledge.override_reasons
+    }
+    by = screening.typed.by
+    words = {one.reference: f"set aside: {reason} ({by}, {_stamp(screening)})" for one, reason in chosen.values()}
+    amended, done = set_aside(upload, words) if words else (upload, frozenset[str]())
+    texts = {one.name: one.text for one in screening.form.data} | {
+        one.name: one.text for one in screening.form.conditions
+    }
+    screening.asides = [
+        Aside(name, texts.get(name, name), one, reason, by, one.reference in done)
+        for name, (one, reason) in chosen.items()
+    ]
+    screening.parts.append(amended)
+
+
+def _stamp(screening: Screening) -> str:
+    return screening.typed.at.isoformat(timespec="minutes")
+
+
+def _numbers(record: PatientRecord) -> dict[str, list[Decimal]]:
+    """The exact numbers of the upload by datum, in canonical units."""
+    return {
+        name: [one.value.exact for one in entries if one.value is not None and one.value.exact is not None]
+        for name, entries in record.measurements.items()
+    }
+
+
+# -- what follows --------------------------------------------------------------------------------------
+
+
+def _assess(screening: Screening, knowledge: KnowledgeBase) -> None:
+    record = write_record(screening.typed, screening.form)
+    if says_anything(record) or not screening.parts:
+        screening.parts.append(record)
+    if screening.parts == [record] and not says_anything(record):
+        return
+    assert screening.request is not None
+    read = _read(screening.parts, knowledge, screening.typed.zone)
+    screening.answer = assess(read, screening.book, screening.request)
