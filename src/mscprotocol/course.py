@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from mscprotocol.answer import GateResult
 from mscprotocol.case import GATING, Case, exact_tier, tally
+from mscprotocol.definitions import FindingDefinition
 from mscprotocol.inference import decide
+from mscprotocol.knowledge_forms import FindingLeaf, walk_leaves
 from mscprotocol.rulebook import GATE, IMPROVED
 from mscprotocol.schedule import course_state
 from mscprotocol.truth import Truth
 
-STOP_EVENT = "stop_event"
-_SHOWN = ("tier", "course", "dose", STOP_EVENT, IMPROVED)
+STOP_EVENT, HOLD_EVENT = "stop_event", "hold_event"
+_SHOWN = ("tier", "course", "dose", IMPROVED)
 
 
 def conclude_gate(case: Case, dose_status: str) -> GateResult:
@@ -26,7 +30,7 @@ def conclude_gate(case: Case, dose_status: str) -> GateResult:
         "violated": tally(sum(one.is_violated for one in others)),
         "open": tally(sum(one.is_open for one in gating)),
         "course": course_state(book.protocol.schedule, book.practice.closes, given, case.request.at),
-        STOP_EVENT: _since_start(findings.defined(STOP_EVENT), has_begun=bool(given)),
+        **{name: _since_start(findings.defined(name), has_begun=bool(given)) for name in (STOP_EVENT, HOLD_EVENT)},
         "dose": dose_status,
         # Only a course that has begun can have helped: on room air before it, nobody has improved yet.
         IMPROVED: Truth(conclusions.of(IMPROVED)).value if given else Truth.NOT_MET.value,
@@ -35,9 +39,22 @@ def conclude_gate(case: Case, dose_status: str) -> GateResult:
     because = [f"{one.id}: {one.status.replace('_', ' ')}" for one in gating if one.is_violated or one.is_open]
     decided = conclusions.made[GATE].because
     because += [f"{name.replace('_', ' ')}: {tokens[name].replace('_', ' ')}" for name in decided if name in _SHOWN]
+    for event in (STOP_EVENT, HOLD_EVENT):
+        because += _events(case, event, has_begun=bool(given))
     return GateResult(len(given) + 1, decision, [] if decision == "go" else because)
 
 
 def _since_start(seen: Truth, *, has_begun: bool) -> str:
     """What was seen always counts; before the first infusion nobody needs to deny it."""
     return Truth.NOT_MET.value if seen is Truth.UNKNOWN and not has_begun else seen.value
+
+
+def _events(case: Case, event: str, *, has_begun: bool) -> Iterator[str]:
+    """Each question behind an event that was answered with yes or, after a first infusion, not at all."""
+    definition = case.book.knowledge.definitions[event]
+    assert isinstance(definition, FindingDefinition)
+    for leaf in walk_leaves(definition.when):
+        assert isinstance(leaf, FindingLeaf)
+        said = _since_start(case.findings.defined(leaf.finding), has_begun=has_begun)
+        if said != Truth.NOT_MET.value:
+            yield f"{leaf.finding}: {said}"

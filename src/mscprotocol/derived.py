@@ -16,6 +16,7 @@ from mscprotocol.product_clocks import PRODUCT_DERIVATIONS
 from mscprotocol.reasons import Reason
 from mscprotocol.record import Measurement
 from mscprotocol.series import PARTIAL, Derivation, Series, compute
+from mscprotocol.since_infusion import CHANGES_SINCE_INFUSION
 from mscprotocol.timespan import TimeSpan, instant, whole_days_around
 from mscprotocol.truth import Truth
 from mscprotocol.units import to_canonical
@@ -188,6 +189,7 @@ DERIVATIONS: dict[str, Derivation] = {
     "urine_output": derive_urine_output,
     "predicted_body_weight": derive_predicted_body_weight,
     **PRODUCT_DERIVATIONS,
+    **CHANGES_SINCE_INFUSION,
 }
 
 

@@ -40,7 +40,8 @@ def gate(said):
         return "stop"
     if said["stop_event"] == "met" or said["course"] in ("complete", "closed"):
         return "stop"
-    is_safe = said["tier"] in ("low", "moderate") and said["stop_event"] == "not_met" and said["improved"] == "not_met"
+    is_quiet = said["stop_event"] == said["hold_event"] == said["improved"] == "not_met"
+    is_safe = said["tier"] in ("low", "moderate") and is_quiet
     is_complete = said["violated"] == said["open"] == "none" and said["dose"] != "withheld"
     return "go" if is_safe and is_complete and said["course"] == "open" else "hold"
 
