@@ -34,6 +34,7 @@ from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.knowledge_forms import ConclusionLeaf
 from mscprotocol.plots import TimelineBar
 from mscprotocol.protocols import Checklist, ChecklistItem, Practice, Protocol, Schedule, Sourced
+from mscprotocol.schedule import TAKEN_PLACE
 
 
 def build_dose(answer: Assessment) -> Iterator[Fact]:
@@ -94,7 +95,8 @@ def _schedule_row(row: ScheduleRow) -> Row:
 
 
 def _schedule_status(row: ScheduleRow) -> str:
-    return "infused, as recorded" if row.status == "given" else in_words(row.status)
+    words = {"given": "infused, as recorded", "stopped": "stopped, as recorded"}
+    return words.get(row.status) or in_words(row.status)
 
 
 def build_why_no_infusions(answer: Assessment) -> str:
@@ -178,7 +180,7 @@ def build_infusions(answer: Assessment, checklist: Checklist, knowledge: Knowled
             QuestionGroup("During", later, tuple(_later_question(item) for item in during)),
             QuestionGroup("After", later, tuple(_later_question(item) for item in after)),
         ]
-        is_past = row.status == "given"
+        is_past = row.status in TAKEN_PLACE
         yield InfusionSheet(
             f"Infusion {row.infusion}: day {row.day_from_0} (counted from 0), day {row.day_from_1} (counted from 1)",
             tuple(_sheet_lines(row)),
@@ -193,9 +195,9 @@ def _of_protocol(items: Sequence[ChecklistItem], protocol: Protocol, knowledge: 
 
 
 def _sheet_lines(row: ScheduleRow) -> Iterator[Line]:
-    label = "started" if row.status == "given" else "planned"
+    label = "started" if row.status in TAKEN_PLACE else "planned"
     yield Line(f"Status: {_schedule_status(row)} · {label} {print_instant(row.planned)} · {utc(row.planned).text}")
-    if row.status == "given":
+    if row.status in TAKEN_PLACE:
         yield Line("The record says that this infusion took place: only the questions after it are printed.")
     elif row.status == "conditional":
         yield Line(f"{in_words(row.status).capitalize()}: hold. No infusion follows from this sheet as it stands.")

@@ -55,7 +55,7 @@ class Infusion(Form, frozen=True):
     infusion: Number
     started: Moment
     ended: Moment | None = None
-    status: Literal["in-progress", "completed", "stopped"] = "completed"
+    status: Literal["in-progress", "completed", "stopped", "entered-in-error"] = "completed"
     volume_ml: Amount | None = None
     lot: Text | None = None
     stop_reason: Text | None = None
@@ -63,7 +63,7 @@ class Infusion(Form, frozen=True):
     def __post_init__(self) -> None:
         if self.ended is not None and self.ended < self.started:
             raise ValueError("the end lies before the start")
-        if (self.status == "in-progress") != (self.ended is None):
+        if self.status != "entered-in-error" and (self.status == "in-progress") != (self.ended is None):
             raise ValueError("an infusion that is over has an end, one in progress has none")
         if (self.status == "stopped") != bool(self.stop_reason):
             raise ValueError("an infusion that was stopped, and no other, has a reason")

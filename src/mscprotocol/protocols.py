@@ -138,6 +138,7 @@ class Practice(Strict):
     viability_age: Sourced
     closes: Sourced
     release_valid: Sourced
+    event_forms: Annotated[tuple[Sourced, ...], BeforeValidator(tuple)]
     checklist: str
 
 

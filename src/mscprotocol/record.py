@@ -129,3 +129,8 @@ class PatientRecord:
         """When infusions were started, up to `at`, the first one first."""
         times = [one.time for one in self.infusions if one.time is not None and not one.time.is_after(at)]
         return sorted(time.earliest for time in times)
+
+    def stopped_infusions(self, at: datetime) -> frozenset[int]:
+        """The numbers of the infusions, in order of their starts, that were stopped."""
+        begun = [(one.time.earliest, one.status) for one in self.infusions if one.time and not one.time.is_after(at)]
+        return frozenset(number for number, (_, status) in enumerate(sorted(begun), 1) if status == "stopped")

@@ -9,6 +9,8 @@ from zoneinfo import ZoneInfo
 
 from mscprotocol.protocols import Schedule, Sourced
 
+# What a row of the schedule says of an infusion that took place.
+TAKEN_PLACE = ("given", "stopped")
 _MINUTES = {"min": 1, "h": 60, "d": 24 * 60}
 
 

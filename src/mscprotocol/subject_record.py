@@ -5,8 +5,9 @@ Nothing is mapped here: each entry becomes the fragment of a plain record that s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -20,14 +21,31 @@ _encoder = msgspec.json.Encoder(decimal_format="number")
 _LISTS = ("data", "conditions", "answers", "infusions")
 
 
-def gather_parts(patient_id: str, entries: Sequence[SubjectEntry], lasting: Collection[str]) -> list[bytes]:
-    """The parts of a subject's record from the entries that stand: bundles as they came, all else as one record.
+@dataclass(frozen=True)
+class CourseRules:
+    """What the rules say of a course: the events that, once seen, count to its end, and when forms are due.
 
-    `lasting` names the events that, once seen, count for the rest of the course; others count until the next infusion.
+    `forms` are names of points in time after the start of an infusion, like `6 h`, with that length.
     """
+
+    lasting: frozenset[str]
+    forms: Mapping[str, timedelta]
+
+    def due(self, entries: Sequence[SubjectEntry], at: datetime) -> list[str]:
+        """The forms of the last infusion that are due and were not recorded."""
+        infusions = read_infusions(entries)
+        if not infusions:
+            return []
+        last = infusions[-1]
+        filed = {one.point for _, one in _event_forms(entries) if one.infusion == last.infusion}
+        return [name for name, after in self.forms.items() if last.started + after <= at and name not in filed]
+
+
+def gather_parts(patient_id: str, entries: Sequence[SubjectEntry], rules: CourseRules, at: datetime) -> list[bytes]:
+    """The parts of a subject's record from the entries that stand: bundles as they came, all else as one record."""
     bundles = [one.content for one in entries if one.kind == "bundle"]
     fragments = [_WRITERS[one.kind](one, entries) for one in entries if one.kind in _WRITERS]
-    fragments += _events(entries, lasting)
+    fragments += [*_events(entries, rules.lasting), *_completeness(entries, rules, at)]
     if not fragments and bundles:
         return bundles
     return [*bundles, _encoder.encode(_merged(patient_id, fragments))]
@@ -52,7 +70,8 @@ def next_infusion(entries: Sequence[SubjectEntry]) -> int:
 def read_infusions(entries: Sequence[SubjectEntry]) -> list[Infusion]:
     """The infusions that stand recorded, the first one first."""
     found = [read_form(one.content, Infusion) for one in entries if one.kind == "infusion"]
-    return sorted(found, key=lambda one: one.infusion)
+    given = [one for one in found if one.status != "entered-in-error"]
+    return sorted(given, key=lambda one: one.infusion)
 
 
 # -- fragments -------------------------------------------------------------------------------------
@@ -79,12 +98,14 @@ def _lot(entry: SubjectEntry, entries: Sequence[SubjectEntry]) -> Fragment:
 
 def _infusion(entry: SubjectEntry, _: Sequence[SubjectEntry]) -> Fragment:
     infusion = read_form(entry.content, Infusion)
+    if infusion.status == "entered-in-error":
+        return {}
     return {"infusions": [{"started": _written(infusion.started), "status": infusion.status}]}
 
 
 def _events(entries: Sequence[SubjectEntry], lasting: Collection[str]) -> Iterator[Fragment]:
     """Answers as named persons gave them. What was seen stays seen: a later no does not undo it."""
-    forms = [(one.actor, read_form(one.content, Events)) for one in entries if one.kind == "events"]
+    forms = _event_forms(entries)
     last = next_infusion(entries) - 1
     seen = {
         name: form
@@ -99,6 +120,20 @@ def _events(entries: Sequence[SubjectEntry], lasting: Collection[str]) -> Iterat
         said = {name: answer for name, answer in form.answers.items() if name not in seen or answer == "yes"}
         at = _written(form.observed)
         yield {"answers": [{"name": name, "answer": said[name], "by": actor, "at": at} for name in said]}
+
+
+def _completeness(entries: Sequence[SubjectEntry], rules: CourseRules, at: datetime) -> Iterator[Fragment]:
+    """That no form of the last infusion is outstanding, as whoever filed the newest one says by filing it."""
+    last = next_infusion(entries) - 1
+    filed = [(actor, form) for actor, form in _event_forms(entries) if form.infusion == last]
+    if filed and not rules.due(entries, at):
+        actor, newest = max(filed, key=lambda one: one[1].observed)
+        name, seen = "adverse_event_form_complete", _written(newest.observed)
+        yield {"answers": [{"name": name, "answer": "yes", "by": actor, "at": seen}]}
+
+
+def _event_forms(entries: Sequence[SubjectEntry]) -> list[tuple[str, Events]]:
+    return [(one.actor, read_form(one.content, Events)) for one in entries if one.kind == "events"]
 
 
 def _withdrawal(entry: SubjectEntry, _: Sequence[SubjectEntry]) -> Fragment:

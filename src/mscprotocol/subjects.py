@@ -26,11 +26,12 @@ from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.knowledge_forms import ConditionLeaf, FindingLeaf, walk_leaves
 from mscprotocol.protocols import Stage
 from mscprotocol.rulebook import compile_rulebook
+from mscprotocol.schedule import length
 from mscprotocol.service import Caller, Order, Service
 from mscprotocol.store import audit, subjects
 from mscprotocol.store.subjects import NewEntry, standing
 from mscprotocol.store.tables import Screening, StoredAssessment, Subject, SubjectEntry
-from mscprotocol.subject_record import gather_parts
+from mscprotocol.subject_record import CourseRules, gather_parts
 
 DOOR = "course"
 # It doubles as the id of the patient in records of ours, so it follows the rule for ids of FHIR.
@@ -200,7 +201,7 @@ class Subjects:
 
     def judge(self, chart: Chart, at: datetime, stage: Stage | None = None) -> tuple[Assessment, list[bytes], Request]:
         """The answer for a subject at an instant, the parts of the record that it rests on, and what was asked."""
-        parts = self.parts(chart)
+        parts = self.parts(chart, at)
         request = self.request(chart, at, stage)
         record = build_record(read_parts(parts, self.knowledge, ZoneInfo(chart.subject.zone)), self.knowledge)
         return assess(record, compile_rulebook(self.knowledge, chart.subject.protocol_id), request), parts, request
@@ -219,13 +220,19 @@ class Subjects:
         subjects.log_screening(session, subject, stored, answer)
         return stored
 
-    def build(self, chart: Chart, _: datetime) -> None:
+    def build(self, chart: Chart, at: datetime) -> None:
         """Read the record of a subject once, to see that it can be read."""
-        build_record(read_parts(self.parts(chart), self.knowledge, ZoneInfo(chart.subject.zone)), self.knowledge)
+        build_record(read_parts(self.parts(chart, at), self.knowledge, ZoneInfo(chart.subject.zone)), self.knowledge)
 
-    def parts(self, chart: Chart) -> list[bytes]:
-        """The parts of the subject's record as they stand."""
-        return gather_parts(chart.subject.number, chart.standing, lasting_events(self.knowledge))
+    def parts(self, chart: Chart, at: datetime) -> list[bytes]:
+        """The parts of the subject's record as they stand at an instant."""
+        return gather_parts(chart.subject.number, chart.standing, self.course_rules(chart.subject), at)
+
+    def course_rules(self, subject: Subject) -> CourseRules:
+        """What the rules say of the subject's course."""
+        practice = self.knowledge.practices[self.knowledge.protocols[subject.protocol_id].practice]
+        forms = {f"{one.value.value} {one.value.unit}": length(one) for one in practice.event_forms}
+        return CourseRules(frozenset(event_names(self.knowledge, "stop_event")), forms)
 
     def request(self, chart: Chart, at: datetime, stage: Stage | None = None) -> Request:
         """What is asked of a subject: the stage that the course has reached, unless another is named."""
@@ -247,11 +254,6 @@ def reached_stage(chart: Chart) -> Stage:
     if kinds & {"lot", "infusion"}:
         return "infusion"
     return "enrolment" if "consent" in kinds else "screening"
-
-
-def lasting_events(knowledge: KnowledgeBase) -> frozenset[str]:
-    """The events after which a course is stopped: once seen, they count to its end."""
-    return frozenset(event_names(knowledge, "stop_event"))
 
 
 def event_names(knowledge: KnowledgeBase, finding: str) -> Iterator[str]:

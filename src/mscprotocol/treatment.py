@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import ROUND_HALF_EVEN, Decimal
 from zoneinfo import ZoneInfo
 
@@ -15,7 +15,7 @@ from mscprotocol.needs import valid_until
 from mscprotocol.protocols import Sourced
 from mscprotocol.record import Measurement
 from mscprotocol.rulebook import DOSE_STATUS
-from mscprotocol.schedule import ScheduledInfusion, plan_schedule
+from mscprotocol.schedule import TAKEN_PLACE, ScheduledInfusion, course_state, plan_schedule
 from mscprotocol.wording import describe_quantity
 
 _WITHHELD = {
@@ -230,11 +230,23 @@ def _schedule(case: Case) -> list[ScheduleRow]:
     if case.verdict == "ineligible" and not given:
         return []
     status = "proposed" if case.dose_status == "planned" else "conditional"
-    start = case.request.start or case.request.at
-    rows = plan_schedule(case.book.protocol.schedule, start, ZoneInfo(case.request.zone), given, status)
+    start, schedule = case.request.start or case.request.at, case.book.protocol.schedule
+    rows = plan_schedule(schedule, start, ZoneInfo(case.request.zone), given, status)
+    state = course_state(schedule, case.book.practice.closes, given, case.request.at)
+    stopped = case.record.stopped_infusions(case.request.at)
+    rows = [_settled(row, len(given), state, is_stopped=row.infusion in stopped) for row in rows]
     if case.verdict == "ineligible":
-        rows = [row for row in rows if row.status == "given"]
+        rows = [row for row in rows if row.status in TAKEN_PLACE]
     return [_row(row) for row in rows]
+
+
+def _settled(row: ScheduledInfusion, given: int, state: str, *, is_stopped: bool) -> ScheduledInfusion:
+    """A row with what became of it: an infusion that was stopped, one whose window is over, a course that is closed."""
+    if row.infusion <= given:
+        return replace(row, status="stopped") if is_stopped else row
+    if state == "closed":
+        return replace(row, status="closed")
+    return replace(row, status="missed") if state == "missed" and row.infusion == given + 1 else row
 
 
 def _row(row: ScheduledInfusion) -> ScheduleRow:

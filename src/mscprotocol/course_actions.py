@@ -1,0 +1,332 @@
+"""The course of one subject: consent, plan, lot, dose check, infusions and what was seen after each.
+
+An infusion is recorded only through an open gate, or past it with what a clinician has signed, once two people have
+worked out the same dose. Every refusal leaves a line in the audit trail.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+
+from mscprotocol.answer import Assessment, GateResult
+from mscprotocol.course_forms import (
+    FORMS,
+    Consent,
+    DoseCheck,
+    Events,
+    Form,
+    Infusion,
+    Lot,
+    Override,
+    Plan,
+    Withdrawal,
+    read_form,
+    write_form,
+)
+from mscprotocol.errors import RequestError
+from mscprotocol.protocols import Practice, Protocol
+from mscprotocol.schedule import length
+from mscprotocol.service import Caller
+from mscprotocol.store import audit
+from mscprotocol.store.subjects import NewEntry
+from mscprotocol.store.tables import Subject
+from mscprotocol.subject_record import next_infusion, read_infusions
+from mscprotocol.subjects import Chart, Recorded, Subjects, check_entry, event_names, find_repeated
+from mscprotocol.timespan import CLOCK_TOLERANCE
+
+RECORDERS = frozenset({"coordinator", "clinician"})
+CLINICIANS = frozenset({"clinician"})
+BEFORE = "before"  # the questions asked again at the gate, beside those that are due after an infusion
+# Only a clinician decides these; anybody who records may answer the other questions.
+DECISIONS = ("continue_despite_improvement", "marked_improvement")
+_COMPLETE = "course: complete"
+
+
+class GateClosedError(RequestError):
+    """The gate does not open for an infusion; `gate` says why, for whoever may see the patient's data."""
+
+    def __init__(self, gate: GateResult) -> None:
+        text = f"The gate before infusion {gate.infusion} says {gate.decision}: nothing was recorded."
+        super().__init__("gate_closed", text)
+        self.gate = gate
+
+
+@dataclass(frozen=True)
+class CourseView:
+    """Where a course stands at an instant: the answer behind the gate, and what is still to be done."""
+
+    chart: Chart
+    answer: Assessment
+    gate: GateResult
+    infusions: list[Infusion]
+    checks: list[tuple[str, DoseCheck]]
+    override: Override | None
+    due: list[str]
+    questions: list[str]
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the next infusion may be recorded as far as the gate goes."""
+        return self.gate.decision == "go" or self.override is not None
+
+
+class Course:
+    """The actions of a course, each of them whole or nothing."""
+
+    def __init__(self, subjects: Subjects) -> None:
+        self.subjects, self.service = subjects, subjects.service
+
+    # -- look --
+
+    def view(self, subject_id: str, at: datetime | None = None) -> CourseView:
+        """Where the course stands; nothing is recorded by looking. Raises what assessing does."""
+        now = at or self.service.clock()
+        chart = self.subjects.chart(subject_id)
+        answer = self.subjects.judge(chart, now, "infusion")[0]
+        assert answer.gate is not None
+        return CourseView(
+            chart=chart,
+            answer=answer,
+            gate=answer.gate,
+            infusions=read_infusions(chart.standing),
+            checks=_checks(chart),
+            override=self._signed(chart, answer.gate, now),
+            due=self.subjects.course_rules(chart.subject).due(chart.standing, now),
+            questions=self.questions(),
+        )
+
+    def questions(self) -> list[str]:
+        """What is asked after an infusion, by name: the events that stop or hold, and what a clinician decides."""
+        names = [name for event in ("stop_event", "hold_event") for name in event_names(self.subjects.knowledge, event)]
+        return [*(one for one in dict.fromkeys(names) if one != "adverse_event_form_complete"), *DECISIONS]
+
+    # -- record --
+
+    def consent(self, subject_id: str, form: Consent, token: str, caller: Caller) -> Recorded:
+        """Record an informed consent."""
+        return self._record(subject_id, "consent", form, token, caller)
+
+    def plan(self, subject_id: str, form: Plan, token: str, caller: Caller) -> Recorded:
+        """Record when the first infusion is meant to start."""
+        return self._record(subject_id, "plan", form, token, caller)
+
+    def lot(self, subject_id: str, form: Lot, token: str, caller: Caller) -> Recorded:
+        """Record the product lot of the next infusion."""
+        return self._record(subject_id, "lot", form, token, caller)
+
+    def withdraw(self, subject_id: str, form: Withdrawal, token: str, caller: Caller) -> Recorded:
+        """Record that the patient withdraws: the course is stopped."""
+        return self._record(subject_id, "withdrawal", form, token, caller)
+
+    def events(self, subject_id: str, form: Events, token: str, caller: Caller) -> Recorded:
+        """Record what was seen after an infusion. Raises RequestError for questions that are not asked."""
+        if set(form.answers) - set(self.questions()):
+            raise RequestError("invalid_request", "A question here is not one of the form.")
+        if CLINICIANS.isdisjoint(caller.scopes) and any(form.answers.get(one) == "yes" for one in DECISIONS):
+            raise RequestError("forbidden", "Only a clinician says that the patient has improved, or goes on.")
+        return self._record(subject_id, "events", form, token, caller)
+
+    def correct(self, subject_id: str, form: Form, token: str, replaced: str, reason: str, caller: Caller) -> Recorded:
+        """Put an entry right: the earlier one stays on record, and the reason with the new one."""
+        kind = next(name for name, one in FORMS.items() if isinstance(form, one))
+        return self._record(subject_id, kind, form, token, caller, replaced, reason)
+
+    def _record(
+        self,
+        subject_id: str,
+        kind: str,
+        form: Form,
+        token: str,
+        caller: Caller,
+        replaced: str | None = None,
+        reason: str | None = None,
+    ) -> Recorded:
+        _allow(caller, RECORDERS)
+        new = NewEntry(kind, write_form(form), token, replaced, reason)
+        with self.subjects.acting(subject_id) as (session, chart):
+            repeated = find_repeated(chart, new)
+            if repeated is not None:
+                return repeated
+            check_entry(chart, new)
+            self._check(chart, form, new)
+            return self.subjects.add(session, chart, new, caller)
+
+    def _check(self, chart: Chart, form: Form, new: NewEntry) -> None:
+        self._refuse_future(form)
+        number = getattr(form, "infusion", None)
+        if number is None:
+            return
+        if new.supersedes is not None:
+            replaced = next(one for one in chart.standing if one.id == new.supersedes)
+            if read_form(replaced.content, type(form)).infusion != number:  # type: ignore[attr-defined]
+                raise RequestError("invalid_request", "A correction is about the same infusion.")
+            return
+        following = next_infusion(chart.standing)
+        if isinstance(form, Events):
+            if not 1 <= number < following:
+                raise RequestError("invalid_request", "No infusion of that number was recorded.")
+        elif number != following:
+            raise RequestError("conflict", f"The next infusion is number {following}: look at the record again.")
+
+    def _refuse_future(self, form: Form) -> None:
+        limit = self.service.clock() + CLOCK_TOLERANCE
+        moments = [getattr(form, name, None) for name in ("started", "ended", "observed", "given", "at")]
+        if any(one is not None and one > limit for one in moments):
+            raise RequestError("invalid_request", "What was done lies in the past: the time given is still to come.")
+
+    # -- dose, gate, infusion --
+
+    def check_dose(self, subject_id: str, form: DoseCheck, token: str, caller: Caller) -> Recorded:
+        """Record the numbers of one infusion as one person worked them out; they must be those of the program.
+
+        Raises RequestError `dose_differs`, which does not tell the number that is expected.
+        """
+        with self._refusals(subject_id, caller), self.subjects.acting(subject_id) as (session, chart):
+            new = NewEntry("dose_check", write_form(form), token)
+            _allow(caller, RECORDERS)
+            repeated = find_repeated(chart, new)
+            if repeated is not None:
+                return repeated
+            check_entry(chart, new)
+            self._check(chart, form, new)
+            answer = self.subjects.judge(chart, self.service.clock(), "infusion")[0]
+            if answer.dose.cells is not None and not _is_same_dose(form, _computed(answer, form.infusion)):
+                raise RequestError("dose_differs", "These are not the numbers that the program worked out: check both.")
+            if any(actor != caller.name and not _is_same_dose(form, one) for actor, one in _checks(chart)):
+                raise RequestError("dose_differs", "These are not the numbers of the other person: check both.")
+            return self.subjects.add(session, chart, new, caller, with_assessment=False)
+
+    def override(self, subject_id: str, form: Override, token: str, caller: Caller) -> Recorded:
+        """Set the gate before the next infusion aside, as a clinician signs it; a complete course stays complete."""
+        _allow(caller, CLINICIANS)
+        if form.code not in self.subjects.knowledge.override_reasons:
+            raise RequestError("invalid_request", "There is no reason of that code.")
+        with self.subjects.acting(subject_id) as (session, chart):
+            signed = _signed_at(form, self.service.clock())
+            new = NewEntry("override", write_form(signed), token)
+            known = next((one for one in chart.entries if one.token == token), None)
+            if known is not None:
+                return Recorded(chart.subject, known, is_repeated=True)
+            check_entry(chart, new)
+            self._check(chart, form, new)
+            gate = self.subjects.judge(chart, self.service.clock(), "infusion")[0].gate
+            if gate is None or _COMPLETE in gate.because or not set(gate.because) <= set(form.because):
+                raise RequestError("conflict", "The gate has other reasons now: look at them before you sign.")
+            return self.subjects.add(session, chart, new, caller, with_assessment=False)
+
+    def infuse(self, subject_id: str, form: Infusion, token: str, caller: Caller) -> Recorded:
+        """Record an infusion as it was given: the gate is judged anew as of its actual start.
+
+        Raises GateClosedError, and RequestError `course_complete`, `dose_unchecked` or `conflict`.
+        """
+        _allow(caller, RECORDERS)
+        slot_of = NewEntry("infusion", write_form(form), token)
+        with self._refusals(subject_id, caller), self.subjects.acting(subject_id) as (session, chart):
+            new = replace(slot_of, slot=_slot(chart, form.infusion))
+            repeated = find_repeated(chart, new)
+            if repeated is not None:
+                return repeated
+            check_entry(chart, new)
+            protocol = self.subjects.knowledge.protocols[chart.subject.protocol_id]
+            if form.infusion > protocol.schedule.count:
+                raise RequestError("course_complete", f"The protocol has {protocol.schedule.count}, no more infusions.")
+            self._check(chart, form, new)
+            answer, parts, request = self.subjects.judge(chart, form.started, "infusion")
+            assert answer.gate is not None
+            if answer.gate.decision != "go" and self._signed(chart, answer.gate, form.started) is None:
+                raise GateClosedError(answer.gate)
+            _refuse_unchecked(chart, answer, form.infusion)
+            self.subjects.keep(session, chart.subject, answer, parts, request, caller)
+            return self.subjects.add(session, chart, new, caller)
+
+    def _signed(self, chart: Chart, gate: GateResult, at: datetime) -> Override | None:
+        """The standing signature that covers every reason of a gate, as long as a release holds."""
+        holds = length(self._practice(chart.subject).release_valid)
+        for entry in reversed(chart.of_kind("override")):
+            form = read_form(entry.content, Override)
+            is_fresh = form.signed - CLOCK_TOLERANCE <= at <= form.signed + holds
+            if form.infusion == gate.infusion and is_fresh and set(gate.because) <= set(form.because):
+                return form
+        return None
+
+    def _practice(self, subject: Subject) -> Practice:
+        protocol: Protocol = self.subjects.knowledge.protocols[subject.protocol_id]
+        return self.subjects.knowledge.practices[protocol.practice]
+
+    def _refusals(self, subject_id: str, caller: Caller) -> _Refusals:
+        return _Refusals(self, subject_id, caller)
+
+
+class _Refusals:
+    """Writes a refusal into the audit trail, after the transaction that it ended was rolled back."""
+
+    def __init__(self, course: Course, subject_id: str, caller: Caller) -> None:
+        self.course, self.subject_id, self.caller = course, subject_id, caller
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if isinstance(error, RequestError) and error.code != "not_found":
+            with self.course.service.database.writing() as session:
+                at, name = self.course.service.clock(), f"Subject/{self.subject_id}"
+                audit.append(session, at, self.caller.name, "refused", name, {"why": error.code})
+
+
+def _signed_at(form: Override, at: datetime) -> Override:
+    """A form as signed at an instant of our own clock, whatever was sent."""
+    return Override(form.infusion, form.code, form.text, form.because, at)
+
+
+def _allow(caller: Caller, roles: frozenset[str]) -> None:
+    if roles.isdisjoint(caller.scopes):
+        raise RequestError("forbidden", f"This is for: {', '.join(sorted(roles))}.")
+
+
+def _slot(chart: Chart, number: int) -> str:
+    """What may be recorded once: an infusion of a number, and again only after it was entered in error."""
+    retracted = sum(
+        form.infusion == number and form.status == "entered-in-error"
+        for form in (read_form(one.content, Infusion) for one in chart.of_kind("infusion"))
+    )
+    return f"infusion/{number}/{retracted}"
+
+
+def _checks(chart: Chart) -> list[tuple[str, DoseCheck]]:
+    """Who worked out which dose for the next infusion, since its lot was last recorded."""
+    following = next_infusion(chart.standing)
+    lots = [one.sequence for one in chart.of_kind("lot")]
+    found = [
+        (one.actor, read_form(one.content, DoseCheck))
+        for one in chart.of_kind("dose_check")
+        if one.sequence > max(lots, default=0)
+    ]
+    return [(actor, form) for actor, form in found if form.infusion == following]
+
+
+def _computed(answer: Assessment, number: int) -> DoseCheck:
+    assert answer.dose.cells is not None
+    return DoseCheck(number, answer.dose.cells, answer.dose.volume_ml)
+
+
+def _is_same_dose(one: DoseCheck, other: DoseCheck) -> bool:
+    return _numbers(one) == _numbers(other)
+
+
+def _numbers(form: DoseCheck) -> tuple[Decimal, Decimal | None]:
+    return Decimal(form.cells), None if form.volume_ml is None else Decimal(form.volume_ml)
+
+
+def _refuse_unchecked(chart: Chart, answer: Assessment, number: int) -> None:
+    """Raise `dose_unchecked` unless two people worked out one dose, and it is still the one that the program has."""
+    checks = dict(_checks(chart))  # the last of each person
+    if len(checks) < 2:
+        raise RequestError("dose_unchecked", "Two people work the dose out before the infusion is recorded.")
+    if len({_numbers(form) for form in checks.values()}) > 1:
+        raise RequestError("dose_unchecked", "The dose was worked out with different results: check it again.")
+    if answer.dose.cells is not None and any(
+        not _is_same_dose(form, _computed(answer, number)) for form in checks.values()
+    ):
+        raise RequestError("dose_unchecked", "The dose has changed since it was checked: check it again.")
