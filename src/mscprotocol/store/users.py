@@ -44,8 +44,7 @@ def vouched(
     session: Session, at: datetime, issuer: str, subject: str, full_name: str, roles: Collection[str]
 ) -> UserAccount:
     """The account of a person whom an identity provider vouches for: made at the first login, roles kept up."""
-    query = select(UserAccount).where(UserAccount.issuer == issuer, UserAccount.issuer_subject == subject)
-    user = session.execute(query).scalar_one_or_none()
+    user = find_vouched(session, issuer, subject)
     if user is None:
         identity = str(uuid.uuid4())
         # A name of ours cannot hold a colon: no local account can be taken over by one from outside.
@@ -54,6 +53,12 @@ def vouched(
     user.full_name, user.roles = full_name, _checked_roles(roles)
     session.flush()
     return user
+
+
+def find_vouched(session: Session, issuer: str, subject: str) -> UserAccount | None:
+    """The account of a person of an identity provider."""
+    query = select(UserAccount).where(UserAccount.issuer == issuer, UserAccount.issuer_subject == subject)
+    return session.execute(query).scalar_one_or_none()
 
 
 def find(session: Session, name: str) -> UserAccount | None:

@@ -13,6 +13,7 @@ from joserfc.jwk import OctKey
 from mscprotocol.service import Caller, Service
 from mscprotocol.settings import Settings
 from mscprotocol.store import clients
+from mscprotocol.web.pages.people import is_open
 from mscprotocol.web.problems import ProblemError
 
 LOCAL = Caller("local", frozenset(clients.SCOPES))
@@ -41,7 +42,7 @@ def find_caller(request: Request) -> Caller:
         found = _by_key(service, token) if token.startswith(clients.KEY_PREFIX) else _by_token(service, settings, token)
         if found is not None:
             return found
-    elif settings.authentication == "off":
+    elif is_open(service, settings):
         return LOCAL
     raise ProblemError(401, "unauthorized", "Authentication is required.", {"www-authenticate": "Bearer"})
 

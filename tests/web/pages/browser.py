@@ -41,7 +41,7 @@ def serve(app: FastAPI, port: int = 0) -> Iterator[str]:
 
 
 @contextmanager
-def open_browser(downloads: Path, *, scripts: bool = True) -> Iterator[Any]:
+def open_browser(profile: Path, *, scripts: bool = True) -> Iterator[Any]:
     """A browser of its own profile; `scripts` off shows pages as a browser without JavaScript does."""
     from selenium import webdriver
 
@@ -52,7 +52,7 @@ def open_browser(downloads: Path, *, scripts: bool = True) -> Iterator[Any]:
         "no-sandbox",
         "disable-gpu",
         "disable-dev-shm-usage",
-        f"user-data-dir={downloads}",
+        f"user-data-dir={profile}",
     ):
         options.add_argument(f"--{argument}")
     if not scripts:

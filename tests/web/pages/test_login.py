@@ -59,6 +59,12 @@ def test_one_user_closes_the_demo(closed: TestClient) -> None:
     assert "Demo" not in closed.get("/login").text
 
 
+def test_one_user_closes_the_api_too(demo: TestClient, service: Service) -> None:
+    assert demo.get("/api/v1/rulebase").status_code == 200
+    add_user(service, "anna", "coordinator")
+    assert demo.get("/api/v1/rulebase").status_code == 401
+
+
 def test_where_authentication_is_required_nobody_is_let_in_before_there_is_a_user(start: Start) -> None:
     client = start(authentication="required", secret_key=SECRET)
     assert client.get("/", follow_redirects=False).status_code == 303

@@ -1,0 +1,294 @@
+"""The pages in a real Chromium over a socket: every way that a coordinator goes, with and without scripts."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pypdf
+import pytest
+
+from mscprotocol.service import Service
+from mscprotocol.settings import Settings
+from mscprotocol.store import users
+from mscprotocol.web.app import create_app
+from tests.web.conftest import NOW, SECRET
+from tests.web.pages.browser import NO_BROWSER, has_browser, open_browser, serve, show, violations
+from tests.web.pages.conftest import PASSWORD, add_user
+from tests.web.pages.provider import CLIENT, TestProvider
+
+pytestmark = pytest.mark.skipif(not has_browser(), reason=NO_BROWSER)
+SAMPLES = Path(__file__).resolve().parents[3] / "samples"
+SIZES = (360, 1280)
+Serve = Callable[..., str]
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    with open_browser(tmp_path_factory.mktemp("profile")) as driver:
+        yield driver
+
+
+@pytest.fixture(scope="module")
+def plain_browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A browser in which no page runs a script."""
+    with open_browser(tmp_path_factory.mktemp("plain"), scripts=False) as driver:
+        yield driver
+
+
+@pytest.fixture
+def served(service: Service, browser: Any) -> Iterator[Serve]:
+    """Starts the application with some settings; no cookie of an earlier test is left."""
+    browser.get("about:blank")
+    browser.execute_cdp_cmd("Network.clearBrowserCookies", {})
+    show(browser)
+    with ExitStack() as stack:
+
+        def start(**settings: Any) -> str:
+            common = {"database_url": "sqlite://", "requests_per_minute": 0, "zone": "Asia/Shanghai"}
+            return stack.enter_context(serve(create_app(Settings(**common | settings), service)))
+
+        yield start
+
+
+def find(driver: Any, css: str) -> Any:
+    return driver.find_element("css selector", css)
+
+
+def named(driver: Any, name: str) -> Any:
+    return driver.find_element("name", name)
+
+
+def until(driver: Any, condition: Callable[[Any], Any]) -> Any:
+    from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    ignored = (NoSuchElementException, StaleElementReferenceException)
+    return WebDriverWait(driver, 30, poll_frequency=0.1, ignored_exceptions=ignored).until(condition)
+
+
+def wait_for_verdict(driver: Any, word: str) -> None:
+    until(driver, lambda one: find(one, ".verdict .word").text == word)
+
+
+def follow(driver: Any, element: Any) -> None:
+    """Click what leads to another page, and wait for that."""
+    from selenium.webdriver.support import expected_conditions
+
+    page = find(driver, "html")
+    driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
+    element.click()
+    until(driver, expected_conditions.staleness_of(page))
+    until(driver, lambda one: find(one, "main"))
+
+
+def load(driver: Any, address: str, sample: str) -> None:
+    """Open the screening page as of the sample's day, and load its export."""
+    driver.get(f"{address}/screening")
+    set_time(driver, "at", "2020-04-06T10:00")
+    named(driver, "by").clear()
+    named(driver, "by").send_keys("Dr A. Example")
+    named(driver, "upload").send_keys(str(SAMPLES / sample / "input.json"))
+    follow(driver, named(driver, "load"))
+
+
+def set_time(driver: Any, name: str, value: str) -> None:
+    """Set a time as the browser's own picker does: what is typed into it depends on the browser's language."""
+    script = "arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event('change', {bubbles: true}))"
+    driver.execute_script(script, named(driver, name), value)
+
+
+def click(driver: Any, css: str) -> None:
+    element = find(driver, css)
+    driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
+    element.click()
+
+
+def log_in(driver: Any, address: str, name: str, password: str = PASSWORD) -> None:
+    driver.get(f"{address}/login")
+    named(driver, "name").send_keys(name)
+    named(driver, "password").send_keys(password)
+    follow(driver, find(driver, "form[action='/login'] button"))
+
+
+def complaints(driver: Any) -> list[str]:
+    """What the browser itself has to say, like a policy that a page breaks; a refusal by status is none."""
+    return [one["message"] for one in driver.get_log("browser") if "Failed to load resource" not in one["message"]]
+
+
+# -- verdicts ------------------------------------------------------------------------------------------
+
+
+def test_the_form_leads_to_each_verdict_while_it_is_filled_in(served: Serve, browser: Any) -> None:
+    load(browser, served(), "one-lab-open")
+    wait_for_verdict(browser, "Undetermined")
+    assert "Fibrinogen" in find(browser, ".needed").text
+    assert "Observation/" in find(browser, "#f-platelets .received").text
+    named(browser, "d.fibrinogen.0.value").send_keys("4.2")
+    set_time(browser, "d.fibrinogen.0.at", "2020-04-06T09:00")
+    wait_for_verdict(browser, "Eligible, for clinician review")
+    assert named(browser, "d.fibrinogen.0.value").get_attribute("value") == "4.2"
+    click(browser, "input[name='c.prisoner.said'][value=yes]")
+    wait_for_verdict(browser, "Ineligible")
+    assert find(browser, ".verdict h3").text == "Against"
+    click(browser, "input[name='c.prisoner.said'][value=unknown]")
+    until(browser, lambda one: find(one, ".verdict .word").text != "Ineligible")
+    assert complaints(browser) == []
+
+
+def test_an_empty_form_is_filled_by_hand(served: Serve, browser: Any) -> None:
+    browser.get(f"{served()}/screening")
+    assert "Nothing is said yet" in find(browser, "#result").text
+    named(browser, "d.weight.0.value").send_keys("200")
+    set_time(browser, "at.panel-1", "2020-04-06T09:00")
+    wait_for_verdict(browser, "Undetermined")
+    until(browser, lambda one: "usual in pounds" in find(one, "#hint-weight").text)
+    named(browser, "by").send_keys("Dr A. Example")
+    click(browser, "input[name='c.prisoner.said'][value=yes]")
+    wait_for_verdict(browser, "Ineligible")
+    assert named(browser, "d.weight.0.value").get_attribute("value") == "200"
+
+
+def test_all_of_it_works_without_scripts(served: Serve, browser: Any, plain_browser: Any) -> None:
+    driver = plain_browser
+    driver.get(f"{served()}/screening")
+    named(driver, "at").send_keys("04062020\ue0041000AM")
+    named(driver, "by").send_keys("Dr A. Example")
+    named(driver, "upload").send_keys(str(SAMPLES / "one-lab-open" / "input.json"))
+    follow(driver, named(driver, "load"))
+    assert find(driver, ".verdict .word").text == "Undetermined"
+    named(driver, "d.fibrinogen.0.value").send_keys("4.2")
+    named(driver, "d.fibrinogen.0.at").send_keys("04062020\ue0040900AM")
+    assert find(driver, ".verdict .word").text == "Undetermined", "no script ran"
+    follow(driver, find(driver, "button.primary"))
+    assert find(driver, ".verdict .word").text == "Eligible, for clinician review"
+    follow(driver, find(driver, "#f-fibrinogen .another"))
+    assert named(driver, "d.fibrinogen.0.value").get_attribute("value") == "4.2"
+    assert named(driver, "d.fibrinogen.1.value").get_attribute("value") == ""
+    named(driver, "subject").send_keys("S-1")
+    follow(driver, named(driver, "save"))
+    assert "Saved." in find(driver, ".flash").text
+    driver.get(f"{driver.current_url}/checklist")
+    assert "Protocol checklist" in find(driver, "h1").text
+
+
+def test_a_screening_is_saved_and_its_sheet_prints(served: Serve, browser: Any) -> None:
+    load(browser, served(), "eligible")
+    named(browser, "subject").send_keys("S-17")
+    follow(browser, named(browser, "save"))
+    assert find(browser, ".verdict .word").text == "Eligible, for clinician review"
+    printed = pages_of(browser)
+    assert "Verdict at this stage" in printed
+    assert "Draft for clinician review - not an order" in printed
+    follow(browser, browser.find_element("link text", "Checklist"))
+    assert "Protocol checklist" in pages_of(browser)
+
+
+def pages_of(driver: Any) -> str:
+    content = base64.b64decode(driver.print_page())
+    return "\n".join(page.extract_text() for page in pypdf.PdfReader(io.BytesIO(content)).pages)
+
+
+# -- access --------------------------------------------------------------------------------------------
+
+
+def test_each_role_is_let_in_and_refused_where_it_should_be(served: Serve, browser: Any, service: Service) -> None:
+    for role in users.ROLES:
+        add_user(service, role, role)
+    address = served(authentication="required", secret_key=SECRET)
+    for role in users.ROLES:
+        log_in(browser, address, role)
+        assert f"Dr {role.title()}" in find(browser, ".who").text
+        browser.get(f"{address}/screening")
+        heading = find(browser, "h1").text
+        assert heading == ("Screening" if role in ("coordinator", "clinician") else "Forbidden")
+        if heading == "Forbidden":
+            assert "for the role coordinator or clinician" in find(browser, "main").text
+        follow(browser, find(browser, ".who button"))
+        assert find(browser, "h1").text == "Log in"
+    browser.get(f"{address}/screening")
+    assert find(browser, "h1").text == "Log in"
+
+
+def test_failures_lock_with_a_clear_word(served: Serve, browser: Any, service: Service) -> None:
+    add_user(service, "anna", "coordinator")
+    address = served(lockout_failures=2)
+    log_in(browser, address, "anna", "wrong")
+    assert "do not belong together" in find(browser, "[role=alert]").text
+    log_in(browser, address, "anna", "wrong")
+    assert "locked until" in find(browser, "[role=alert]").text
+    log_in(browser, address, "anna")
+    assert "locked until" in find(browser, "[role=alert]").text
+
+
+def test_a_person_of_the_provider_logs_in_and_lands_where_they_wanted(served: Serve, browser: Any) -> None:
+    provider = TestProvider()
+    provider.clock = NOW.timestamp
+    with serve(provider.app) as issuer:
+        provider.issuer = issuer
+        address = served(oidc_issuer=issuer, oidc_client_id=CLIENT, oidc_roles={"msc": "coordinator"})
+        browser.get(f"{address}/screening?protocol=ciss-2018")
+        assert find(browser, "h1").text == "Log in"
+        follow(browser, browser.find_element("link text", "Log in with the site's account"))
+        assert "Dr Olga Example" in find(browser, ".who").text
+        assert browser.current_url.endswith("/screening?protocol=ciss-2018")
+
+
+# -- look ----------------------------------------------------------------------------------------------
+
+
+def check_look(driver: Any, page: str) -> None:
+    """No violation that axe-core finds, and nothing to scroll sideways for, light and dark, on a phone and a desk."""
+    for width in SIZES:
+        for dark in (False, True):
+            show(driver, width, dark=dark)
+            assert violations(driver) == [], f"{page} at {width}, {'dark' if dark else 'light'}"
+        assert driver.execute_script("return document.scrollingElement.scrollWidth") <= width, page
+
+
+def test_axe_finds_what_is_wrong(served: Serve, browser: Any) -> None:
+    browser.get(f"{served()}/login")
+    browser.execute_script(
+        "document.querySelector('label').remove(); document.querySelector('h1').style.color = '#ddd'"
+    )
+    found = " ".join(violations(browser))
+    assert "label" in found
+    assert "color-contrast" in found
+
+
+def test_every_page_can_be_used_by_everybody(served: Serve, browser: Any, service: Service) -> None:
+    address = served()
+    for path in ("/login", "/screening", "/nowhere"):
+        browser.get(address + path)
+        check_look(browser, path)
+    load(browser, address, "one-lab-open")
+    for details in browser.find_elements("css selector", "details"):
+        browser.execute_script("arguments[0].open = true", details)
+    check_look(browser, "loaded")
+    load(browser, address, "overt-dic")
+    check_look(browser, "against")
+    named(browser, "subject").send_keys("S-2")
+    follow(browser, named(browser, "save"))
+    check_look(browser, "assessment")
+    add_user(service, "anna", "auditor")
+    log_in(browser, address, "anna", "wrong")
+    check_look(browser, "refused")
+    log_in(browser, address, "anna")
+    check_look(browser, "no page for this role")
+
+
+def test_a_keyboard_alone_reaches_the_page_and_is_seen(served: Serve, browser: Any) -> None:
+    from selenium.webdriver.common.action_chains import ActionChains
+    from selenium.webdriver.common.keys import Keys
+
+    browser.get(f"{served()}/screening")
+    ActionChains(browser).send_keys(Keys.TAB).perform()
+    assert browser.switch_to.active_element.text == "Skip to the page"
+    ActionChains(browser).send_keys(Keys.ENTER).send_keys(Keys.TAB).perform()
+    focused = browser.switch_to.active_element
+    assert focused.get_attribute("name") == "protocol"
+    assert browser.execute_script("return getComputedStyle(arguments[0]).outlineWidth", focused) == "3px"
