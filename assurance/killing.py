@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import pytest
 from equality import is_same
 from mutants import Mutant
 from mutated import install, load, load_with_choices
-from readings import READINGS, find_failing
+from readings import EDGES, READINGS, find_failing
 from relevance import all_rows, reads_course, rows_by_name
 
 from mscprotocol import assessment, case_tables, knowledge_loader
@@ -43,8 +44,7 @@ MODULES = {
     "conditions.yaml": ["specs/test_evidence.py", "criteria/test_presence.py", "core/test_presence.py",
                         "adapters/test_presences.py"],
     "criteria": ["criteria/test_presence.py", "cases/test_samples.py"],
-    "definitions": ["criteria/test_presence.py", "core/test_deterioration.py", "core/test_oxygen.py",
-                    "specs/test_urgency.py"],
+    "definitions": ["criteria/test_presence.py", "core/test_deterioration.py", "core/test_oxygen.py"],
 }  # fmt: skip
 OTHER_MODULES = [
     "specs/test_parameters.py",
@@ -57,11 +57,9 @@ _READ_ALL = (
     "criteria/test_presence.py",
     "specs/test_parameters.py",
     "core/test_deterioration.py",
-    "specs/test_urgency.py",
 )  # name no entry
 # Tests that fail on the rules as they are prove nothing about a mutant.
 unsound_rows: set[str] = set()
-unsound_modules: set[str] = set()
 
 
 class PlainEngine(Engine):
@@ -98,9 +96,10 @@ def kill_by_rows(mutant: Mutant) -> str | None:
         return "refused"
     if mutant.file.startswith(("criteria", "definitions")) and is_same(knowledge, mutant.owner):
         return "equal"
-    if failed := find_failing(knowledge, mutant.file):
-        return failed
     answer_rows_only()
+    vars(assessment)["find_signals"] = _WHOLE_ANSWER["find_signals"]
+    if failed := find_failing(knowledge, mutant.file, mutant.owner):
+        return failed
     inside = {str(step) for step in mutant.path}
     rows = [row for row in rows_by_name().get(mutant.owner, []) if row.name not in unsound_rows]
     own = [row for row in rows if _is_about(row, mutant.owner, knowledge)]
@@ -117,16 +116,14 @@ def _is_about(row: Row, owner: str, knowledge: KnowledgeBase) -> bool:
 
 
 def find_unsound() -> list[str]:
-    """Set aside, and name, the tests that fail without any mutant."""
+    """Set aside, and name, the rows that fail without any mutant."""
     knowledge = load(None)
-    for file in READINGS:
-        if failed := find_failing(knowledge, file):
-            raise SystemExit(f"{failed} fails without a mutant: put it right first")
     answer_rows_only()
+    for file, owner in (*((file, "") for file in READINGS), *(("", owner) for owner in EDGES)):
+        if failed := find_failing(knowledge, file, owner):
+            raise SystemExit(f"{failed} fails without a mutant: put it right first")
     unsound_rows.update(row.name for row in all_rows() if _fails(row, knowledge))
-    modules = dict.fromkeys(one for several in (*MODULES.values(), OTHER_MODULES) for one in several)
-    unsound_modules.update(one for one in modules if _fails_in_child(None, [one]))
-    return sorted(unsound_rows | unsound_modules)
+    return sorted(unsound_rows)
 
 
 def _fails(row: Row, knowledge: KnowledgeBase) -> bool:
@@ -144,8 +141,15 @@ def _fails(row: Row, knowledge: KnowledgeBase) -> bool:
 def kill_by_modules(mutant: Mutant) -> str | None:
     """The test modules that name what a mutant changes, one after the other in child processes: which failed first."""
     wanted = MODULES.get(mutant.file.partition("/")[0], OTHER_MODULES)
-    named = sorted((-_mentions(one, mutant), one) for one in wanted if one not in unsound_modules)
-    return next((f"tests/{one}" for less, one in named if less and _fails_in_child(mutant, [one])), None)
+    named = sorted((-_mentions(one, mutant), one) for one in wanted)
+    failing = (one for less, one in named if less and _fails_in_child(mutant, [one]))
+    return next((f"tests/{one}" for one in failing if _is_sound(one)), None)
+
+
+@lru_cache
+def _is_sound(module: str) -> bool:
+    """Whether a test module passes on the rules as they are: one that does not proves nothing."""
+    return not _fails_in_child(None, [module])
 
 
 def _mentions(module: str, mutant: Mutant) -> int:

@@ -192,6 +192,8 @@ class _Maker:
         kind = "list" if key == "criteria" else "answer"
         for one in named:
             rest = [other for other in named if other != one]
+            if not rest and key in _FLAGS:
+                continue  # the same edit as leaving out the flag
             yield kind, path, f"{key} without {one}", _put(rest) if rest else _drop
         for other in self._neighbours(holder, key, named, path):
             yield kind, path, f"{key} with {other}", _put([*named, other])

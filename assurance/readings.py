@@ -1,4 +1,7 @@
-"""The second readings of the rules, as tests that can be put to a mutant in process: which of them fails first."""
+"""The second readings of the rules, as tests that can be put to a mutant in process: which of them fails first.
+
+Here are tests that no row of a table could be: of notes, warnings, limits of normal and times of a plan.
+"""
 
 from __future__ import annotations
 
@@ -9,19 +12,30 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the tests are a package of the checkout
 
+from mutated import load_with_choices
+
 from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.units import is_plausible, is_unusual
-from tests.specs import test_decisions, test_dictionary, test_protocols
+from tests.specs import (
+    test_decisions,
+    test_dictionary,
+    test_edges,
+    test_parameters,
+    test_protocols,
+    test_urgency,
+)
 from tests.specs import test_worst_of_24_hours as test_worst
 
 _Test = tuple[Callable[..., None], tuple[Any, ...]]
 
 
-def find_failing(knowledge: KnowledgeBase, file: str) -> str | None:
-    """The first test of the second readings (dictionary, protocols, decision lists) that fails."""
-    for module in (test_decisions, test_dictionary, test_protocols, test_worst):
+def find_failing(knowledge: KnowledgeBase, file: str, owner: str = "") -> str | None:
+    """The first test that fails of those that read a file of the rules, or one of its entries."""
+    for module in (test_decisions, test_dictionary, test_edges, test_protocols, test_urgency, test_worst):
         vars(module)["KNOWLEDGE"] = knowledge
-    for test, given in READINGS[next(head for head in READINGS if file.startswith(head))]():
+    vars(test_parameters)["load_knowledge"] = load_with_choices
+    of_file = READINGS[next(head for head in READINGS if file.startswith(head))]()
+    for test, given in (*of_file, *EDGES.get(owner, ())):
         try:
             test(*given)
         except Exception:  # noqa: BLE001  # a test that ends with an error has failed
@@ -79,4 +93,23 @@ READINGS: dict[str, Callable[[], list[_Test]]] = {
     "definitions/deterioration": _of_decisions,
     "definitions/complications": _of_worst_values,
     "": list,
+}
+
+# By the entry that they are about.
+EDGES: dict[str, list[_Test]] = {
+    "deterioration": [(test_urgency.test_a_step_up_is_urgent_for_24_hours, one) for one in test_urgency.MINUTES],
+    "interval_h": [(test_parameters.test_how_three_days_are_read, one) for one in test_parameters.THREE_DAYS],
+    "weight": [(test_edges.test_an_actual_weight_far_from_the_predicted_one, one) for one in test_edges.BASIS],
+    **{
+        name: [(test_edges.test_a_value_is_noted, one) for one in test_edges.NOTED if one[0] == name]
+        for name in ("predicted_body_weight", "sf_ratio")
+    },
+    **{
+        name: [
+            (test_edges.test_a_limit_of_normal_is_believed_or_not, one)
+            for one in test_edges.LIMITS_OF_NORMAL
+            if one[0] == name
+        ]
+        for name in ("pt", "d_dimer")
+    },
 }

@@ -118,7 +118,10 @@ def test_non_invasive_ventilation(policy, expected):
     assert found.severity["nhc"].class_ == expected
 
 
-@pytest.mark.parametrize(("hours", "earliest"), [(72, 66), (96, 90)])
+THREE_DAYS = [(72, 66), (96, 90)]
+
+
+@pytest.mark.parametrize(("hours", "earliest"), THREE_DAYS)
 def test_how_three_days_are_read(hours, earliest):
     schedule = load_knowledge(choices={"interval_h": str(hours)}).protocols[SEED].schedule
     assert length(schedule.interval).total_seconds() == hours * 3600
