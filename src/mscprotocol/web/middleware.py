@@ -15,6 +15,7 @@ from pathlib import Path
 import structlog
 from fastapi import Request
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mscprotocol.settings import Settings
@@ -83,8 +84,8 @@ class Guard:
                 await self.app(scope, limited, send)
         except TimeoutError:
             await exchange.refuse(503, "timeout", "The request took longer than the service allows.")
-        except _TooLargeError:
-            pass
+        except (_TooLargeError, ClientDisconnect):
+            pass  # nobody waits for the answer to what was cut short
         except Exception as error:  # noqa: BLE001 - a defect of ours ends this request and not the service
             log.error("defect", kind=type(error).__name__, at=_place(error))
             text = "The service failed; its operator finds the cause in the log."

@@ -12,9 +12,11 @@ from typing import Any
 import pypdf
 import pytest
 
+from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.service import Service
 from mscprotocol.settings import Settings
 from mscprotocol.store import users
+from mscprotocol.store.database import open_database
 from mscprotocol.web.app import create_app
 from tests.web.conftest import NOW, SECRET
 from tests.web.pages.browser import NO_BROWSER, has_browser, open_browser, serve, show, violations
@@ -38,6 +40,14 @@ def plain_browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A browser in which no page runs a script."""
     with open_browser(tmp_path_factory.mktemp("plain"), scripts=False) as driver:
         yield driver
+
+
+@pytest.fixture
+def service(knowledge: KnowledgeBase, tmp_path: Path) -> Service:
+    """A service on a file: a browser asks for several things at once, which a database in memory cannot give."""
+    service = Service(knowledge, open_database(f"sqlite:///{tmp_path}/pages.sqlite3"), clock=lambda: NOW)
+    service.database.migrate()
+    return service
 
 
 @pytest.fixture

@@ -173,7 +173,10 @@ def test_an_answer_without_a_name_does_not_count(demo: TestClient) -> None:
     [
         ({"d__weight__0__value": "200", "d__weight__0__unit": "kg"}, "weight", "check it. It would be usual in pounds"),
         ({"d__fio2__0__value": "40", "d__fio2__0__unit": "1"}, "fio2", "it is refused. It would be usual in %"),
-        ({"d__fio2__0__value": "0.4", "d__fio2__0__unit": "%"}, "fio2", "It would be usual in a fraction"),
+        ({"d__fio2__0__value": "0.4", "d__fio2__0__unit": "%"}, "fio2", "It would be usual as a fraction"),
+        ({"d__fio2__0__value": "40", "d__fio2__0__unit": ""}, "fio2", "Without a unit 40 is read in %."),
+        ({"d__fio2__0__value": "0.4", "d__fio2__0__unit": ""}, "fio2", "Without a unit 0.4 is read as a fraction."),
+        ({"d__fio2__0__value": "5", "d__fio2__0__unit": ""}, "fio2", "Which unit?"),
         ({"d__pao2__0__value": "10", "d__pao2__0__unit": "mm[Hg]"}, "pao2", "kPa"),
         ({"d__platelets__0__value": "many", "d__platelets__0__unit": "10*9/L"}, "platelets", "no number"),
         ({"d__platelets__0__value": "210", "d__platelets__0__unit": ""}, "platelets", "Which unit?"),

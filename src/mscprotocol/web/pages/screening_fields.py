@@ -161,7 +161,8 @@ def _datum(name: str, one: Measurement, is_asked: bool) -> DatumField:
         one.text,
         one.kind,
         units=units,
-        default_unit="" if assays or not units else units[0],  # a unit of another assay is another number
+        # A unit of another assay is another number, and a bare number that its size tells apart needs none.
+        default_unit="" if assays or one.unitless_ranges or not units else units[0],
         answers=tuple((answer, answer.replace("_", " ")) for answer in answers),
         assays=assays,
         needs_upper_limit=one.upper_limit,

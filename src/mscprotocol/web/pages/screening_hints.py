@@ -9,7 +9,8 @@ from fhir_adapters.quantities import split_quantity
 from mscprotocol.data_dictionary import Measurement
 from mscprotocol.interval import exactly, plain
 from mscprotocol.knowledge import KnowledgeBase
-from mscprotocol.units import UnitError, is_plausible, is_readable, is_unusual, to_canonical
+from mscprotocol.reasons import Reason
+from mscprotocol.units import UnitError, find_unit, is_plausible, is_readable, is_unusual, to_canonical
 from mscprotocol.web.pages.screening_fields import DatumField, ScreeningForm
 from mscprotocol.web.pages.screening_record import Typed, is_doubtful
 
@@ -60,8 +61,12 @@ def _number(
         yield "This is no number: write it like 0.5, or <0.5 for a bound."
         return
     if not unit and len(field.units) > 1:
-        yield "Which unit? Without one it is not used."
-        return
+        found = find_unit(measurement, None, number)
+        if isinstance(found, Reason):
+            yield "Which unit? Without one it is not used."
+            return
+        yield f"Without a unit {plain(number)} is read {_named(found)}."
+        unit = found
     if field.needs_upper_limit and not typed.text("d", field.name, row, "upper"):
         yield "The rules compare it with the laboratory's upper limit of normal: add that."
     try:
@@ -81,7 +86,7 @@ def _judge(
     known: Sequence[Decimal],
 ) -> Iterator[str]:
     usual = _usual_units(measurement, field, number, canonical)
-    meant = f" It would be usual in {' or '.join(usual)}." if usual else ""
+    meant = f" It would be usual {' or '.join(usual)}." if usual else ""
     shown = f"{plain(number)} {_named(unit)}"
     if not is_plausible(measurement, exactly(canonical)):
         yield f"{shown} cannot be: it is refused.{meant}"
@@ -104,7 +109,8 @@ def _usual_units(measurement: Measurement, field: DatumField, number: Decimal, c
 
 
 def _named(unit: str) -> str:
-    return {"1": "a fraction (unit 1)", "[lb_av]": "pounds ([lb_av])", "": "no unit"}.get(unit, unit)
+    """A unit as a sentence goes on with it."""
+    return {"1": "as a fraction", "[lb_av]": "in pounds", "": "without a unit"}.get(unit, f"in {unit}")
 
 
 def _slips(one: Decimal, other: Decimal, low: Decimal, high: Decimal) -> bool:

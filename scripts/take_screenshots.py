@@ -1,0 +1,79 @@
+"""Takes the pictures of the coordinator's pages for docs/: a server of its own with sample patients, and Chromium."""
+
+from __future__ import annotations
+
+import base64
+import io
+import sys
+import tempfile
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "src")]
+DOCS = ROOT / "docs" / "pages"
+COLOURS = 48
+
+
+def main() -> None:
+    """Write every picture."""
+    from mscprotocol.knowledge_loader import load_knowledge
+    from mscprotocol.service import Service
+    from mscprotocol.settings import Settings
+    from mscprotocol.store.database import open_database
+    from mscprotocol.web.app import create_app
+    from tests.web.pages.browser import open_browser, serve
+
+    at = datetime.fromisoformat("2020-04-06T10:00:00+08:00")
+    DOCS.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        service = Service(load_knowledge(), open_database(f"sqlite:///{folder}/pages.sqlite3"), clock=lambda: at)
+        app = create_app(Settings(zone="Asia/Shanghai", requests_per_minute=0), service)
+        with serve(app) as address, open_browser(Path(folder) / "profile") as driver:
+            take_all(driver, address)
+
+
+def take_all(driver: Any, address: str) -> None:
+    """Go through the pages as a coordinator does."""
+    driver.get(f"{address}/login")
+    take(driver, "login", 700, 480)
+    load(driver, address, "one-lab-open")
+    take(driver, "screening", 1180, 1000)
+    take(driver, "screening-dark", 1180, 1000, dark=True)
+    take(driver, "screening-narrow", 360, 900)
+    load(driver, address, "overt-dic")
+    take(driver, "screening-against", 1180, 1000)
+    driver.get(f"{address}/screening")
+    driver.find_element("name", "d.weight.0.value").send_keys("200")
+    driver.find_element("name", "d.fio2.0.value").send_keys("40")
+    driver.find_element("css selector", "button.primary").click()
+    driver.execute_script("document.getElementById('f-fio2').scrollIntoView()")
+    take(driver, "screening-hints", 1180, 1000)
+    load(driver, address, "eligible")
+    driver.find_element("name", "subject").send_keys("S-017")
+    driver.find_element("name", "save").click()
+    take(driver, "assessment", 1000, 1000)
+
+
+def load(driver: Any, address: str, sample: str) -> None:
+    """Load the export of a sample patient."""
+    driver.get(f"{address}/screening")
+    driver.find_element("name", "by").send_keys("Dr A. Example")
+    driver.find_element("name", "upload").send_keys(str(ROOT / "samples" / sample / "input.json"))
+    driver.find_element("name", "load").click()
+
+
+def take(driver: Any, name: str, width: int, height: int, *, dark: bool = False) -> None:
+    """Write one picture, small: few colours are enough for a page."""
+    from PIL import Image
+
+    from tests.web.pages.browser import show
+
+    show(driver, width, dark=dark, height=height)
+    shot = base64.b64decode(driver.execute_cdp_cmd("Page.captureScreenshot", {})["data"])
+    Image.open(io.BytesIO(shot)).convert("RGB").quantize(COLOURS).save(DOCS / f"{name}.png", optimize=True)
+
+
+if __name__ == "__main__":
+    main()
