@@ -139,6 +139,7 @@ class Practice(Strict):
     closes: Sourced
     release_valid: Sourced
     event_forms: Annotated[tuple[Sourced, ...], BeforeValidator(tuple)]
+    small_cell: Sourced
     checklist: str
 
 
