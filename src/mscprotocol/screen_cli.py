@@ -20,6 +20,7 @@ from mscprotocol.screening.options import Options
 from mscprotocol.screening.outputs import Balance, write_outputs
 from mscprotocol.screening.progress import FORMS, Reporter
 from mscprotocol.screening.reading import read_header
+from mscprotocol.screening.report import write_reports
 from mscprotocol.screening.run import Finished, run_screening
 from mscprotocol.screening.tallies import Tally
 from mscprotocol.screening.workers import Local
@@ -90,7 +91,9 @@ def _run(
 ) -> tuple[Finished, Balance]:
     with Local(workers).running() as local:
         finished = run_screening(inputs, out, options, local, reporter, resume=resume)
-    balance = write_outputs(finished, Tally())
+    tally = Tally()
+    balance = write_outputs(finished, tally)
+    write_reports(finished, tally, balance, options.books(options.knowledge()))
     close_run(out)
     return finished, balance
 

@@ -177,9 +177,14 @@ def test_a_new_patient_is_new(tmp_path):
 
 def test_each_patient_at_his_last_observation(tmp_path):
     folder = write_ndjson(tmp_path / "in", [bundles()["eligible"]])
-    late = {"resourceType": "Observation", "id": "late", "status": "final",
-            "subject": {"reference": "Patient/eligible"}, "code": {"coding": [{"system": "http://loinc.org", "code": "1-8", "display": "something else"}]},
-            "effectiveDateTime": "2020-04-06T09:59:59+08:00"}  # fmt: skip
+    late = {
+        "resourceType": "Observation",
+        "id": "late",
+        "status": "final",
+        "subject": {"reference": "Patient/eligible"},
+        "code": {"coding": [{"system": "http://loinc.org", "code": "1-8", "display": "something else"}]},
+        "effectiveDateTime": "2020-04-06T09:59:59+08:00",
+    }
     with (folder / "Observation.ndjson").open("a") as file:
         file.write(json.dumps(late) + "\n")
     run = screen(folder, tmp_path / "out", at="last-observation")

@@ -7,7 +7,7 @@ once and exact; estimates within bounds are not looked at).
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Mapping
 
 # Elimination over a large prime field finds what it finds over the rationals, without growing fractions.
 _PRIME = (1 << 61) - 1
@@ -20,7 +20,7 @@ def find_hidden(cells: Mapping[Hashable, int], sums: Sums, least: int) -> set[Ha
     `cells` are how many patients each group has, no patient in two; `sums` name the groups that a number adds up.
     """
     groups = _merge(cells, sums)
-    values = {name: sum(cells[cell] for cell in cells_of) for name, cells_of in sums.items()}
+    values = {name: sum(cells[cell] for cell in members) for name, members in sums.items()}
     vectors = {name: [int(name in group) for group in groups] for name in sums}
     shown = {name for name in sums if values[name] == 0 or values[name] >= least}
     small = [vectors[name] for name in sums if 0 < values[name] < least]
@@ -28,12 +28,20 @@ def find_hidden(cells: Mapping[Hashable, int], sums: Sums, least: int) -> set[Ha
     sizes = [sum(cells[cell] for cell in members) for members in groups.values()]
     small += [[int(n == place) for n in range(len(sizes))] for place, size in enumerate(sizes) if 0 < size < least]
     ordered = sorted((name for name in shown if values[name]), key=lambda name: (values[name], str(name)))
-    while ordered and any(_is_told(vector, [vectors[name] for name in ordered]) for vector in small):
-        told = next(vector for vector in small if _is_told(vector, [vectors[name] for name in ordered]))
-        guilty = next(name for name in ordered if _overlaps(vectors[name], told))
+    while (told := _first_told(small, [vectors[name] for name in ordered])) is not None:
+        guilty = _choose(told, ordered, vectors)
         ordered.remove(guilty)
         shown.discard(guilty)
     return set(sums) - shown
+
+
+def _choose(told: list[int], ordered: list[Hashable], vectors: Mapping[Hashable, list[int]]) -> Hashable:
+    """The smallest number without which the small one is not told; else the smallest that has a part in it."""
+    parts = [name for name in ordered if any(a and b for a, b in zip(vectors[name], told, strict=True))]
+    for name in parts:
+        if _first_told([told], [vectors[other] for other in ordered if other != name]) is None:
+            return name
+    return parts[0]
 
 
 def _merge(cells: Mapping[Hashable, int], sums: Sums) -> dict[frozenset[Hashable], list[Hashable]]:
@@ -46,24 +54,26 @@ def _merge(cells: Mapping[Hashable, int], sums: Sums) -> dict[frozenset[Hashable
     return found
 
 
-def _overlaps(one: Iterable[int], other: Iterable[int]) -> bool:
-    return any(a and b for a, b in zip(one, other, strict=True))
+def _first_told(small: list[list[int]], known: list[list[int]]) -> list[int] | None:
+    """The first vector that is a linear combination of the known ones."""
+    pivots = _echelon(known)
+    return next((vector for vector in small if not any(_reduce(vector, pivots))), None)
 
 
-def _is_told(vector: list[int], known: list[list[int]]) -> bool:
-    """Whether a vector is a linear combination of others."""
+def _echelon(rows: list[list[int]]) -> list[tuple[int, list[int]]]:
     pivots: list[tuple[int, list[int]]] = []
-    for row in known:
+    for row in rows:
         left = _reduce(row, pivots)
         lead = next((place for place, value in enumerate(left) if value), None)
         if lead is not None:
             inverse = pow(left[lead], -1, _PRIME)
             pivots.append((lead, [value * inverse % _PRIME for value in left]))
-    return not any(_reduce(vector, pivots))
+    return pivots
 
 
 def _reduce(row: list[int], pivots: list[tuple[int, list[int]]]) -> list[int]:
-    left = [value % _PRIME for value in row]
+    """What is left of a row when the pivots are taken away."""
+    left = row
     for lead, pivot in pivots:
         factor = left[lead]
         if factor:

@@ -46,15 +46,17 @@ class Options(msgspec.Struct, frozen=True):
     def scenarios(self) -> Iterator[tuple[str, KnowledgeBase]]:
         """The rules of each what-if, and of all of them together. Raises ChoiceError."""
         known = self.knowledge().parameters
-        groups = [(one, [one]) for one in self.what_if]
-        if len(self.what_if) > 1:
-            groups.append((TOGETHER, self.what_if))
-        for name, said in groups:
+        for name in self.scenario_names():
+            said = self.what_if if name == TOGETHER else [name]
             pairs = [one.partition("=")[::2] for one in said]
             choices = {key: value for key, value in pairs if key in known}
             edits = {key: with_unit_apart(value) for key, value in pairs if key not in known}
             site = None if self.site is None else Path(self.site)
             yield name, load_knowledge(site=site, choices={**self.choices, **choices}, edits=edits)
+
+    def scenario_names(self) -> list[str]:
+        """What each what-if is called: as it was written."""
+        return [*self.what_if, *([TOGETHER] if len(self.what_if) > 1 else [])]
 
     def rules(self, knowledge: KnowledgeBase) -> str:
         """The hash of all that an answer depends on but the data and the time."""
