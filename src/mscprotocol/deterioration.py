@@ -219,11 +219,16 @@ def _score_change(
     assert signal.span is not None
     assert signal.absolute is not None
     then = signal.span.start(findings.at)
-    now, before = (scores_at(at).result(signal.measurement) for at in (findings.at, then))
+    incomplete = _insufficient(name, signal, (), f"a complete {signal.text} now and {signal.span.text} ago")
+    now = scores_at(findings.at).result(signal.measurement)
     known = [item for item in now.items if item not in now.missing]
+    # Most records hold no such score: then the one of a span ago, which costs a third of an assessment, is not asked.
+    if not known or not (earlier_scores := scores_at(then)).are_known(signal.measurement, known):
+        return incomplete
+    before = earlier_scores.result(signal.measurement)
     after, earlier = now.sum_of(known).exact, before.sum_of(known).exact
-    if not known or now.missing != before.missing or after is None or earlier is None:
-        return _insufficient(name, signal, (), f"a complete {signal.text} now and {signal.span.text} ago")
+    if now.missing != before.missing or after is None or earlier is None:
+        return incomplete
     step = signal.absolute.value
     state: SignalState = "worse" if after - earlier >= step else "better" if earlier - after >= step else "stable"
     ends = [now.expires, None if before.expires is None else signal.span.expiry(before.expires)]

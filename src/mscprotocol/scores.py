@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -85,6 +85,11 @@ class Scores:
             items = {key: self._item(item) for key, item in definition.items.items()}
             found = self._results[name] = ScoreResult(name, items)
         return found
+
+    def are_known(self, name: str, items: Iterable[str]) -> bool:
+        """Whether some items of a score are exactly known: the first that is not decides."""
+        definition = self._definition(name)
+        return all(self._item(definition.items[key]).points.exact is not None for key in items)
 
     def baseline(self, name: str) -> BaselineResult | None:
         """The baseline of a score that has one: entered, assumed, or unknown because the assumption is doubtful."""
