@@ -36,12 +36,11 @@ def find_hidden(cells: Mapping[Hashable, int], sums: Sums, least: int) -> set[Ha
 
 
 def _choose(told: list[int], ordered: list[Hashable], vectors: Mapping[Hashable, list[int]]) -> Hashable:
-    """The smallest number without which the small one is not told; else the smallest that has a part in it."""
-    parts = [name for name in ordered if any(a and b for a, b in zip(vectors[name], told, strict=True))]
-    for name in parts:
+    """The smallest number without which the small one is not told; else the smallest that adds up its patients."""
+    for name in ordered:
         if _first_told([told], [vectors[other] for other in ordered if other != name]) is None:
             return name
-    return parts[0]
+    return next(name for name in ordered if any(a and b for a, b in zip(vectors[name], told, strict=True)))
 
 
 def _merge(cells: Mapping[Hashable, int], sums: Sums) -> dict[frozenset[Hashable], list[Hashable]]:

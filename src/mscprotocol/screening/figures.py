@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 _WIDTH = 720
 _LINE = 13
-_LETTERS = 58  # letters that a box of reasons holds in one line
+_REASON, _LABELLED = 72, 58  # letters that a line of reasons, and the label of a bar, hold
 
 
 @dataclass(frozen=True)
@@ -66,9 +66,9 @@ def draw_flow(flow: Flow) -> Markup:
     parts: list[str] = []
     top = 4
     for main, side, reasons in rows:
-        height = max(54, 24 + _LINE * len(reasons))
+        height = max(54, 38 + _LINE * len(reasons))
         parts += _box(4, top, 210, 34, [main], is_strong=True)
-        lines = [side, *(f"{_cut(text)}: {number}" for text, number in reasons)]
+        lines = [side, *(f"{_cut(text, _REASON)}: {number}" for text, number in reasons)]
         parts += _box(262, top, 454, height - 12, lines)
         parts.append(_arrow(214, top + 17, 262, top + 17))
         parts.append(_arrow(109, top + 34, 109, top + height + 4))
@@ -81,8 +81,8 @@ def _named(outlooks: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     return [(_OUTLOOKS.get(name, name), number) for name, number in outlooks]
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= _LETTERS else text[: _LETTERS - 1].rstrip() + "…"
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1].rstrip() + "…"
 
 
 def _box(x: int, y: int, width: int, height: int, lines: Sequence[str], *, is_strong: bool = False) -> list[str]:
@@ -116,7 +116,7 @@ def draw_bars(bars: Sequence[Bar], legend: Sequence[str]) -> Markup:
     parts = [_text(_LABEL, 12, " (filled)  and  ".join(legend) + (" (outline)" if len(legend) > 1 else ""), "small")]
     for number, one in enumerate(bars):
         y = 20 + number * _STEP
-        parts.append(_text(_LABEL - 8, y + 12, _cut(one.label), "right"))
+        parts.append(_text(_LABEL - 8, y + 12, _cut(one.label, _LABELLED), "right"))
         width = room * one.size / largest
         text = one.text
         if len(legend) > 1:

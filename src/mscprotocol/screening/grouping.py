@@ -6,6 +6,7 @@ parts the patients and sorts; what does not fit into memory it spills beside the
 
 from __future__ import annotations
 
+import errno
 import hashlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ import duckdb
 from mscprotocol.screening.lines import LONGEST_LINE
 from mscprotocol.screening.pieces import FHIR, IDENTIFIER, MESSAGES, Piece, Problem
 
-MEMORY = "160MB"
+MEMORY = "192MB"
 PER_PART, FEWEST_PARTS, MOST_PARTS = 200, 8, 4096
 _FIELD, _USE = "\x1f", "\x1e"
 _LONGEST = 2 * LONGEST_LINE
@@ -58,18 +59,23 @@ class Grouped:
 
 @contextmanager
 def _connected(path: Path, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+    # One thread: each would sort in memory of its own.
     config: dict[str, str | bool | int | float | list[str]] = {
         "memory_limit": MEMORY,
-        "threads": "1" if read_only else "2",
+        "threads": "1",
         "preserve_insertion_order": "false",
     }
     if not read_only:
         config["temp_directory"] = str(path.parent / "spill")
-    connection = duckdb.connect(str(path), read_only=read_only, config=config)
     try:
-        yield connection
-    finally:
-        connection.close()
+        connection = duckdb.connect(str(path), read_only=read_only, config=config)
+        try:
+            yield connection
+        finally:
+            connection.close()
+    except (duckdb.IOException, duckdb.TransactionException) as error:
+        is_full = any(word in str(error) for word in ("No space", "too large"))
+        raise OSError(errno.ENOSPC if is_full else errno.EIO, "the database cannot be written", str(path)) from error
 
 
 def group(spools: list[Path], path: Path, names: list[str], parts: int = 0) -> Grouped:
@@ -77,7 +83,8 @@ def group(spools: list[Path], path: Path, names: list[str], parts: int = 0) -> G
 
     `parts` is how many an earlier run made of the same patients, so that each part finds its answers again.
     """
-    path.unlink(missing_ok=True)
+    for left in (path, path.with_name(f"{path.name}.wal")):
+        left.unlink(missing_ok=True)
     with _connected(path) as connection:
         _load(connection, spools)
         _join_messages(connection)

@@ -117,9 +117,9 @@ class _Writer:
         yield "Nothing lost", "the counts agree" if balance.is_even else "THE COUNTS DO NOT AGREE: do not use this"
 
     def _few(self, number: int, of: int | None = None) -> str:
-        """A number that stands alone; it is withheld, too, if it tells that all but a few are meant."""
-        left = 0 if of is None else of - number
-        is_small = 0 < number < self.least or 0 < left < self.least
+        """A number that stands alone; it is withheld, too, if it tells that all are meant, or all but a few."""
+        left = self.least if of is None else of - number
+        is_small = number > 0 and (number < self.least or left < self.least)
         return WITHHELD if is_small else f"{number:,}"
 
     def _problem_counts(self) -> list[tuple[str, int]]:
