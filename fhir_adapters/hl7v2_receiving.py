@@ -44,7 +44,7 @@ class Receiver:
         self._inbox, self._settings, self._now, self._on_change = inbox, settings, now, on_change
         self._lock = asyncio.Lock()
         for received in inbox.accepted():
-            self._announce(self.patients.take(self._map(self._parse(received.content))))
+            self._announce(self._restore(received))
 
     async def handle(self, content: bytes) -> bytes:
         """The acknowledgement of one message, empty if its sender wants none. Never raises for what was sent."""
@@ -54,10 +54,16 @@ class Receiver:
         self._announce(charts)
         return answer
 
-    async def bundle_of(self, chart: Chart) -> PatientBundle | None:
-        """What is known of a patient now; None if the chart was merged into another. Raises DataError."""
+    async def known_of(self, chart: Chart) -> tuple[PatientBundle, list[bytes]] | None:
+        """What is known of a patient now, and the messages that it is known from; None if the chart was merged.
+
+        Raises DataError.
+        """
         async with self._lock:
-            return await asyncio.to_thread(chart.bundle) if chart.messages else None
+            return await asyncio.to_thread(self._open, chart) if chart.messages else None
+
+    def _open(self, chart: Chart) -> tuple[PatientBundle, list[bytes]]:
+        return chart.bundle(), self._inbox.contents(digest for digest, _ in chart.messages)
 
     def refuse(self, head: bytes, text: str) -> bytes:
         """The answer to a message of which only the beginning could be taken, because it is too long or broken off."""
@@ -102,6 +108,14 @@ class Receiver:
         key = MessageKey("", "", "", "") if message is None else _key(message)
         self._inbox.add(Received(key, content, answer, is_accepted=False))
         return answer
+
+    def _restore(self, received: Received) -> list[Chart]:
+        """A message that was accepted before the process began; one that is read no more is kept, and said."""
+        try:
+            return self.patients.take(self._map(self._parse(received.content)))
+        except MessageError as error:
+            log.error("a kept message cannot be read any more", code=error.code, place=error.place)
+            return []
 
     def _gate(self, message: Message) -> None:
         """Refuse what this receiver is not for, before anything of the message is read."""

@@ -6,7 +6,8 @@ import asyncio
 import signal
 import ssl
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
@@ -14,8 +15,10 @@ from zoneinfo import ZoneInfo
 import msgspec
 import structlog
 import typer
+from sqlalchemy.exc import ArgumentError, OperationalError
 
-from fhir_adapters.hl7v2_inbox import Inbox, MemoryInbox
+from fhir_adapters.bundle import PatientBundle
+from fhir_adapters.hl7v2_inbox import Inbox
 from fhir_adapters.hl7v2_patients import Chart
 from fhir_adapters.hl7v2_receiving import Receiver, ReceiverSettings
 from fhir_adapters.mllp import Limits, MllpServer, server_tls
@@ -26,23 +29,46 @@ from mscprotocol.case import Request
 from mscprotocol.errors import DataError
 from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.logs import configure_logs
-from mscprotocol.record import PatientRecord
 from mscprotocol.rulebook import compile_rulebook
-from mscprotocol.service import now
+from mscprotocol.service import Caller, Order, Service, now
 from mscprotocol.serving import read_settings
 from mscprotocol.settings import is_loopback
-from mscprotocol.terminal import load_or_exit, say
+from mscprotocol.store import assessments
+from mscprotocol.store.database import open_database
+from mscprotocol.store.inbox import DatabaseInbox
+from mscprotocol.terminal import load_or_exit
 
 log = structlog.get_logger("mscprotocol.listening")
-Judge = Callable[[PatientRecord], Assessment]
+DOOR = "hl7v2"
+SENDER = Caller("hl7v2", frozenset())
 Writer = Callable[[bytes], None]
+# What is known of a patient and the messages that said so, to an answer; None if the same was answered before.
+Judge = Callable[[PatientBundle, list[bytes]], Assessment | None]
+
+
+class Keeper:
+    """Assesses patients by one protocol, and stores each answer that new data give."""
+
+    def __init__(self, service: Service, protocol: str, zone: str) -> None:
+        self.service, self.protocol, self.zone = service, protocol, zone
+
+    def __call__(self, bundle: PatientBundle, inputs: list[bytes]) -> Assessment | None:
+        """The answer, stored with the messages; None if these data were answered before, as after a restart."""
+        order = Order(self.protocol, Request(at=self.service.clock(), zone=self.zone), DOOR, SENDER)
+        book = compile_rulebook(self.service.knowledge, self.protocol)
+        answer = assess(build_record(bundle, self.service.knowledge), book, order.request)
+        with self.service.database.writing() as session:
+            if assessments.is_answered(session, answer):
+                return None
+            self.service.keep(session, answer, inputs, order)
+        return answer
 
 
 class Reassessor:
     """Assesses patients whose data changed, each once for all that changed while it waited."""
 
-    def __init__(self, knowledge: KnowledgeBase, judge: Judge, write: Writer) -> None:
-        self._knowledge, self._judge, self._write = knowledge, judge, write
+    def __init__(self, judge: Judge, write: Writer) -> None:
+        self._judge, self._write = judge, write
         self._waiting: dict[int, Chart] = {}
         self._changed = asyncio.Event()
         self._is_ending = False
@@ -68,10 +94,10 @@ class Reassessor:
 
     async def _assess(self, chart: Chart, receiver: Receiver) -> None:
         try:
-            bundle = await receiver.bundle_of(chart)
-            if bundle is None:
+            known = await receiver.known_of(chart)
+            answer = None if known is None else await asyncio.to_thread(self._judge, *known)
+            if answer is None:
                 return
-            answer = await asyncio.to_thread(lambda: self._judge(build_record(bundle, self._knowledge)))
         except DataError as error:
             log.warning("patient not assessed", patient=chart.number, code=error.code)
             # The chart's number is all that may name a patient here.
@@ -103,29 +129,43 @@ def listen_command(
     ] = False,
     max_bytes: Annotated[int, typer.Option(help="Longest message.", min=1024)] = Limits().max_bytes,
     site: Annotated[Path | None, typer.Option(help="The site's own upper limits of normal (YAML).")] = None,
+    database: Annotated[
+        str | None, typer.Option(help="Where messages and answers are kept; the setting if left out.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="File for the answers, one JSON a line; else the terminal.")] = None,
 ) -> None:
     """Take HL7 v2 messages over MLLP and assess each patient anew when its data change, until stopped."""
     tls = _tls(tls_cert, tls_key, tls_client_ca)
     _refuse_open(host, is_mutual=tls_client_ca is not None, unprotected=unprotected)
+    installation = read_settings()
     settings = ReceiverSettings(
-        is_production=read_settings().production if production is None else production,
+        is_production=installation.production if production is None else production,
         zone=_zone(zone),
         assumed_encoding=charset,
     )
     knowledge = load_or_exit(site=site)
     if protocol not in knowledge.protocols:
         raise typer.BadParameter(f"no protocol {protocol!r}; known: {', '.join(knowledge.protocols)}")
-    book = compile_rulebook(knowledge, protocol)
     configure_logs()
-    say("Messages are kept in memory only: when this process ends, patients have to be sent again.")
+    with _service(knowledge, database or installation.database_url) as service, _Answers(out) as write:
+        inbox = DatabaseInbox(service.database, service.clock)
+        reassessor = Reassessor(Keeper(service, protocol, zone or "UTC"), write)
+        asyncio.run(_listen(inbox, settings, reassessor, (host, port, tls), Limits(max_bytes=max_bytes)))
 
-    def judge(record: PatientRecord) -> Assessment:
-        return assess(record, book, Request(at=now(), zone=zone or "UTC"))
 
-    with _Answers(out) as write:
-        reassessor = Reassessor(knowledge, judge, write)
-        asyncio.run(_listen(MemoryInbox(), settings, reassessor, (host, port, tls), Limits(max_bytes=max_bytes)))
+@contextmanager
+def _service(knowledge: KnowledgeBase, url: str) -> Iterator[Service]:
+    """The service over a database with the present tables."""
+    try:
+        database = open_database(url)
+        database.migrate()
+    except (ValueError, ArgumentError, OperationalError) as error:
+        text = "the database cannot be opened: write sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME"
+        raise typer.BadParameter(text, param_hint="--database") from error
+    try:
+        yield Service(knowledge, database)
+    finally:
+        database.close()
 
 
 async def _listen(
@@ -142,10 +182,10 @@ async def _listen(
         bound = await server.start(host, port, tls)
     except OSError as error:
         raise typer.BadParameter(f"cannot listen on {host}:{port}: {error.strerror}", param_hint="--port") from error
-    log.info("listening", host=host, port=bound, tls=tls is not None)
     stopped = asyncio.Event()
     for one in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(one, stopped.set)
+    log.info("listening", host=host, port=bound, tls=tls is not None)
     worker = asyncio.create_task(reassessor.run(receiver))
     await stopped.wait()
     log.info("stopping: what has begun is answered, who waits is assessed")

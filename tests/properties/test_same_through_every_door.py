@@ -13,16 +13,16 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 from starlette.testclient import TestClient
 
+from fhir_adapters.bundle import PatientBundle
 from fhir_adapters.hl7v2_inbox import MemoryInbox
 from fhir_adapters.hl7v2_receiving import Receiver, ReceiverSettings
-from mscprotocol.case import Request
 from mscprotocol.knowledge import KnowledgeBase
-from mscprotocol.service import Order, Service
+from mscprotocol.listening import Keeper
+from mscprotocol.service import Service
 from mscprotocol.settings import Settings
 from mscprotocol.store.database import open_database
 from mscprotocol.store.tables import StoredAssessment
 from mscprotocol.web.app import create_app
-from mscprotocol.web.callers import LOCAL
 from tests.one_patient import ANSWERED, AT, DISEASES, LABS, LIMITED, STATES, SUPPORT, TESTS, Fact, OnePatient
 from tests.web.cds.calls import SERVICE, URL, call, entry_of, fill_prefetch
 
@@ -53,17 +53,17 @@ class Doors:
         return self._stored("cds-hooks")
 
     def messages(self, one: OnePatient) -> Answer:
-        bundle = asyncio.run(self._receive(one.messages))
-        assert bundle is not None
-        self.service.assess_patient(bundle, [], Order(SERVICE, Request(at=AT), "hl7v2", LOCAL))
+        known = asyncio.run(self._receive(one.messages))
+        assert known is not None
+        assert Keeper(self.service, SERVICE, "UTC")(*known)
         return self._stored("hl7v2")
 
-    async def _receive(self, messages: list[bytes]) -> object:
+    async def _receive(self, messages: list[bytes]) -> tuple[PatientBundle, list[bytes]] | None:
         receiver = Receiver(MemoryInbox(), ReceiverSettings(), self.service.clock)
         for one in messages:
             assert b"|AA|" in await receiver.handle(one)
         (chart,) = receiver.patients
-        return await receiver.bundle_of(chart)
+        return await receiver.known_of(chart)
 
     def _rest(self, content: bytes) -> Answer:
         reply = self.client.post(REST, content=content, headers={"content-type": "application/json"})

@@ -199,7 +199,9 @@ def test_no_output_of_the_server_holds_anything_of_a_patient(tmp_path: Path) -> 
 
 def test_no_output_of_the_listener_holds_anything_of_a_patient(tmp_path: Path) -> None:
     out = tmp_path / "answers.ndjson"
-    with running(LISTEN, "listen", "--port", "0", "--production", "--out", str(out)) as server:
+    database = tmp_path / "store.sqlite3"
+    options = ("--port", "0", "--production", "--out", str(out), "--database", f"sqlite:///{database}")
+    with running(LISTEN, "listen", *options) as server:
         acknowledgements = asyncio.run(send_all(server.port))
     assert {kind for kind in (b"|AA|", b"|AE|", b"|AR|") if any(kind in one for one in acknowledgements)} == {
         b"|AA|",
@@ -208,6 +210,7 @@ def test_no_output_of_the_listener_holds_anything_of_a_patient(tmp_path: Path) -
     }
     assert [marks_in(one.decode()) for one in acknowledgements if marks_in(one.decode())] == []
     assert marks_in(server.output) == []
+    assert marks_in(audit_of(database)) == []
     assert "patient assessed" in server.output
     assert "message refused" in server.output
     refusals = [line for line in out.read_text().splitlines() if '"error"' in line]

@@ -66,6 +66,18 @@ def of_patient(session: Session, patient_id: str) -> list[StoredAssessment]:
     return list(session.execute(query.order_by(StoredAssessment.made_at.desc())).scalars())
 
 
+def is_answered(session: Session, answer: Assessment) -> bool:
+    """Whether the same data of a patient were assessed by the same rules before, whenever that was."""
+    query = select(StoredAssessment.id).where(
+        StoredAssessment.patient_id == answer.patient.id,
+        StoredAssessment.protocol_id == answer.protocol.id,
+        StoredAssessment.stage == answer.stage,
+        StoredAssessment.input_sha256 == answer.input_sha256,
+        StoredAssessment.rulebase_sha256 == answer.rulebase.sha256,
+    )
+    return session.execute(query.limit(1)).first() is not None
+
+
 def read_answer(stored: StoredAssessment) -> Assessment:
     """The answer as it was given."""
     return _answers.decode(read_json(stored))

@@ -150,33 +150,21 @@ class CdsFeedback(Table):
     detail: Mapped[dict[str, Any]]
 
 
-class SourceUnit(Table):
-    """A resource or segment that came for a patient and still stands, kept until it is replaced or retracted."""
-
-    __tablename__ = "source_unit"
-    __table_args__ = (UniqueConstraint("patient_key", "sha256"), Index("ix_source_unit_patient_key", "patient_key"))
-
-    id: Mapped[str] = mapped_column(ID, primary_key=True)
-    patient_key: Mapped[str] = mapped_column(String(255))
-    received_at: Mapped[datetime]
-    kind: Mapped[str] = mapped_column(String(40))
-    sha256: Mapped[str] = mapped_column(SHA256)
-    content: Mapped[bytes]
-
-
 class ReceivedMessage(Table):
-    """An HL7 v2 message by its sender and control id, with the acknowledgement that it got."""
+    """An HL7 v2 message with the acknowledgement that it got; `sha256` tells two of one control id apart."""
 
     __tablename__ = "received_message"
-    __table_args__ = (UniqueConstraint("sender", "control_id"),)
+    __table_args__ = (UniqueConstraint("application", "facility", "control_id", "sha256"),)
 
-    id: Mapped[str] = mapped_column(ID, primary_key=True)
-    sender: Mapped[str] = mapped_column(String(255))
-    control_id: Mapped[str] = mapped_column(String(200))
-    sha256: Mapped[str] = mapped_column(SHA256)
+    sequence: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    application: Mapped[str] = mapped_column(String(300))
+    facility: Mapped[str] = mapped_column(String(300))
+    control_id: Mapped[str] = mapped_column(String(300))
+    sha256: Mapped[str] = mapped_column(SHA256, index=True)
     received_at: Mapped[datetime]
+    is_accepted: Mapped[bool]
+    content: Mapped[bytes]
     acknowledgement: Mapped[bytes]
-    assessment_id: Mapped[str | None] = mapped_column(ForeignKey("assessment.id"))
 
 
 class Subject(Table):

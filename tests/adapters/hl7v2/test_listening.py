@@ -4,45 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 from typer.testing import CliRunner
 
 from fhir_adapters.mllp import MllpClient
 from mscprotocol.cli import app
+from mscprotocol.store.assessments import read_inputs, read_json
+from mscprotocol.store.database import open_database
+from mscprotocol.store.tables import StoredAssessment
 from tests.adapters.hl7v2.messages import OBR, PID, adt, message, oru, result
+from tests.web.live import LISTEN, Process, running
 
 AT = "2020-04-06T12:00:00+00:00"
 PLATELETS = result("40", code="777-3^Platelets^LN", unit="10*9/L^^UCUM")
 
 
 @contextmanager
-def listening(out: Path, *options: str) -> Iterator[tuple[int, list[str]]]:
-    """A listener on a free port, and the lines that it logged, complete once it has ended."""
-    command = [sys.executable, "-m", "mscprotocol", "listen", "--port", "0", "--out", str(out), *options]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("MSCPROTOCOL_")}
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
-    assert process.stderr is not None
-    lines: list[str] = []
-    try:
-        for line in process.stderr:
-            lines.append(line)
-            if '"listening"' in line:
-                break
-        yield json.loads(lines[-1])["port"], lines
-        process.send_signal(signal.SIGTERM)
-        lines += process.communicate(timeout=60)[1].splitlines()
-        assert process.returncode == 0
-    finally:
-        process.kill()
-        process.wait()
+def listening(out: Path, *options: str) -> Iterator[Process]:
+    """A listener on a free port; its output is complete once it has ended."""
+    database = f"sqlite:///{out.parent}/store.sqlite3"
+    with running(LISTEN, "listen", "--port", "0", "--out", str(out), "--database", database, *options) as process:
+        yield process
+    assert process.process.returncode in (0, -signal.SIGKILL)
 
 
 async def send(port: int, *contents: bytes) -> list[bytes]:
@@ -52,24 +41,69 @@ async def send(port: int, *contents: bytes) -> list[bytes]:
 
 def test_a_patient_is_assessed_anew_when_the_data_change(tmp_path: Path) -> None:
     out = tmp_path / "answers.ndjson"
-    with listening(out, "--production") as (port, lines):
-        answers = asyncio.run(send(port, adt("A01"), oru(PLATELETS, control="2"), oru(result(), processing="T")))
+    with listening(out, "--production") as process:
+        answers = asyncio.run(
+            send(process.port, adt("A01"), oru(PLATELETS, control="2"), oru(result(), processing="T"))
+        )
     assert [b"|AA|" in one for one in answers] == [True, True, False]
     found = [json.loads(line) for line in out.read_text().splitlines()]
     assert 1 <= len(found) <= 2
     assert {one["patient"]["id"] for one in found} == {"4711"}
     evidence = [each["reference"] for one in found[-1]["criteria"] for each in one["evidence"]]
     assert any(reference.startswith("Observation/777-3") for reference in evidence)
-    logs = "".join(lines)
+    logs = process.output
     assert "patient assessed" in logs
     assert "message refused" in logs
     assert not [one for one in ("4711", "Example", "1962") if one in logs]
 
 
+def stored(folder: Path) -> list[StoredAssessment]:
+    database = open_database(f"sqlite:///{folder}/store.sqlite3")
+    with database.reading() as session:
+        query = select(StoredAssessment).order_by(StoredAssessment.made_at)
+        found = list(session.execute(query).scalars())
+    database.close()
+    return found
+
+
+def test_messages_and_patients_survive_a_crash(tmp_path: Path) -> None:
+    """Killed after an acknowledgement: a replay gets the same bytes, and the patient has all that was ever sent."""
+    out = tmp_path / "answers.ndjson"
+    with listening(out) as process:
+        before = asyncio.run(send(process.port, adt("A01"), oru(result(), control="2")))
+        process.kill()
+    with listening(out) as process:
+        replayed = asyncio.run(send(process.port, adt("A01"), oru(result(), control="2")))
+        asyncio.run(send(process.port, oru(PLATELETS, control="3")))
+        process.kill()
+    assert replayed == before
+    with listening(out):
+        pass  # whoever waited when the process died is assessed at the next start
+    *_, last = stored(tmp_path)
+    assert (last.door, last.patient_id) == ("hl7v2", "4711")
+    assert [one.count(b"|3|P|") for one in read_inputs(last)] == [0, 0, 1]
+    evidence = [each["reference"] for one in json.loads(read_json(last))["criteria"] for each in one["evidence"]]
+    assert any(reference.startswith("Observation/777-3") for reference in evidence)
+
+
+def test_a_restart_without_new_data_makes_no_new_assessment(tmp_path: Path) -> None:
+    out = tmp_path / "answers.ndjson"
+    for _ in range(2):
+        with listening(out) as process:
+            asyncio.run(send(process.port, adt("A01")))
+    assert len(stored(tmp_path)) == len(out.read_text().splitlines()) == 1
+
+
+def test_another_kind_of_database_ends_the_command(tmp_path: Path) -> None:
+    found = CliRunner().invoke(app, ["listen", "--database", "mysql://x/y"], env={"COLUMNS": "400", "TERM": "dumb"})
+    assert found.exit_code == 2
+    assert "postgresql+psycopg" in found.output
+
+
 def test_a_patient_who_cannot_be_assessed_is_an_error_line(tmp_path: Path) -> None:
     out = tmp_path / "answers.ndjson"
-    with listening(out) as (port, _):
-        asyncio.run(send(port, adt("A08", PID + "|" * 22 + "Y")))
+    with listening(out) as process:
+        asyncio.run(send(process.port, adt("A08", PID + "|" * 22 + "Y")))
     (line,) = out.read_text().splitlines()
     assert json.loads(line)["error"]["code"] == "deceased"
 

@@ -135,7 +135,7 @@ def test_a_merged_chart_has_nothing_left_to_assess() -> None:
     for content in (adt("A01"), adt("A01", old, control="2"), adt("A40", PID, "MRG|0815^^^HOSP^MR", control="3")):
         door.send(content)
     assert [len(chart.messages) for chart in door.receiver.patients] == [3]
-    bundles = [asyncio.run(door.receiver.bundle_of(chart)) for chart in (door.changed[1], door.changed[2])]
+    bundles = [asyncio.run(door.receiver.known_of(chart)) for chart in (door.changed[1], door.changed[2])]
     assert [one is None for one in bundles] == [True, False]
 
 
