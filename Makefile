@@ -52,6 +52,7 @@ check: venv ## format, lint, types, layers, rules
 .PHONY: bench
 bench: venv ## measure
 	$(BIN)/python bench/bench.py
+	$(BIN)/python bench/doors.py
 
 .PHONY: assurance
 assurance: venv ## prove: mutants of the rules, the engine against the oracle, refinement and order
