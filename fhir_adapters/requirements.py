@@ -104,7 +104,7 @@ def _behind(knowledge: KnowledgeBase, leaf: Leaf) -> Iterator[Expression]:
     names: list[str | None] = []
     match leaf:
         case MeasurementLeaf():
-            names = [leaf.unless, leaf.not_met_needs]
+            names = [leaf.unless, leaf.during, leaf.not_met_needs]
         case FindingLeaf():
             names = [leaf.finding]
         case UnknownIf():

@@ -86,7 +86,7 @@ class Choices:
 
     def _used(self, leaf: MeasurementLeaf, values: Sequence[Measurement]) -> Choice | None:
         if not leaf.worst and self.case.book.knowledge.measurements[leaf.measurement].select == LATEST:
-            selection = self.case.findings.select(leaf.measurement, leaf.within)
+            selection = self.case.findings.select(leaf.measurement, leaf.within, leaf.during)
             return None if selection.chosen is None else Choice(LATEST, selection.chosen)
         is_decided = self.case.findings.find(leaf).truth is not Truth.UNKNOWN
         return Choice(WORST, self._worst(leaf, values)) if is_decided and values else None

@@ -159,7 +159,7 @@ def _distinct(leaves: Iterable[MeasurementLeaf]) -> Iterable[MeasurementLeaf]:
     for leaf in leaves:
         assert leaf.comparison is not None
         is_above = leaf.comparison[0] in ("gt", "gte")
-        ways.setdefault((leaf.measurement, leaf.within, leaf.worst, is_above), leaf)
+        ways.setdefault((leaf.measurement, leaf.within, leaf.worst, leaf.during, is_above), leaf)
     return ways.values()
 
 

@@ -23,14 +23,15 @@ from mscprotocol.knowledge_forms import (
     MeasurementLeaf,
     UnknownIf,
 )
-from mscprotocol.oxygen import is_level, support_at
+from mscprotocol.oxygen import is_level, support_at, support_in_force
+from mscprotocol.oxygenation import MAYBE_CORRECTED
 from mscprotocol.presence import find_presence
 from mscprotocol.protocols import Stage
 from mscprotocol.reasons import Reason, in_precedence
 from mscprotocol.record import Measurement, PatientRecord
-from mscprotocol.selection import Evidence, Selection, find_latest, within_window
+from mscprotocol.selection import Evidence, Selection, Taken, find_latest, pair, within_window
 from mscprotocol.series import PARTIAL, Series
-from mscprotocol.timespan import Window
+from mscprotocol.timespan import TimeSpan, Window
 from mscprotocol.truth import Truth, any_of, known
 
 
@@ -44,6 +45,8 @@ class Finding:
     expires: datetime | None = None
 
 
+# Why a value is a range, by the flag that says so; else it came as a bound.
+_WIDENED = {PARTIAL: Reason.PARTIAL_DATE, MAYBE_CORRECTED: Reason.QUALIFIER_MISSING}
 MISSING = Finding(Truth.UNKNOWN, (Reason.MISSING,))
 
 
@@ -64,7 +67,8 @@ class Findings:
         self.knowledge, self.at, self.stage = knowledge, at, stage
         self.series = Series(record, knowledge, at, DERIVATIONS, planned_end)
         self._found: dict[int, Finding] = {}
-        self._selected: dict[tuple[str, Window | None], Selection] = {}
+        self._selected: dict[tuple[str, Window | None, str | None], Selection] = {}
+        self._during: dict[tuple[str, TimeSpan], Taken] = {}
         self._inside: dict[tuple[str, Window | None], list[Measurement]] = {}
 
     def find(self, leaf: Leaf) -> Finding:
@@ -101,11 +105,18 @@ class Findings:
         ages = self.knowledge.measurements[name].max_age
         return ages.infusion if self.stage == "infusion" else ages.screening
 
-    def select(self, name: str, window: Window | None = None) -> Selection:
-        """The newest usable value of a measurement; look-alike codes and later values explain an empty one."""
-        found = self._selected.get((name, window))
+    def select(self, name: str, window: Window | None = None, during: str | None = None) -> Selection:
+        """The newest usable value of a measurement; look-alike codes and later values explain an empty one.
+
+        With `during` it is the newest that may have been taken under that oxygen support, if it surely was.
+        """
+        key = (name, window, during)
+        found = self._selected.get(key)
         if found is None:
-            found = self._selected[name, window] = self._select(name, window)
+            selected = self._select(name, window, self._points_during(name, during))
+            if during is not None:
+                selected = pair(selected, self.series.points(name), lambda point: self._was_during(during, point))
+            found = self._selected[key] = selected
         return found
 
     def exact_number(self, name: str) -> Decimal | None:
@@ -113,8 +124,27 @@ class Findings:
         chosen = self.select(name).chosen
         return None if chosen is None or chosen.value is None else chosen.value.exact
 
-    def _select(self, name: str, window: Window | None) -> Selection:
-        found = find_latest(self.series.points(name), window or self.shelf_life(name), self.at)
+    def _points_during(self, name: str, during: str | None) -> Sequence[Measurement]:
+        points = self.series.points(name)
+        if during is None:
+            return points
+        return [point for point in points if self._was_during(during, point)[0] is not Truth.NOT_MET]
+
+    def _was_during(self, during: str | None, point: Measurement) -> Taken:
+        """Whether a value was taken under an oxygen support, with the chartings that tell."""
+        if during is None:
+            return Truth.MET, ()
+        when = self._definition(during).when
+        assert isinstance(when, MeasurementLeaf)
+        if point.time is None or when.answer is None:
+            return Truth.UNKNOWN, ()
+        found = self._during.get((during, point.time))
+        if found is None:
+            found = self._during[during, point.time] = support_in_force(self.series, point.time, when.answer)
+        return found
+
+    def _select(self, name: str, window: Window | None, points: Sequence[Measurement]) -> Selection:
+        found = find_latest(points, window or self.shelf_life(name), self.at)
         if found.chosen is None and found.reason is Reason.MISSING:
             return self._explain_missing(name, found)
         if found.chosen is not None and self._has_newer_unmapped(name, found.chosen):
@@ -154,7 +184,8 @@ class Findings:
     def _counts(self, leaf: MeasurementLeaf, point: Measurement, window: Window | None) -> bool:
         """Whether a value surely lies in the window of a leaf, and is none that the leaf sets aside."""
         is_inside = point.time is not None and within_window(point.time, window, self.at) is Truth.MET
-        return is_inside and not point.flags.intersection(leaf.set_aside)
+        is_read = not point.flags.intersection(leaf.set_aside)
+        return is_inside and is_read and self._was_during(leaf.during, point)[0] is Truth.MET
 
     def _window(self, leaf: MeasurementLeaf) -> Window | None:
         return leaf.within or self.shelf_life(leaf.measurement)
@@ -205,7 +236,7 @@ class Findings:
         definition = self.knowledge.measurements[leaf.measurement]
         if leaf.worst or definition.select == "any":
             return self._any_in_window(leaf, definition)
-        selection = self.select(leaf.measurement, leaf.within)
+        selection = self.select(leaf.measurement, leaf.within, leaf.during)
         if leaf.no_record and selection.reason is Reason.MISSING and not self._is_hinted_at(definition):
             return Finding(Truth.NOT_MET, (), selection.evidence)
         if selection.chosen is None:
@@ -225,12 +256,14 @@ class Findings:
         if not inside:
             selection = self.select(leaf.measurement, window)
             return _open(selection.reason or Reason.MISSING, selection.evidence)
-        judged = [(point, *self._judge(leaf, definition, point, window)) for point in inside]
+        judged = [(point, *self._judge_during(leaf, definition, point, window)) for point in inside]
         truth = any_of(truth for _, truth, _ in judged)
         evidence = tuple(
             Evidence(point, used=reason is None and found is not Truth.UNKNOWN, why_not=reason)
             for point, found, reason in judged
         )
+        chartings = (one for point in inside for one in self._was_during(leaf.during, point)[1])
+        evidence += tuple(Evidence(one, used=truth is not Truth.UNKNOWN) for one in chartings)
         if truth is Truth.UNKNOWN:
             return Finding(truth, in_precedence([r for _, found, r in judged if found is truth and r]), evidence)
         deciding = [p for p, found, _ in judged if found is truth and p.time is not None]
@@ -249,6 +282,16 @@ class Findings:
                 and point.problem is not Reason.MISSING
             ]
         return found
+
+    def _judge_during(
+        self, leaf: MeasurementLeaf, definition: Datum, point: Measurement, window: Window | None
+    ) -> tuple[Truth, Reason | None]:
+        """What one value says, taken under the oxygen support asked for; one that surely was not says no."""
+        taken, _ = self._was_during(leaf.during, point)
+        truth, reason = self._judge(leaf, definition, point, window)
+        if Truth.NOT_MET in (taken, truth):
+            return Truth.NOT_MET, None
+        return (truth, reason) if taken is Truth.MET else (Truth.UNKNOWN, reason or Reason.UNPAIRED)
 
     def _judge(
         self, leaf: MeasurementLeaf, definition: Datum, point: Measurement, window: Window | None
@@ -277,7 +320,7 @@ class Findings:
         truth = self._compare(leaf, point.value)
         if truth is Truth.NOT_MET and leaf.not_met_needs is not None and not self._has_qualifier(leaf, point):
             return Truth.UNKNOWN, Reason.QUALIFIER_MISSING
-        return truth, Reason.PARTIAL_DATE if PARTIAL in point.flags else Reason.COMPARATOR
+        return truth, next((why for flag, why in _WIDENED.items() if flag in point.flags), Reason.COMPARATOR)
 
     def _compare(self, leaf: MeasurementLeaf, value: Interval) -> Truth:
         """A value in canonical unit against the threshold of a leaf."""

@@ -120,7 +120,8 @@ class Threshold(Leaf):
 class MeasurementLeaf(Threshold):
     """A measurement against a threshold, one of its answers, or merely whether it is known.
 
-    Values that carry a flag of `set_aside` are no evidence for the leaf.
+    Values that carry a flag of `set_aside` are no evidence for the leaf, nor those taken while the oxygen support that
+    `during` names was surely not in force.
     """
 
     measurement: str
@@ -132,6 +133,7 @@ class MeasurementLeaf(Threshold):
     within: Lookback | None = None
     worst: Literal[True] | None = None
     unless: str | None = None
+    during: str | None = None
     not_met_needs: str | None = None
     no_record: Literal["not_met"] | None = None
 

@@ -192,13 +192,14 @@ def named_definitions(leaf: Leaf) -> Iterator[str]:
         case ConclusionLeaf(conclusion=name) | ScoreLeaf(score=name):
             yield name
         case MeasurementLeaf():
-            yield from (name for name in (leaf.unless, leaf.not_met_needs) if name is not None)
+            yield from (name for name in (leaf.unless, leaf.during, leaf.not_met_needs) if name is not None)
 
 
 def _check_leaf(knowledge: KnowledgeBase, leaf: Leaf) -> None:
     match leaf:
         case MeasurementLeaf(measurement=name):
             _check_measurement_leaf(knowledge.measurements[name], leaf)
+            _check_state(knowledge, leaf.during)
             if leaf.comparison is not None:
                 operator, limit = leaf.comparison
                 value = to_canonical(knowledge.measurements[name], limit.value, limit.unit)
@@ -232,6 +233,13 @@ def _check_measurement_leaf(measurement: Measurement, leaf: MeasurementLeaf) -> 
     named = {*(leaf.answer or ()), *(leaf.not_answer or ())}
     if unknown := named - {*measurement.answers, *measurement.levels}:
         raise ValueError(f"{measurement.text} has no answer {', '.join(sorted(unknown))}")
+
+
+def _check_state(knowledge: KnowledgeBase, name: str | None) -> None:
+    """What holds while a value is taken is a level of the oxygen support: nothing else is known at every time."""
+    when = None if name is None else getattr(knowledge.definitions[name], "when", None)
+    if name is not None and getattr(when, "measurement", None) != "oxygen_support":
+        raise ValueError(f"during names a finding about the oxygen support; {name} is none")
 
 
 def _check_classes(definition: AnyDefinition, named: set[str]) -> None:

@@ -46,6 +46,58 @@ def support_at(series: Series, time: TimeSpan, wanted: Sequence[str]) -> Truth:
     return answers.pop() if len(answers) == 1 else Truth.UNKNOWN
 
 
+def support_in_force(series: Series, time: TimeSpan, wanted: Sequence[str]) -> tuple[Truth, tuple[Measurement, ...]]:
+    """Whether the support in force at a time was one of the wanted levels, with the chartings that tell.
+
+    What was charted within the pairing window tells first. Else a support lasts from one charting to the next that says
+    the same, as long as a charting counts, and a procedure from its start to its end; before the first charting, and
+    between two that differ, it is not known.
+    """
+    near = [one for one in series.points(_NAME) if one.time is not None and _is_within_pairing(series, time, one.time)]
+    beside = support_at(series, time, wanted)
+    if beside is not Truth.UNKNOWN or any(one.problem is not None for one in near) or not time.is_instant:
+        return beside, tuple(near)
+    telling = [(one, is_level(series, one, wanted)) for one in series.points(_NAME)]
+    # A range of levels that leaves it open (oxygen by whatever device) contradicts nothing.
+    telling = [(one, answer) for one, answer in telling if answer is not Truth.UNKNOWN or one.problem is not None]
+    around = [
+        *_around(series, time, telling),
+        *((one, is_level(series, one, wanted)) for one in _going_on(series, time)),
+    ]
+    answers = {answer for _, answer in around}
+    has_begun = any(one.time is not None and one.time.latest <= time.latest for one, _ in around)
+    return (answers.pop() if has_begun and len(answers) == 1 else Truth.UNKNOWN), tuple(one for one, _ in around)
+
+
+def _going_on(series: Series, time: TimeSpan) -> Iterator[Measurement]:
+    """The levels of the procedures that had begun before a time and were not over at it."""
+    for inference in series.knowledge.measurements[_NAME].inferred:
+        for presence in () if inference.condition is None else series.presences(inference.condition):
+            has_begun = presence.time is not None and presence.time.latest <= time.earliest
+            lasts = presence.active is Truth.MET if presence.ended is None else presence.ended.earliest >= time.latest
+            if presence.present is Truth.MET and has_begun and lasts:
+                yield _state(series, presence, inference, time)
+
+
+def _around(
+    series: Series, time: TimeSpan, telling: Sequence[tuple[Measurement, Truth]]
+) -> list[tuple[Measurement, Truth]]:
+    """The last chartings before a time that still counted then, the first after it, and any that may lie between."""
+    shelf_life = series.knowledge.measurements[_NAME].max_age.screening
+    start = time.latest if shelf_life is None else shelf_life.start(time.latest)
+    dated = [(one, answer, one.time) for one, answer in telling if one.time is not None and one.time.is_instant]
+    last = max((when for _, _, when in dated if start <= when.latest <= time.latest), default=None)
+    first = min((when for _, _, when in dated if when.latest > time.latest), default=None)
+    found = [(one, answer) for one, answer, when in dated if when in (last, first)]
+    low, high = start if last is None else last.latest, series.at if first is None else first.latest
+    vague = [(one, answer) for one, answer in telling if one.time is None or not one.time.is_instant]
+    return found + [
+        (one, answer)
+        for one, answer in vague
+        if one.time is None or (one.time.earliest < high and one.time.latest > low)
+    ]
+
+
 def is_level(series: Series, entry: Measurement, wanted: Sequence[str]) -> Truth:
     """Whether an entry's support is one of the wanted levels."""
     levels = series.knowledge.measurements[_NAME].levels

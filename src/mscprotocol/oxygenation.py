@@ -8,20 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from itertools import pairwise
 
 from mscprotocol.data_dictionary import Measurement as Datum
-from mscprotocol.interval import Interval, exactly
+from mscprotocol.interval import EXACT, Interval, exactly
 from mscprotocol.oxygen import support_at
 from mscprotocol.reasons import Reason
 from mscprotocol.record import Measurement
 from mscprotocol.series import Derivation, Series, compute
+from mscprotocol.timespan import TimeSpan
 from mscprotocol.truth import Truth
 from mscprotocol.units import is_plausible
 
 # What a note of the dictionary may be about.
 ALTITUDE, IMPUTED, ESTIMATED, LOW_SATURATION = "altitude", "imputed", "estimated", "low_saturation"
+MAYBE_CORRECTED = "maybe_corrected"
+# A ratio that somebody computed and charted, where no gas was taken.
+_CHARTED, _AT_SEA_LEVEL = "charted", "pf_ratio_sea_level"
 _CANNULA = ("low_flow",)
 
 
@@ -35,7 +40,18 @@ def derive_pf_ratio(series: Series) -> Iterator[Measurement]:
             made = replace(made, value=None, problem=Reason.CONFLICT)
         yield made
     taken = {gas.time for gas in gases}
-    yield from (entry for entry in charted if entry.time not in taken)
+    yield from (replace(one, flags=one.flags | {_CHARTED}) for one in charted if one.time not in taken)
+
+
+def derive_peep_at_gas(series: Series) -> Iterator[Measurement]:
+    """The end-expiratory pressure in force when each P/F was taken; `unpaired` where none was charted just before."""
+    for ratio in series.points("pf_ratio"):
+        pressure = _in_force(series, "peep_at_gas", ratio, of="peep")
+        if pressure is None:
+            yield compute("peep_at_gas", (ratio,), None, ratio.problem or Reason.UNPAIRED)
+            continue
+        made = compute("peep_at_gas", (ratio, pressure), pressure.value, ratio.problem or pressure.problem)
+        yield replace(made, native_unit=pressure.native_unit)
 
 
 def derive_sf_ratio(series: Series) -> Iterator[Measurement]:
@@ -60,7 +76,7 @@ def derive_spo2_room_air(series: Series) -> Iterator[Measurement]:
 def derive_pf_at_sea_level(series: Series) -> Iterator[Measurement]:
     """P/F, corrected where the barometric pressure shows a place above 1000 m."""
     for ratio in series.points("pf_ratio"):
-        yield _at_sea_level(series, replace(ratio, name="pf_ratio_sea_level"))
+        yield _at_sea_level(series, replace(ratio, name=_AT_SEA_LEVEL))
 
 
 def derive_pf_imputed(series: Series) -> Iterator[Measurement]:
@@ -78,12 +94,18 @@ def derive_pf_imputed(series: Series) -> Iterator[Measurement]:
 
 
 def derive_pf_or_sf(series: Series, name: str) -> Iterator[Measurement]:
-    """Measured P/F; where no gas was taken near, the band of P/F for which S/F stands by a definition's own limits."""
-    yield from (replace(ratio, name=name) for ratio in series.points("pf_ratio_sea_level"))
+    """Measured P/F; where no gas was taken near, the band of P/F for which S/F stands by a definition's own limits.
+
+    Both are corrected for altitude only by a definition that says so: one made of the ratio at sea level.
+    """
+    definition = series.knowledge.measurements[name]
+    corrects = _AT_SEA_LEVEL in definition.made_of
+    measured = series.points(_AT_SEA_LEVEL if corrects else "pf_ratio")
+    yield from (replace(ratio, name=name) for ratio in measured)
     for ratio in _without_gas(series, name):
-        corrected = _at_sea_level(series, ratio)
-        band = None if corrected.value is None else _band(series.knowledge.measurements[name], corrected.value)
-        yield compute(name, (corrected,), band, corrected.problem)
+        read = _at_sea_level(series, ratio) if corrects else ratio
+        band = None if read.value is None else _band(definition, read.value)
+        yield compute(name, (read,), band, read.problem)
 
 
 def derive_fio2_estimated(series: Series) -> Iterator[Measurement]:
@@ -102,6 +124,7 @@ def derive_fio2_estimated(series: Series) -> Iterator[Measurement]:
 OXYGENATION: dict[str, Derivation] = {
     "pf_ratio": derive_pf_ratio,
     "pf_ratio_sea_level": derive_pf_at_sea_level,
+    "peep_at_gas": derive_peep_at_gas,
     "sf_ratio": derive_sf_ratio,
     "spo2_room_air": derive_spo2_room_air,
     "pf_imputed": derive_pf_imputed,
@@ -140,8 +163,11 @@ def _band(definition: Datum, ratio: Interval) -> Interval | None:
 
 
 def _at_sea_level(series: Series, ratio: Measurement) -> Measurement:
-    """A ratio times barometric pressure over that at sea level, if the place lies above 1000 m."""
-    rule = series.knowledge.measurements["pf_ratio_sea_level"]
+    """A ratio times barometric pressure over that at sea level, if the place lies above 1000 m.
+
+    A ratio that was charted may have been corrected by who charted it: both readings stay possible.
+    """
+    rule = series.knowledge.measurements[_AT_SEA_LEVEL]
     pressure = _pressure_near(series, ratio)
     if pressure is None or ratio.value is None:
         return ratio
@@ -150,35 +176,55 @@ def _at_sea_level(series: Series, ratio: Measurement) -> Measurement:
         return replace(ratio, value=None, problem=ratio.problem or pressure.problem or Reason.COMPARATOR)
     if is_high is Truth.NOT_MET:
         return ratio
-    low, high = pressure.value.low, pressure.value.high
-    value = ratio.value.over(exactly(rule.parameters["sea_level"]))
-    ends = [
-        None if one is None or other is None else one * other for one, other in ((value.low, low), (value.high, high))
-    ]
+    corrected = _times(ratio.value.over(exactly(rule.parameters["sea_level"])), pressure.value)
+    is_charted = _CHARTED in ratio.flags
     return replace(
         ratio,
-        value=Interval(ends[0], ends[1], value.low_open, value.high_open),
+        value=ratio.value.hull(corrected) if is_charted else corrected,
         reference=f"{ratio.reference} + {pressure.reference}",
         as_received=f"{ratio.as_received} x {pressure.as_received} / 760 (altitude)",
-        flags=ratio.flags | {ALTITUDE},
+        flags=ratio.flags | {MAYBE_CORRECTED if is_charted else ALTITUDE},
     )
 
 
+def _times(value: Interval, factor: Interval) -> Interval:
+    """The product of two quantities that cannot be negative."""
+    ends = [
+        None if one is None or other is None else EXACT.multiply(one, other)
+        for one, other in ((value.low, factor.low), (value.high, factor.high))
+    ]
+    return Interval(ends[0], ends[1], value.low_open or factor.low_open, value.high_open or factor.high_open)
+
+
 def _pressure_near(series: Series, ratio: Measurement) -> Measurement | None:
-    """The newest barometric pressure charted within the pairing window around a ratio."""
-    near = series.knowledge.measurements["pf_ratio_sea_level"].pairing
+    """The barometric pressure charted nearest to a ratio within the pairing window; several as near must agree."""
+    near = series.knowledge.measurements[_AT_SEA_LEVEL].pairing
     if near is None or ratio.time is None:
         return None
     start, end = near.around(ratio.time)
-    for pressure in series.points("barometric_pressure"):
-        if pressure.time is not None and start <= pressure.time.latest and pressure.time.earliest <= end:
-            return pressure
-    return None
+    distances = [
+        (_distance(ratio.time, one.time), one)
+        for one in series.points("barometric_pressure")
+        if one.time is not None and start <= one.time.latest and one.time.earliest <= end
+    ]
+    least = min((distance for distance, _ in distances), default=None)
+    nearest = [one for distance, one in distances if distance == least]
+    if not nearest:
+        return None
+    unusable = next((one for one in nearest if one.problem is not None), None)
+    if len({one.value for one in nearest}) > 1:
+        return unusable or replace(nearest[0], value=None, problem=Reason.CONFLICT)
+    return unusable or nearest[0]
+
+
+def _distance(one: TimeSpan, other: TimeSpan) -> timedelta:
+    """How far apart two times lie at least."""
+    return max(one.earliest - other.latest, other.earliest - one.latest, timedelta(0))
 
 
 def _over_fio2(series: Series, name: str, reading: Measurement) -> Measurement:
     """A reading over the inspired oxygen that was in force when it was taken, or `unpaired`."""
-    oxygen = _in_force(series, name, reading)
+    oxygen = _in_force(series, name, reading, of="fio2")
     if oxygen is None or reading.value is None or oxygen.value is None:
         problem = reading.problem or (oxygen.problem if oxygen else None) or Reason.UNPAIRED
         return compute(name, (reading,) if oxygen is None else (reading, oxygen), None, problem)
@@ -188,8 +234,8 @@ def _over_fio2(series: Series, name: str, reading: Measurement) -> Measurement:
     return compute(name, (reading, oxygen), ratio, hindrance)
 
 
-def _in_force(series: Series, name: str, reading: Measurement) -> Measurement | None:
-    """The newest inspired oxygen charted within the pairing window before a reading."""
+def _in_force(series: Series, name: str, reading: Measurement, of: str) -> Measurement | None:
+    """The newest setting charted within the pairing window before a reading."""
     pairing = series.knowledge.measurements[name].pairing
     if pairing is None or reading.time is None or not reading.time.is_instant:
         return None
@@ -197,7 +243,7 @@ def _in_force(series: Series, name: str, reading: Measurement) -> Measurement | 
     start = pairing.start(end)
     fitting = [
         entry
-        for entry in series.charted("fio2")
+        for entry in series.charted(of)
         if entry.time is not None and entry.time.is_instant and start <= entry.time.earliest <= end
     ]
     newest = [entry for entry in fitting if entry.time == max(one.time for one in fitting if one.time is not None)]

@@ -173,6 +173,8 @@ class Prospects:
         parts = [self.algebra.outcome(variable.place, self._outcomes(leaf, variable, wanted))]
         if leaf.unless is not None:
             parts.append(self._without(self._definition(leaf.unless).when))
+        if leaf.during is not None and (wanted is MET or not leaf.worst):
+            parts.append(self.terms(self._definition(leaf.during).when, MET))
         if leaf.not_met_needs is not None and wanted is NOT_MET:
             parts.append(self.terms(self._definition(leaf.not_met_needs).when, MET))
         return self.algebra.both(parts)

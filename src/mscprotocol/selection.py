@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeVar
@@ -13,6 +13,8 @@ from mscprotocol.timespan import TimeSpan, Window
 from mscprotocol.truth import Truth
 
 E = TypeVar("E", bound=Entry)
+# Whether a value was taken under a state, with the entries that tell.
+Taken = tuple[Truth, tuple[Measurement, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,17 @@ def find_latest(points: Sequence[Measurement], window: Window | None, at: dateti
     chosen = _joined(newest, rivals)
     expires = None if window is None else window.expiry(newest.time.earliest)
     return Selection(chosen, None, (Evidence(newest, used=True), *_unused(rivals, None)), expires)
+
+
+def pair(found: Selection, points: Sequence[Measurement], taken: Callable[[Measurement], Taken]) -> Selection:
+    """A selected value, if it was surely taken under a state; where it was not, or none was, nothing answers."""
+    if found.chosen is None:
+        is_bare = found.reason is Reason.MISSING and points
+        return Selection(None, Reason.UNPAIRED, _unused(points, Reason.UNPAIRED)) if is_bare else found
+    truth, beside = taken(found.chosen)
+    if truth is Truth.MET:
+        return replace(found, evidence=(*found.evidence, *(Evidence(one, used=True) for one in beside)))
+    return Selection(None, Reason.UNPAIRED, _unused((found.chosen, *beside), Reason.UNPAIRED))
 
 
 def _first_reason(

@@ -62,6 +62,8 @@ def _measurement(knowledge: KnowledgeBase, leaf: MeasurementLeaf) -> str:
         words.append(f"({', '.join(leaf.set_aside)} set aside)")
     if leaf.within is not None:
         words.append(f"{'at any time ' if leaf.worst else ''}within {leaf.within.text}")
+    if leaf.during is not None:
+        words.append(f"taken during {leaf.during.replace('_', ' ')}")
     if leaf.unless is not None:
         words.append(f"(not read with {leaf.unless.replace('_', ' ')})")
     if leaf.not_met_needs is not None:

@@ -109,7 +109,7 @@ def _lacking_at_threshold(leaf: MeasurementLeaf, rows: list[Asked]) -> Iterator[
     seen: set[str] = set()
     for one in rows:
         window = leaf.within or one.findings.shelf_life(leaf.measurement)
-        selection = one.findings.select(leaf.measurement, leaf.within)
+        selection = one.findings.select(leaf.measurement, leaf.within, leaf.during)
         if not one.findings.series.points(leaf.measurement):
             seen.add("missing")
         if window is None:

@@ -228,7 +228,7 @@ def question_of(leaf: Leaf) -> Hashable:
         case MeasurementLeaf():
             window = None if leaf.within is None else leaf.within.text
             kind = "value" if is_measured(leaf) else "answer" if leaf.answer else "known"
-            return (kind, leaf.measurement, window, leaf.worst, leaf.received_in)
+            return (kind, leaf.measurement, window, leaf.worst, leaf.during, leaf.received_in)
         case ScoreLeaf():
             return ("score", leaf.score, leaf.items)
         case ConclusionLeaf():

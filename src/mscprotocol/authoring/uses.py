@@ -18,7 +18,9 @@ _NAMES: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("change", "beside", "made_of", "panel"), ("measurement",)),
     **dict.fromkeys(("condition", "parts", "denied_by", "doubted_by", "confounded_by"), ("condition",)),
     **dict.fromkeys(("not_after", "not_during"), ("condition",)),
-    **dict.fromkeys(("unless", "not_met_needs", "score", "conclusion", "finding", "unknown_if"), ("definition",)),
+    **dict.fromkeys(
+        ("unless", "during", "not_met_needs", "score", "conclusion", "finding", "unknown_if"), ("definition",)
+    ),
     **dict.fromkeys(("severity", "tier", "trend"), ("definition",)),
     **dict.fromkeys(("criteria", "statements", "criterion"), ("criterion",)),
     "practice": ("practice",),
