@@ -35,7 +35,7 @@ _FLAGS = {
 }  # fmt: skip
 _LISTS = {
     "answer", "not_answer", "met", "not_met", "review", "received_in", "items", "worse", "better", "stable",
-    "positive", "negative", "parts", "denied_by", "criteria",
+    "positive", "negative", "parts", "denied_by", "requires", "criteria",
 }  # fmt: skip
 _OPERATORS = {"lt": "lte", "lte": "lt", "gt": "gte", "gte": "gt"}
 _GROUPS = {"all_of": "any_of", "any_of": "all_of", "none_of": "all_of"}
@@ -209,7 +209,7 @@ class _Maker:
                 if other != key for one in _as_list(holder.get(other))}  # fmt: skip
         known = [one for one in self.vocabulary.get(str(about), ()) if one not in said]
         places = [known.index(one) for one in named if one in known]
-        if not places or key in ("criteria", "received_in", "parts", "denied_by"):
+        if not places or key in ("criteria", "received_in", "parts", "denied_by", "requires"):
             return []
         return [known[n] for n in (min(places) - 1, max(places) + 1) if 0 <= n < len(known) and known[n] not in named]
 

@@ -177,7 +177,10 @@ class Test(Strict):
 
 
 class Condition(Strict):
-    """Something that is present or absent, with the explicit expansion of its value set."""
+    """Something that is present or absent, with the explicit expansion of its value set.
+
+    A record of it contradicts a denial of what it `requires`, and of being there what it is `denied_by`.
+    """
 
     text: str
     kind: Literal["condition", "procedure", "medication", "therapy", "allergy", "event", "consent", "attestation"]
@@ -187,6 +190,7 @@ class Condition(Strict):
     suspected: tuple[Code, ...] = ()
     parts: Names = ()
     denied_by: Names = ()
+    requires: Names = ()
     tests: tuple[Test, ...] = ()
     refuted_by: tuple[Code, ...] = ()
     words: Names = ()

@@ -157,7 +157,7 @@ class Findings:
 
     def usable(self, leaf: MeasurementLeaf) -> list[Measurement]:
         """The values that surely lie in the window of a leaf and could answer it, the newest first."""
-        window = self._window(leaf)
+        window = leaf.within or self.shelf_life(leaf.measurement)
         return [
             point
             for point in self._points_inside(leaf.measurement, window)
@@ -166,7 +166,7 @@ class Findings:
 
     def find_by(self, leaf: MeasurementLeaf, point: Measurement) -> Finding:
         """What a leaf would say if one value were all there is; a value that it does not read changes nothing."""
-        window = self._window(leaf)
+        window = leaf.within or self.shelf_life(leaf.measurement)
         if point.time is None or not self._counts(leaf, point, window):
             return self.find(leaf)
         truth, reason = self._judge(leaf, self.knowledge.measurements[leaf.measurement], point, window)
@@ -183,12 +183,10 @@ class Findings:
 
     def _counts(self, leaf: MeasurementLeaf, point: Measurement, window: Window | None) -> bool:
         """Whether a value surely lies in the window of a leaf, and is none that the leaf sets aside."""
-        is_inside = point.time is not None and within_window(point.time, window, self.at) is Truth.MET
-        is_read = not point.flags.intersection(leaf.set_aside)
-        return is_inside and is_read and self._was_during(leaf.during, point)[0] is Truth.MET
-
-    def _window(self, leaf: MeasurementLeaf) -> Window | None:
-        return leaf.within or self.shelf_life(leaf.measurement)
+        if point.time is None or point.flags.intersection(leaf.set_aside):
+            return False
+        is_inside = within_window(point.time, window, self.at) is Truth.MET
+        return is_inside and self._was_during(leaf.during, point)[0] is Truth.MET
 
     def _definition(self, name: str) -> FindingDefinition:
         definition = self.knowledge.definitions[name]
@@ -248,7 +246,7 @@ class Findings:
 
     def _any_in_window(self, leaf: MeasurementLeaf, definition: Datum) -> Finding:
         """Any value of the window that meets the leaf settles it; none, only if every value is usable."""
-        window = self._window(leaf)
+        window = leaf.within or self.shelf_life(leaf.measurement)
         every = self._points_inside(leaf.measurement, window)
         inside = [point for point in every if not point.flags.intersection(leaf.set_aside)]
         if every and not inside:

@@ -152,11 +152,15 @@ class ConditionLeaf(Leaf):
     """A condition, procedure, medication, event or consent that is present, now or in a look-back window.
 
     `began_within` asks when it began: met in the window, not_met before it, unknown without an onset on record.
+    `answered_within` asks for a newer answer of a person than the dictionary does.
+    `held_within` asks whether it was there at any time of a window, whatever is denied of now.
     """
 
     condition: str
     within: Lookback | None = None
     began_within: Lookback | None = None
+    held_within: Lookback | None = None
+    answered_within: Lookback | None = None
     any_clinical_status: Literal[True] | None = None
     by_onset: Literal[True] | None = None
     record_wins: Literal[True] | None = None
@@ -166,8 +170,8 @@ class ConditionLeaf(Leaf):
     def _lookback_reads_every_status(self) -> ConditionLeaf:
         if self.within is not None and not self.any_clinical_status:
             raise ValueError("a look-back reads resolved entries too: say any_clinical_status: true")
-        if self.began_within is not None and self.within is not None:
-            raise ValueError("ask one thing: within (present in the window) or began_within (when it began)")
+        if sum(one is not None for one in (self.within, self.began_within, self.held_within)) > 1:
+            raise ValueError("ask one thing: within (a look-back), held_within (ever in the window) or began_within")
         return self
 
 

@@ -149,7 +149,7 @@ def _check_names(knowledge: KnowledgeBase) -> None:
     for card in cards.values():
         _check_protocol(knowledge, card)
     for name, condition in knowledge.conditions.items():
-        for part in condition.parts:
+        for part in (*condition.parts, *condition.denied_by, *condition.requires):
             _need(knowledge, name, part, knowledge.conditions, "condition")
     for name, measurement in knowledge.measurements.items():
         if measurement.confounded_by is not None:
@@ -236,7 +236,6 @@ def _check_measurement_leaf(measurement: Measurement, leaf: MeasurementLeaf) -> 
 
 
 def _check_state(knowledge: KnowledgeBase, name: str | None) -> None:
-    """What holds while a value is taken is a level of the oxygen support: nothing else is known at every time."""
     when = None if name is None else getattr(knowledge.definitions[name], "when", None)
     if name is not None and getattr(when, "measurement", None) != "oxygen_support":
         raise ValueError(f"during names a finding about the oxygen support; {name} is none")

@@ -165,9 +165,7 @@ class Scores:
             case ScoreLeaf():
                 return self.find(expression).truth
             case FindingLeaf(finding=name):
-                definition = self.findings.knowledge.definitions[name]
-                assert isinstance(definition, FindingDefinition)
-                return self.truth_of(definition.when)
+                return self.truth_of(self._finding(name).when)
             case _:
                 return self.findings.truth_of(expression)
 
@@ -177,10 +175,25 @@ class Scores:
                 return [finding for member in expression.members for finding in self._leaves(member)]
             case ScoreLeaf():
                 return [self.find(expression)]
-            case FindingLeaf() | UnknownIf():
+            case UnknownIf(unknown_if=name):
+                return [self._guard(expression, self._leaves(self._finding(name).when))]
+            case FindingLeaf():
                 return []
             case _:
                 return [self.findings.find(expression)]
+
+    def _guard(self, guard: UnknownIf, behind: Sequence[Finding]) -> Finding:
+        """Why a guard leaves points open: what it names spoils the item, or is itself not known."""
+        if self.truth_of(guard) is Truth.NOT_MET:
+            return Finding(Truth.NOT_MET)
+        evidence = tuple(one for finding in behind for one in finding.evidence)
+        reasons = in_precedence(reason for finding in behind for reason in finding.reasons)
+        return Finding(Truth.UNKNOWN, reasons or (Reason.CONFOUNDED,), evidence)
+
+    def _finding(self, name: str) -> FindingDefinition:
+        definition = self.findings.knowledge.definitions[name]
+        assert isinstance(definition, FindingDefinition)
+        return definition
 
 
 def _distinct(found: Sequence[Finding | ItemResult | BaselineResult]) -> tuple[Evidence, ...]:

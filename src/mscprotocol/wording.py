@@ -78,6 +78,10 @@ def _condition(knowledge: KnowledgeBase, leaf: ConditionLeaf) -> str:
     if leaf.within is not None:
         since = "begun " if leaf.by_onset else ""
         text += " ever" if leaf.within.text == EVER else f" {since}within {leaf.within.text}"
+    if leaf.answered_within is not None:
+        text += f", answered within {leaf.answered_within.text}"
+    if leaf.held_within is not None:
+        text += f" at any time within {leaf.held_within.text}"
     if leaf.began_within is not None:
         text += f" began within {leaf.began_within.text}"
     return text + (" (absent without a record)" if leaf.no_record else "")

@@ -23,8 +23,9 @@ def find_leaves() -> dict[str, list[Used]]:
     """The condition leaves of the protocol under the names of the table; score rows share one name."""
     found: dict[str, list[Used]] = {}
     for used in find_used(load_knowledge()):
-        # When something began is another question: rows of TIM-04, TIM-05 and TIM-06.
-        if isinstance(used.leaf, ConditionLeaf) and used.leaf.began_within is None:
+        # When something began, or whether it was ever there in a window, are other questions: rows of TIM-04, TIM-05
+        # and TIM-06, of sofa.cardiovascular, other_vasopressor_running and renal_replacement.
+        if isinstance(used.leaf, ConditionLeaf) and not (used.leaf.began_within or used.leaf.held_within):
             found.setdefault(f"{used.owner} {used.leaf.condition}", []).append(used)
     named: dict[str, list[Used]] = {}
     for name, several in found.items():

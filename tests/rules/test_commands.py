@@ -71,7 +71,7 @@ def test_a_criterion_is_shown_whole() -> None:
     ("name", "parts"),
     [
         ("severity_nhc", ["(definition, ladder, ", "severe: (Respiratory rate ≥ 30 /min", "criterion IND-02"]),
-        ("sofa", ["  4: (PaO2/FiO2 < 100 mm[Hg]", "exactly 12.0 scores 4"]),
+        ("sofa", ["  4: PaO2/FiO2 < 100 mm[Hg]", "exactly 12.0 scores 4"]),
         ("gate", ["stop: (excluded is one or many", "otherwise"]),
         ("platelets", ["accepted 10*9/L", "LOINC 777-3", "hard low 1  [site]", "definition sic"]),
         ("predicted_body_weight", ["parameters male 50.0  [read] ardsnet-pbw"]),

@@ -234,7 +234,7 @@ def question_of(leaf: Leaf) -> Hashable:
         case ConclusionLeaf():
             return ("conclusion", leaf.conclusion)
         case ConditionLeaf():
-            windows = (leaf.within, leaf.began_within)
+            windows = (leaf.within, leaf.began_within, leaf.held_within, leaf.answered_within)
             return ("condition", leaf.condition, leaf.by_onset, *(one and one.text for one in windows))
         case _:
             return leaf.model_dump_json(exclude={"source"})

@@ -16,7 +16,7 @@ from mscprotocol.rulebook import DOSE_STATUS, GATE, IMPROVED, OUTLOOK, VERDICT
 _NAMES: dict[str, tuple[str, ...]] = {
     "measurement": ("measurement", "definition"),
     **dict.fromkeys(("change", "beside", "made_of", "panel"), ("measurement",)),
-    **dict.fromkeys(("condition", "parts", "denied_by", "doubted_by", "confounded_by"), ("condition",)),
+    **dict.fromkeys(("condition", "parts", "denied_by", "requires", "doubted_by", "confounded_by"), ("condition",)),
     **dict.fromkeys(("not_after", "not_during"), ("condition",)),
     **dict.fromkeys(
         ("unless", "during", "not_met_needs", "score", "conclusion", "finding", "unknown_if"), ("definition",)
