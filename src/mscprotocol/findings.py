@@ -51,10 +51,7 @@ MISSING = Finding(Truth.UNKNOWN, (Reason.MISSING,))
 
 
 class Findings:
-    """Answers leaves for one record at one instant and stage; each distinct leaf is answered once.
-
-    The clocks of a product lot run until `planned_end`, the end of the infusion that is asked about.
-    """
+    """Answers leaves for one record at one instant and stage, each once; the clocks of a lot run until `planned_end`."""
 
     def __init__(
         self,
