@@ -51,7 +51,7 @@ MISSING = Finding(Truth.UNKNOWN, (Reason.MISSING,))
 
 
 class Findings:
-    """Answers leaves for one record at one instant and stage, each once; the clocks of a lot run until `planned_end`."""
+    """Answers leaves for one record at one instant and stage, once each; a lot's clocks run until `planned_end`."""
 
     def __init__(
         self,
