@@ -40,6 +40,11 @@ def test_an_edit_is_made_before_the_rules_are_checked():
         load_knowledge(edits={"EX-04.within": "30d"})
 
 
+def test_a_value_is_taken_during_a_state_of_the_oxygen_support_only():
+    with pytest.raises(KnowledgeError, match=r"IND-10.*during names a finding about the oxygen support"):
+        load_knowledge(edits={"IND-10.when.all_of.1.during": "septic_shock"})
+
+
 @pytest.mark.parametrize(
     ("path", "complaint"),
     [

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ValidationError
 
 from mscprotocol.data_dictionary import Test as ConditionTest
 from mscprotocol.definitions import Signal
-from mscprotocol.knowledge_forms import ConclusionLeaf, MeasurementLeaf
+from mscprotocol.knowledge_forms import ConclusionLeaf, ConditionLeaf, MeasurementLeaf
 
 _SIGNAL = {"text": "A signal", "domain": "respiratory", "measurement": "spo2"}
 _SLOPE = {**_SIGNAL, "form": "slope", "bad": "up", "points": 3, "span": "12 h", "latest_within": "12 h"}
@@ -31,6 +31,7 @@ _TEST = {"measurement": "paop", "above": "18 mm[Hg]", "denied_up_to": "18 mm[Hg]
         (ConditionTest, {**_TEST, "denied_up_to": "2.4 kPa"}, "stated in one unit"),
         (MeasurementLeaf, {"measurement": "hiv_test", "answer": "positive", "not_answer": "positive"}, "named twice"),
         (ConclusionLeaf, {"conclusion": "coagulopathy", "met": ["low"], "review": ["low"]}, "low is named twice"),
+        (ConditionLeaf, {"condition": "ards", "began_within": "1 d", "held_within": "1 d"}, "ask one thing"),
     ],
 )
 def test_a_form_is_refused(model: type[BaseModel], said: dict[str, object], message: str) -> None:
