@@ -58,8 +58,9 @@ def support_in_force(series: Series, time: TimeSpan, wanted: Sequence[str]) -> t
     if beside is not Truth.UNKNOWN or any(one.problem is not None for one in near) or not time.is_instant:
         return beside, tuple(near)
     telling = [(one, is_level(series, one, wanted)) for one in series.points(_NAME)]
-    # A range of levels that leaves it open (oxygen by whatever device) contradicts nothing.
-    telling = [(one, answer) for one, answer in telling if answer is not Truth.UNKNOWN or one.problem is not None]
+    # What is only inferred and leaves it open (oxygen by whatever device) contradicts nothing; a charted level may.
+    charted = {one.reference for one in series.charted(_NAME)}
+    telling = [(one, answer) for one, answer in telling if answer is not Truth.UNKNOWN or one.reference in charted]
     around = [
         *_around(series, time, telling),
         *((one, is_level(series, one, wanted)) for one in _going_on(series, time)),
