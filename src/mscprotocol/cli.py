@@ -30,6 +30,7 @@ from mscprotocol.listening import listen_command
 from mscprotocol.protocols import STAGES, Stage
 from mscprotocol.protocols_cli import protocols_app
 from mscprotocol.record import PatientRecord
+from mscprotocol.records_cli import records_app, verify_command
 from mscprotocol.rulebook import Rulebook, compile_rulebook
 from mscprotocol.rules_cli import rules_app
 from mscprotocol.screen_cli import screen_command
@@ -51,6 +52,8 @@ app.add_typer(rules_app, name="rules")
 app.add_typer(protocols_app, name="protocols")
 app.add_typer(clients_app, name="clients")
 app.add_typer(users_app, name="users")
+app.add_typer(records_app, name="records")
+app.command("verify")(verify_command)
 app.command("serve")(serve_command)
 app.command("screen")(screen_command)
 app.command("settings")(settings_command)

@@ -240,7 +240,7 @@ class Subjects:
         level = chart.subject.dose_level
         zone = ZoneInfo(chart.subject.zone)
         return Request(
-            at=at.astimezone(zone),
+            at=datetime.fromisoformat(at.astimezone(zone).isoformat()),  # as it is stored: a replay must be the same
             stage=stage or reached_stage(chart),
             start=read_form(plans[-1].content, Plan).start if plans else None,
             zone=chart.subject.zone,

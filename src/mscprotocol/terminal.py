@@ -14,6 +14,7 @@ from mscprotocol.knowledge_loader import load_knowledge
 
 # Exit codes are documented in the README and never reused for another meaning.
 OK, USAGE, DATA, RULES, INCOMPLETE = 0, 2, 3, 4, 5
+DIFFERENT, ALTERED, EXPIRED = 6, 7, 8  # of `verify`
 
 
 def load_or_exit(

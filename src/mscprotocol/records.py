@@ -1,0 +1,142 @@
+"""What an installation keeps, as a whole: check it, give one subject's data out, delete them, back everything up."""
+
+from __future__ import annotations
+
+import sqlite3
+from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from mscprotocol.errors import RequestError
+from mscprotocol.store import assessments, audit, subjects
+from mscprotocol.store.database import Database
+from mscprotocol.store.tables import AuditEntry, Screening, StoredAssessment, Subject, SubjectEntry
+from mscprotocol.verification import write_sealed
+
+_POSTGRESQL = "PostgreSQL has a command of its own for this: pg_dump --format=custom --file=FILE DATABASE"
+
+
+def find_faults(session: Session) -> Iterator[str]:
+    """Everything kept that is not as it was when it was written: the audit chain, each entry, each assessment."""
+    fault = audit.find_fault(session)
+    if fault is not None:
+        yield f"audit entry {fault.sequence}: {fault.what}"
+    seals = _seals(session)
+    for entry in session.execute(select(SubjectEntry)).scalars():
+        if subjects.seal(entry) != entry.sha256 or seals.get(entry.sha256) is None:
+            yield f"entry {entry.sequence} of Subject/{entry.subject_id}: altered"
+        seals.pop(entry.sha256, None)
+    for stored in session.execute(select(StoredAssessment)).scalars():
+        if not _is_intact(stored, seals):
+            yield f"Assessment/{stored.id}: altered"
+        for name in (stored.seal_sha256, f"Assessment/{stored.id}"):
+            seals.pop(name, None)
+    gone = {name for name in seals.values() if name not in _deleted(session)}
+    yield from (f"{name}: something of it is missing" for name in sorted(gone))
+
+
+def _seals(session: Session) -> dict[str, str]:
+    """Each seal that the audit trail holds, with what it is of."""
+    query = select(AuditEntry).where(AuditEntry.action.in_(("assess", "record")))
+    found = session.execute(query).scalars()
+    return {one.detail.get("seal") or one.subject: one.subject for one in found}  # early entries hold no seal
+
+
+def _is_intact(stored: StoredAssessment, seals: dict[str, str]) -> bool:
+    try:
+        is_anchored = stored.seal_sha256 in seals or f"Assessment/{stored.id}" in seals
+        return assessments.seal(stored) == stored.seal_sha256 and is_anchored
+    except Exception:  # noqa: BLE001 - bytes that were altered can fail in any way
+        return False
+
+
+def _deleted(session: Session) -> set[str]:
+    """What was deleted on purpose, as the audit trail names it."""
+    query = select(AuditEntry).where(AuditEntry.action == "delete")
+    return {name for one in session.execute(query).scalars() for name in (one.subject, *one.detail["assessments"])}
+
+
+def export_subject(session: Session, subject: Subject) -> bytes:
+    """All data of one subject as one JSON document; contents that are no text are in base64."""
+    entries = [_plain(one) for one in subjects.entries_of(session, subject.id)]
+    kept = session.execute(_assessments_of(subject)).scalars()
+    sealed = [msgspec.json.decode(write_sealed(one)) for one in kept]
+    trail = session.execute(select(AuditEntry).where(AuditEntry.subject == f"Subject/{subject.id}")).scalars()
+    return msgspec.json.format(
+        msgspec.json.encode(
+            {
+                "kind": "mscprotocol subject 1",
+                "subject": _plain(subject),
+                "entries": entries,
+                "screenings": [_plain(one) for one in subjects.screenings(session, subject.id)],
+                "assessments": sealed,
+                "audit": [_plain(one) for one in trail],
+            }
+        )
+    )
+
+
+def delete_subject(session: Session, subject: Subject, at: datetime, actor: str) -> int:
+    """Delete all data of one subject; the audit trail keeps that it was done. Gives the number of assessments.
+
+    What the trail kept of each entry is a salted hash, and the salt goes with the entry.
+    """
+    ids = [one.id for one in session.execute(_assessments_of(subject)).scalars()]
+    session.execute(delete(Screening).where(Screening.subject_id == subject.id))
+    for entry in reversed(subjects.entries_of(session, subject.id)):  # a correction before what it corrects
+        session.delete(entry)
+        session.flush()
+    session.execute(delete(StoredAssessment).where(StoredAssessment.id.in_(ids)))
+    session.execute(delete(Subject).where(Subject.id == subject.id))
+    session.expire_all()
+    names = [f"Assessment/{one}" for one in ids]
+    audit.append(session, at, actor, "delete", f"Subject/{subject.id}", {"assessments": names})
+    return len(ids)
+
+
+def find_subject(session: Session, number: str, protocol: str | None) -> Subject:
+    """The subject of a number. Raises RequestError `not_found`, or `ambiguous` where protocols share the number."""
+    query = select(Subject).where(Subject.number == number)
+    found = session.execute(query if protocol is None else query.where(Subject.protocol_id == protocol)).scalars().all()
+    if not found:
+        raise RequestError("not_found", "There is no subject of that number.")
+    if len(found) > 1:
+        raise RequestError("ambiguous", "Several protocols have a subject of that number: name the protocol.")
+    return found[0]
+
+
+def back_up(database: Database, target: Path) -> None:
+    """A whole copy of a SQLite database in use. Raises RequestError for PostgreSQL, or a file that exists."""
+    if database.engine.dialect.name != "sqlite":
+        raise RequestError("not_supported", _POSTGRESQL)
+    if target.exists():
+        raise RequestError("conflict", "The file is there already: name a new one.")
+    source = database.engine.url.database
+    with closing(sqlite3.connect(source or ":memory:")) as there, closing(sqlite3.connect(target)) as here:
+        there.backup(here)
+
+
+def _assessments_of(subject: Subject) -> Any:
+    lines = select(Screening.assessment_id).where(Screening.subject_id == subject.id)
+    return select(StoredAssessment).where(StoredAssessment.id.in_(lines)).order_by(StoredAssessment.made_at)
+
+
+def _plain(row: Any) -> dict[str, Any]:
+    values = {one.key: getattr(row, one.key) for one in row.__table__.columns}
+    return {name: _readable(value) for name, value in values.items()}
+
+
+def _readable(value: object) -> object:
+    if not isinstance(value, bytes):
+        return value
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError:
+        return {"base64": b64encode(value).decode()}

@@ -1,0 +1,168 @@
+"""Is a stored assessment what it was, and does it come out again? A sealed record is replayed without any network."""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+import msgspec
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from fhir_adapters.record_builder import build_record
+from fhir_adapters.sources import read_parts
+from mscprotocol.answer import Assessment, to_json
+from mscprotocol.assessment import assess
+from mscprotocol.case import Request
+from mscprotocol.errors import DataError, MscProtocolError
+from mscprotocol.knowledge import KnowledgeBase
+from mscprotocol.rulebook import compile_rulebook
+from mscprotocol.store import assessments
+from mscprotocol.store.tables import AuditEntry, StoredAssessment
+
+KIND = "mscprotocol sealed assessment 1"
+Outcome = Literal["same", "different", "altered"]
+# What the printed code is made of: the beginnings of the two hashes that every sheet states.
+_CODE_PART, _CODE_GROUP = 8, 4
+
+
+class SealedRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A stored assessment as a file: all that its seal covers. Bytes are in base64."""
+
+    kind: str
+    id: str
+    made_at: datetime
+    door: str
+    actor: str
+    patient_id: str
+    protocol_id: str
+    stage: str
+    verdict: str
+    request: dict[str, Any]
+    inputs: str
+    answer: str
+    rulebase_sha256: str
+    input_sha256: str
+    trace_sha256: str
+    seal_sha256: str
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What a replay showed: same, different (and in what) or altered; and whether the answer still holds."""
+
+    outcome: Outcome
+    why: list[str] = field(default_factory=list)
+    has_expired: bool = False
+
+
+def write_sealed(stored: StoredAssessment) -> bytes:
+    """A stored assessment as a file that can be verified anywhere."""
+    names = [one for one in SealedRecord.__struct_fields__ if one not in ("kind", "inputs", "answer")]
+    values = {name: getattr(stored, name) for name in names}
+    inputs, answer = (b64encode(one).decode() for one in (stored.inputs, stored.answer))
+    return msgspec.json.encode(SealedRecord(kind=KIND, inputs=inputs, answer=answer, **values))
+
+
+def read_sealed(content: bytes) -> StoredAssessment:
+    """The assessment of a file. Raises DataError `unreadable` for what is no such file."""
+    try:
+        sealed = msgspec.json.decode(content, type=SealedRecord)
+        values = {name: getattr(sealed, name) for name in SealedRecord.__struct_fields__ if name != "kind"}
+        values |= {name: b64decode(values[name], validate=True) for name in ("inputs", "answer")}
+    except (msgspec.DecodeError, ValueError):
+        raise DataError("unreadable", "this is no sealed record, or it was damaged") from None
+    if sealed.kind != KIND:
+        raise DataError("unreadable", "this is no sealed record of a kind that is known here")
+    return StoredAssessment(**values)
+
+
+def verify(stored: StoredAssessment, knowledge: KnowledgeBase, at: datetime) -> Verified:
+    """Check the seal, then assess the kept input again by the present rules and program."""
+    answer = _intact_answer(stored)
+    if answer is None:
+        return Verified("altered", ["the seal is broken: something in the record was changed"])
+    has_expired = answer.valid_until is not None and datetime.fromisoformat(answer.valid_until) <= at
+    return Verified(*_replay(stored, answer, knowledge), has_expired)
+
+
+def _intact_answer(stored: StoredAssessment) -> Assessment | None:
+    """The answer, if the seal holds and what stands beside the answer is what it says."""
+    try:
+        if assessments.seal(stored) != stored.seal_sha256:
+            return None
+        answer = assessments.read_answer(stored)
+    except Exception:  # noqa: BLE001 - bytes that were altered can fail in any way, and each of them means altered
+        return None
+    stated = (stored.verdict, stored.stage, stored.protocol_id, stored.trace_sha256, stored.rulebase_sha256)
+    said = (answer.verdict, answer.stage, answer.protocol.id, answer.trace_sha256, answer.rulebase.sha256)
+    return answer if stated == said else None
+
+
+def _replay(stored: StoredAssessment, answer: Assessment, knowledge: KnowledgeBase) -> tuple[Outcome, list[str]]:
+    changed = [] if stored.rulebase_sha256 == knowledge.sha256 else ["the rules have changed since"]
+    try:
+        again = _assess_again(stored, knowledge)
+    except MscProtocolError as error:
+        return "different", [*changed, f"it cannot be assessed any more: {getattr(error, 'code', 'error')}"]
+    if to_json(again) == assessments.read_json(stored):
+        return "same", []
+    if not changed:
+        changed = ["the program has changed since: the rules are the same"]
+    differing = [name for name in Assessment.__struct_fields__ if getattr(again, name) != getattr(answer, name)]
+    return "different", [*changed, f"what differs: {', '.join(differing) or 'how it is written'}"]
+
+
+def _assess_again(stored: StoredAssessment, knowledge: KnowledgeBase) -> Assessment:
+    if stored.protocol_id not in knowledge.protocols:
+        raise DataError("unreadable", "the protocol is no longer known")
+    request = read_request(stored.request)
+    parts = read_parts(assessments.read_inputs(stored), knowledge, ZoneInfo(request.zone))
+    return assess(build_record(parts, knowledge), compile_rulebook(knowledge, stored.protocol_id), request)
+
+
+def read_request(said: dict[str, Any]) -> Request:
+    """What was asked, from how it is stored."""
+    start, level = said["start"], said["dose_level"]
+    return Request(
+        at=datetime.fromisoformat(said["at"]),
+        stage=said["stage"],
+        start=None if start is None else datetime.fromisoformat(start),
+        zone=said["zone"],
+        dose_level=None if level is None else Decimal(level),
+    )
+
+
+# -- by the code of a printed sheet ------------------------------------------------------------------
+
+
+def short_code(trace_sha256: str, input_sha256: str) -> str:
+    """The code that a sheet prints, in groups of four: the same for the same answer from the same input."""
+    digits = trace_sha256[:_CODE_PART] + input_sha256[:_CODE_PART]
+    return "-".join(digits[place : place + _CODE_GROUP] for place in range(0, len(digits), _CODE_GROUP)).upper()
+
+
+def find_by_code(session: Session, code: str) -> list[StoredAssessment]:
+    """The stored assessments that a printed code, or an id, means; several if one question was asked repeatedly."""
+    found = session.get(StoredAssessment, code.strip().lower())
+    if found is not None:
+        return [found]
+    digits = "".join(one for one in code.lower() if one in "0123456789abcdef")
+    if len(digits) != 2 * _CODE_PART:
+        return []
+    query = select(StoredAssessment).where(
+        StoredAssessment.trace_sha256.startswith(digits[:_CODE_PART]),
+        StoredAssessment.input_sha256.startswith(digits[_CODE_PART:]),
+    )
+    return list(session.execute(query.order_by(StoredAssessment.made_at.desc())).scalars())
+
+
+def is_anchored(session: Session, stored: StoredAssessment) -> bool:
+    """Whether the audit chain holds the seal of an assessment: one that was sealed anew is found by it."""
+    query = select(AuditEntry).where(AuditEntry.subject == f"Assessment/{stored.id}", AuditEntry.action == "assess")
+    entry = session.execute(query).scalars().first()
+    return entry is not None and entry.detail.get("seal") in (stored.seal_sha256, None)

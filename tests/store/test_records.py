@@ -1,0 +1,174 @@
+"""What is kept can be replayed, given out, deleted and backed up, and one altered byte is found."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import zlib
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select, update
+
+from mscprotocol import records
+from mscprotocol.errors import DataError, RequestError
+from mscprotocol.knowledge_loader import load_knowledge
+from mscprotocol.store import audit
+from mscprotocol.store.database import Database
+from mscprotocol.store.tables import AuditEntry, StoredAssessment, Subject, SubjectEntry
+from mscprotocol.subjects import Subjects
+from mscprotocol.verification import find_by_code, read_sealed, short_code, verify, write_sealed
+from tests.patients import severe_and_worsening
+from tests.store.people import COORDINATOR, Clock, bundle, entry, newcomer, open_subjects
+
+NOW = "2020-03-27T10:00:00+01:00"
+AT = datetime.fromisoformat(NOW)
+KNOWLEDGE = load_knowledge()
+
+
+@pytest.fixture
+def people(database: Database) -> Subjects:
+    found = open_subjects(database, Clock(NOW))
+    for number, name in (("S-1", "anna"), ("S-2", "berta")):
+        subject = found.enrol(newcomer(number), COORDINATOR).subject
+        found.record(subject.id, bundle(severe_and_worsening(name, NOW)), COORDINATOR)
+        weight = {"patient": {"id": name}, "data": [{"name": "weight", "value": "70 kg", "at": NOW}]}
+        found.record(subject.id, entry("record", weight), COORDINATOR)
+    return found
+
+
+def stored_of(people: Subjects) -> StoredAssessment:
+    with people.service.database.reading() as session:
+        return session.execute(select(StoredAssessment)).scalars().first()  # type: ignore[return-value]
+
+
+def test_a_sealed_record_comes_out_the_same(people: Subjects) -> None:
+    stored = read_sealed(write_sealed(stored_of(people)))
+    found = verify(stored, KNOWLEDGE, AT)
+    assert (found.outcome, found.why, found.has_expired) == ("same", [], False)
+
+
+def test_h41_a_sheet_that_is_out_of_date_says_so(people: Subjects) -> None:
+    stored = stored_of(people)
+    assert not verify(stored, KNOWLEDGE, AT + timedelta(minutes=1)).has_expired
+    assert verify(stored, KNOWLEDGE, AT + timedelta(days=40)).has_expired
+    code = short_code(stored.trace_sha256, stored.input_sha256)
+    with people.service.database.reading() as session:
+        assert [one.id for one in find_by_code(session, code)] == [stored.id]
+        assert [one.id for one in find_by_code(session, stored.id)] == [stored.id]
+        assert find_by_code(session, "0000-0000-0000-0000") == []
+
+
+def test_other_rules_give_a_different_answer_and_say_so(people: Subjects) -> None:
+    other = load_knowledge(choices={"interval_h": "96"})
+    found = verify(stored_of(people), other, AT)
+    assert found.outcome == "different"
+    assert found.why[0] == "the rules have changed since"
+    assert "schedule" in found.why[1]
+
+
+@pytest.mark.parametrize("name", ["answer", "inputs", "verdict", "request", "actor", "made_at", "trace_sha256"])
+def test_one_altered_character_of_a_sealed_record_is_found(people: Subjects, name: str) -> None:
+    tree = json.loads(write_sealed(stored_of(people)))
+    if name == "request":
+        tree["request"]["at"] = tree["request"]["at"].replace("10:00", "10:01")
+    elif name in ("answer", "inputs"):
+        tree[name] = ("B" if tree[name][0] == "A" else "A") + tree[name][1:]
+    else:
+        tree[name] = tree[name].replace("e", "f", 1) if name != "made_at" else tree[name].replace("2020", "2021")
+    if name == "trace_sha256":
+        tree[name] = "0" * 64
+    assert verify(read_sealed(json.dumps(tree).encode()), KNOWLEDGE, AT).outcome == "altered"
+
+
+def test_what_is_no_sealed_record_is_refused() -> None:
+    for content in (b"", b"{}", b"\xff", b'{"kind": "x"}'):
+        with pytest.raises(DataError, match="no sealed record"):
+            read_sealed(content)
+
+
+def flip(content: bytes) -> bytes:
+    return content[:40] + bytes([content[40] ^ 1]) + content[41:]
+
+
+def test_one_altered_byte_in_the_store_is_found(people: Subjects) -> None:
+    database = people.service.database
+    with database.reading() as session:
+        assert list(records.find_faults(session)) == []
+        kept = session.execute(select(SubjectEntry)).scalars().first()
+        answer = session.execute(select(StoredAssessment)).scalars().first()
+    assert kept is not None
+    assert answer is not None
+    with database.writing() as session:
+        session.execute(update(SubjectEntry).where(SubjectEntry.id == kept.id).values(content=flip(kept.content)))
+    with database.reading() as session:
+        assert list(records.find_faults(session)) == [f"entry 1 of Subject/{kept.subject_id}: altered"]
+    with database.writing() as session:
+        session.execute(update(SubjectEntry).where(SubjectEntry.id == kept.id).values(content=kept.content))
+        better = zlib.compress(zlib.decompress(answer.answer).replace(b'"eligible"', b'"inelig1ble"', 1))
+        session.execute(update(StoredAssessment).where(StoredAssessment.id == answer.id).values(answer=better))
+    with database.reading() as session:
+        assert list(records.find_faults(session)) == [f"Assessment/{answer.id}: altered"]
+
+
+def test_who_seals_anew_is_found_by_the_audit_trail(people: Subjects) -> None:
+    from mscprotocol.store.assessments import seal
+
+    with people.service.database.writing() as session:
+        stored = session.execute(select(StoredAssessment)).scalars().first()
+        assert stored is not None
+        stored.verdict = "ineligible"
+        stored.seal_sha256 = seal(stored)
+    with people.service.database.reading() as session:
+        assert f"Assessment/{stored.id}: altered" in list(records.find_faults(session))
+
+
+def test_a_row_that_vanished_is_found(people: Subjects) -> None:
+    with people.service.database.writing() as session:
+        kept = session.execute(select(SubjectEntry).where(SubjectEntry.sequence == 2)).scalars().first()
+        assert kept is not None
+        session.delete(kept)
+    with people.service.database.reading() as session:
+        assert list(records.find_faults(session)) == [f"Subject/{kept.subject_id}: something of it is missing"]
+
+
+def test_one_subject_is_given_out_whole(people: Subjects) -> None:
+    with people.service.database.reading() as session:
+        subject = records.find_subject(session, "S-1", None)
+        tree = json.loads(records.export_subject(session, subject))
+    assert tree["subject"]["number"] == "S-1"
+    assert [one["kind"] for one in tree["entries"]] == ["bundle", "record"]
+    assert json.loads(tree["entries"][0]["content"])["resourceType"] == "Bundle"
+    assert len(tree["assessments"]) == len(tree["screenings"]) == 2
+    sealed = read_sealed(json.dumps(tree["assessments"][0]).encode())
+    assert verify(sealed, KNOWLEDGE, AT).outcome == "same"
+    assert "berta" not in json.dumps(tree).lower()
+
+
+def test_one_subject_is_deleted_and_the_chain_still_holds(people: Subjects) -> None:
+    with people.service.database.writing() as session:
+        assert records.delete_subject(session, records.find_subject(session, "S-1", None), AT, "operator") == 2
+    with people.service.database.reading() as session:
+        assert [one.number for one in session.execute(select(Subject)).scalars()] == ["S-2"]
+        assert audit.find_fault(session) is None
+        assert list(records.find_faults(session)) == []
+        actions = [one.action for one in session.execute(select(AuditEntry)).scalars()]
+        assert actions[-1] == "delete"
+        trail = " ".join(str(one.detail) for one in session.execute(select(AuditEntry)).scalars())
+        assert "anna" not in trail.lower()
+        with pytest.raises(RequestError, match="no subject"):
+            records.find_subject(session, "S-1", None)
+
+
+def test_a_backup_is_whole_or_says_how(people: Subjects, tmp_path: Path) -> None:
+    target, database = tmp_path / "copy.sqlite3", people.service.database
+    if database.engine.dialect.name != "sqlite":
+        with pytest.raises(RequestError, match="pg_dump"):
+            records.back_up(database, target)
+        return
+    records.back_up(database, target)
+    with sqlite3.connect(target) as copy:
+        assert copy.execute("SELECT count(*) FROM assessment").fetchone() == (4,)
+    with pytest.raises(RequestError, match="there already"):
+        records.back_up(database, target)
