@@ -6,9 +6,12 @@ worked out the same dose. Every refusal leaves a line in the audit trail.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
+
+from sqlalchemy.orm import Session
 
 from mscprotocol.answer import Assessment, GateResult
 from mscprotocol.course_forms import (
@@ -36,6 +39,7 @@ from mscprotocol.subject_record import next_infusion, read_infusions
 from mscprotocol.subjects import Chart, Recorded, Subjects, check_entry, event_names, find_repeated
 from mscprotocol.timespan import CLOCK_TOLERANCE
 
+Signing = Callable[[Session, str, bytes], object]
 RECORDERS = frozenset({"coordinator", "clinician"})
 CLINICIANS = frozenset({"clinician"})
 BEFORE = "before"  # the questions asked again at the gate, beside those that are due after an infusion
@@ -198,8 +202,13 @@ class Course:
                 raise RequestError("dose_differs", "These are not the numbers of the other person: check both.")
             return self.subjects.add(session, chart, new, caller, with_assessment=False)
 
-    def override(self, subject_id: str, form: Override, token: str, caller: Caller) -> Recorded:
-        """Set the gate before the next infusion aside, as a clinician signs it; a complete course stays complete."""
+    def override(
+        self, subject_id: str, form: Override, token: str, caller: Caller, sign: Signing | None = None
+    ) -> Recorded:
+        """Set the gate before the next infusion aside, as a clinician signs it; a complete course stays complete.
+
+        `sign` puts the signature on what is recorded, in the same transaction.
+        """
         _allow(caller, CLINICIANS)
         if form.code not in self.subjects.knowledge.override_reasons:
             raise RequestError("invalid_request", "There is no reason of that code.")
@@ -214,7 +223,10 @@ class Course:
             gate = self.subjects.judge(chart, self.service.clock(), "infusion")[0].gate
             if gate is None or _COMPLETE in gate.because or not set(gate.because) <= set(form.because):
                 raise RequestError("conflict", "The gate has other reasons now: look at them before you sign.")
-            return self.subjects.add(session, chart, new, caller, with_assessment=False)
+            done = self.subjects.add(session, chart, new, caller, with_assessment=False)
+            if sign is not None:
+                sign(session, f"Subject/{subject_id}", new.content)
+            return done
 
     def infuse(self, subject_id: str, form: Infusion, token: str, caller: Caller) -> Recorded:
         """Record an infusion as it was given: the gate is judged anew as of its actual start.

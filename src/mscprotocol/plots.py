@@ -13,6 +13,7 @@ _WIDTH, _HEIGHT = 236, 122
 _RIGHT, _TOP, _BOTTOM = 12, 30, 34
 _LETTER = 5.1  # width of a letter of the labels beside the axis
 _BAR_LEFT, _BAR_WIDTH, _BAR_STEP, _BAR_TOP = 128, 540, 27, 22
+_FLOW_WIDTH, _FLOW_BOX, _FLOW_HEIGHT, _FLOW_STEP = 680, 150, 30, 46
 _MARGIN_HOURS = 9.0
 _STRIP_WIDTH, _STRIP_HEIGHT, _STRIP_LINE, _STRIP_REACH = 236, 46, 24, 92
 _DAY = 24
@@ -100,6 +101,28 @@ def draw_timeline(bars: Sequence[TimelineBar]) -> str:
         parts.extend(_bar(bar, _BAR_TOP + _BAR_STEP * place, end))
     width = _BAR_LEFT + _BAR_WIDTH
     return _svg(width, height, "Course of infusions, in days from the start of the first", told, parts)
+
+
+def draw_consort(boxes: Sequence[tuple[str, str]]) -> str:
+    """A flow diagram: one box under the other, each with what branches off beside it."""
+    parts = []
+    for place, (words, aside) in enumerate(boxes):
+        top = 4 + place * _FLOW_STEP
+        parts += [_outline(4, top, _FLOW_BOX, _FLOW_HEIGHT), _text(14, top + 19, words, weight="bold")]
+        if place:
+            parts.append(_line(4 + _FLOW_BOX / 2, top - (_FLOW_STEP - _FLOW_HEIGHT), 4 + _FLOW_BOX / 2, top))
+        if aside:
+            middle = top + _FLOW_HEIGHT / 2
+            parts += [_line(4 + _FLOW_BOX, middle, 24 + _FLOW_BOX, middle), _text(30 + _FLOW_BOX, middle + 4, aside)]
+    told = "; ".join(f"{words}{f' ({aside})' if aside else ''}" for words, aside in boxes)
+    return _svg(_FLOW_WIDTH, 8 + len(boxes) * _FLOW_STEP, "Flow of subjects", told, parts)
+
+
+def _outline(x: float, y: float, width: float, height: float) -> str:
+    return (
+        f'<rect x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" fill="none" stroke="currentColor" '
+        'stroke-width="1"/>'
+    )
 
 
 def draw_margin(strip: MarginStrip) -> str:

@@ -14,7 +14,7 @@ from mscprotocol.checklist import build_checklist
 from mscprotocol.errors import MscProtocolError
 from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.places import find_folder
-from mscprotocol.plots import MarginStrip, TimelineBar, TrendPlot, draw_margin, draw_timeline, draw_trend
+from mscprotocol.plots import MarginStrip, TimelineBar, TrendPlot, draw_consort, draw_margin, draw_timeline, draw_trend
 
 Paper = Literal["A4", "Letter"]
 _JOINERS = "\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"
@@ -101,6 +101,7 @@ def template_environment() -> Environment:
     environment.filters["trend_plot"] = _trend_markup
     environment.filters["timeline_plot"] = _timeline_markup
     environment.filters["margin_strip"] = _margin_markup
+    environment.filters["consort_plot"] = _consort_markup
     return environment
 
 
@@ -115,6 +116,10 @@ def _trend_markup(plot: TrendPlot) -> Markup:
 
 def _timeline_markup(bars: tuple[TimelineBar, ...]) -> Markup:
     return Markup(draw_timeline(bars))  # noqa: S704 - every text in it is escaped by plots
+
+
+def _consort_markup(boxes: list[tuple[str, str]]) -> Markup:
+    return Markup(draw_consort(boxes))  # noqa: S704 - every text in it is escaped by plots
 
 
 def _margin_markup(strip: MarginStrip) -> Markup:

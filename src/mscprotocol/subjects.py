@@ -101,6 +101,11 @@ class Subjects:
         with self.service.database.reading() as session:
             return self._chart(session, subject_id)
 
+    def charts(self) -> list[Chart]:
+        """The charts of all subjects, in the order in which they came."""
+        with self.service.database.reading() as session:
+            return [self._chart(session, one.id) for one in subjects.list_subjects(session)]
+
     def _chart(self, session: Session, subject_id: str, *, lock: bool = False) -> Chart:
         subject = subjects.find(session, subject_id, lock=lock)
         if subject is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Depends, FastAPI, Request
 from starlette.responses import Response
 
-from mscprotocol.web.pages import login, provider_login, screening, sheets
+from mscprotocol.web.pages import course, login, provider_login, screening, sheets, worklist
 from mscprotocol.web.pages.layout import MENU, STATIC, render_page, send_static
 from mscprotocol.web.pages.people import current_user
 from mscprotocol.web.pages.posted import check_origin, see_other
@@ -31,5 +31,13 @@ def read_static(request: Request, name: str) -> Response:
 
 def install(app: FastAPI) -> None:
     """Add the pages and what they are made of. No form that another site sends gets to any of them."""
-    for one in (router, login.router, provider_login.router, screening.router, sheets.router):
+    for one in (
+        router,
+        login.router,
+        provider_login.router,
+        screening.router,
+        sheets.router,
+        worklist.router,
+        course.router,
+    ):
         app.include_router(one, include_in_schema=False, dependencies=[Depends(check_origin)])

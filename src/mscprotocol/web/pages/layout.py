@@ -20,6 +20,8 @@ _A_YEAR = f"public, max-age={365 * 24 * 3600}, immutable"
 # The pages of the head, in order: path, name, and the roles that see it.
 MENU: tuple[tuple[str, str, frozenset[str]], ...] = (
     ("/screening", "Screening", frozenset({"coordinator", "clinician"})),
+    ("/worklist", "Worklist", frozenset({"coordinator", "clinician", "auditor"})),
+    ("/audit", "Audit", frozenset({"auditor", "administrator"})),
 )
 
 

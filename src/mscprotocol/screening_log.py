@@ -1,0 +1,169 @@
+"""The screening log of a trial, one line a subject, and the numbers of a CONSORT diagram counted from it."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from mscprotocol.course_forms import Consent, read_form
+from mscprotocol.subject_record import read_infusions
+from mscprotocol.subjects import Chart
+
+HEAD = (
+    "subject", "protocol", "consent_version", "consent_given", "screened_at", "eligible", "outlook", "reasons",
+    "open", "by", "valid_until", "time_critical", "infusions",
+)  # fmt: skip
+# A table program takes text that begins so for a formula.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+_ELIGIBLE = {"eligible": "yes", "ineligible": "no", "undetermined": "open"}
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """One subject as the log shows it: the newest assessment, and how far the course has come. No identifier."""
+
+    id: str
+    number: str
+    protocol: str
+    consent_version: str
+    consent_given: datetime | None
+    screened_at: datetime | None
+    verdict: str
+    outlook: str | None
+    against: tuple[str, ...]
+    open_items: tuple[str, ...]
+    by: str
+    valid_until: datetime | None
+    is_time_critical: bool
+    infusions: int
+    gate: str | None
+    is_stopped: bool
+    latest: str | None
+
+    def has_expired(self, at: datetime) -> bool:
+        """Whether the verdict no longer holds."""
+        return self.valid_until is not None and self.valid_until <= at
+
+
+def read_line(chart: Chart) -> LogLine:
+    """The line of one subject."""
+    last = chart.screenings[-1] if chart.screenings else None
+    consents = [read_form(one.content, Consent) for one in chart.of_kind("consent")]
+    infusions = read_infusions(chart.standing)
+    return LogLine(
+        id=chart.subject.id,
+        number=chart.subject.number,
+        protocol=chart.subject.protocol_id,
+        consent_version=consents[-1].version if consents else "",
+        consent_given=consents[-1].given if consents else None,
+        screened_at=None if last is None else last.evaluated_at,
+        verdict="not assessed" if last is None else last.verdict,
+        outlook=None if last is None else last.outlook,
+        against=() if last is None else tuple(last.reasons["against"]),
+        open_items=() if last is None else tuple(last.reasons["open"]),
+        by=chart.subject.actor if last is None else last.actor,
+        valid_until=None if last is None else last.valid_until,
+        is_time_critical=last is not None and last.time_critical and last.verdict != "ineligible",
+        infusions=len(infusions),
+        gate=None if last is None else last.gate,
+        is_stopped=bool(chart.of_kind("withdrawal")) or (last is not None and last.gate == "stop"),
+        latest=None if last is None else last.assessment_id,
+    )
+
+
+def in_order(lines: Iterable[LogLine]) -> list[LogLine]:
+    """Who cannot wait first, then whose verdict expires first; those whom nothing can be done for last."""
+    never = datetime.max.replace(tzinfo=UTC)
+    return sorted(
+        lines,
+        key=lambda one: (not one.is_time_critical, one.verdict == "ineligible", one.valid_until or never, one.number),
+    )
+
+
+def write_csv(lines: Sequence[LogLine]) -> str:
+    """The log as CSV: no identifier of a person, and no cell that a table program would take for a formula."""
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(HEAD)
+    for one in lines:
+        writer.writerow([harmless(cell) for cell in _cells(one)])
+    return out.getvalue()
+
+
+def harmless(text: str) -> str:
+    """A cell that is text to every table program."""
+    return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+def _cells(one: LogLine) -> tuple[str, ...]:
+    return (
+        one.number,
+        one.protocol,
+        one.consent_version,
+        _moment(one.consent_given),
+        _moment(one.screened_at),
+        _ELIGIBLE.get(one.verdict, "not assessed"),
+        one.outlook or "",
+        " ".join(one.against),
+        " ".join(one.open_items),
+        one.by,
+        _moment(one.valid_until),
+        "yes" if one.is_time_critical else "no",
+        str(one.infusions),
+    )
+
+
+def _moment(moment: datetime | None) -> str:
+    return "" if moment is None else moment.astimezone(UTC).isoformat(timespec="minutes")
+
+
+# -- CONSORT ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Consort:
+    """The numbers of a flow diagram. A subject is counted once under each number that is true of it."""
+
+    screened: int
+    excluded: int
+    excluded_by: tuple[tuple[str, int], ...]
+    open: int
+    eligible: int
+    enrolled: int
+    infused: tuple[int, ...]
+    stopped: int
+    completed: int
+
+
+def count(lines: Sequence[LogLine], most: int) -> Consort:
+    """The numbers of some subjects of one protocol with `most` infusions; whoever was infused is never excluded."""
+    begun = [one for one in lines if one.infusions]
+    waiting = [one for one in lines if not one.infusions]
+    excluded = [one for one in waiting if one.verdict == "ineligible"]
+    by = Counter(name for one in excluded for name in one.against)
+    return Consort(
+        screened=len(lines),
+        excluded=len(excluded),
+        excluded_by=tuple(sorted(by.items(), key=lambda item: (-item[1], item[0]))),
+        open=sum(one.verdict in ("undetermined", "not assessed") for one in waiting),
+        eligible=len(begun) + sum(one.verdict == "eligible" for one in waiting),
+        enrolled=len(begun) + sum(bool(one.consent_version) and one.verdict == "eligible" for one in waiting),
+        infused=tuple(sum(one.infusions >= number for one in lines) for number in range(1, most + 1)),
+        stopped=sum(one.is_stopped and one.infusions < most for one in begun),
+        completed=sum(one.infusions >= most for one in begun),
+    )
+
+
+def consort_boxes(numbers: Consort) -> list[tuple[str, str]]:
+    """The boxes of the diagram from top to bottom: what stands in the way, and what branches off beside it."""
+    reasons = "; ".join(f"{name} {times}" for name, times in numbers.excluded_by[:6])
+    aside = f"Excluded {numbers.excluded}" + (f": {reasons}" if reasons else "")
+    boxes = [(f"Screened {numbers.screened}", f"{aside}; still open {numbers.open}")]
+    boxes += [(f"Eligible {numbers.eligible}", ""), (f"Enrolled {numbers.enrolled}", "")]
+    boxes += [(f"Infusion {number}: {times}", "") for number, times in enumerate(numbers.infused, 1)]
+    boxes[-1] = (boxes[-1][0], f"Stopped {numbers.stopped}; completed {numbers.completed}")
+    return boxes

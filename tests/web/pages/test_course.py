@@ -1,0 +1,147 @@
+"""The worklist, the subject page and the course page: what they show, and what each form does or refuses."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select
+from starlette.testclient import TestClient
+
+from mscprotocol.errors import RequestError
+from mscprotocol.screening_log import count, harmless, read_line, write_csv
+from mscprotocol.service import Caller, Service
+from mscprotocol.store.tables import Signature
+from mscprotocol.subjects import Subjects
+from mscprotocol.web.pages.course import read_local
+from tests.patients import severe_and_worsening
+from tests.store.people import bundle, newcomer
+from tests.web.conftest import NOW
+from tests.web.pages.conftest import LogIn
+
+WHO = Caller("coordinator.one", frozenset({"coordinator"}))
+EVIL = "<script>alert(1)</script>"
+
+
+@pytest.fixture
+def subject(service: Service) -> str:
+    people = Subjects(service)
+    made = people.enrol(newcomer("S-001"), WHO).subject
+    people.record(made.id, bundle(severe_and_worsening("anna", NOW.isoformat())), WHO)
+    return made.id
+
+
+def form_of(page: str, action: str) -> dict[str, str]:
+    """The hidden fields of one form of a page."""
+    inside = page.split(f'/course/{action}"')[1].split("</form>", maxsplit=1)[0]
+    return dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', inside))
+
+
+def send(client: TestClient, subject: str, action: str, **fields: str) -> tuple[int, str]:
+    page = client.get(f"/subjects/{subject}/course").text
+    reply = client.post(f"/subjects/{subject}/course/{action}", data=form_of(page, action) | fields)
+    return reply.status_code, reply.text
+
+
+def local(hours: float) -> str:
+    from zoneinfo import ZoneInfo
+
+    return (NOW + timedelta(hours=hours)).astimezone(ZoneInfo("Europe/Berlin")).strftime("%Y-%m-%dT%H:%M")
+
+
+def test_the_worklist_leads_to_the_subject(subject: str, as_role: LogIn) -> None:
+    client = as_role("auditor")
+    page = client.get("/worklist").text
+    assert f'href="/subjects/{subject}"' in page
+    assert "Flow of subjects" in page
+    assert "S-001" not in client.get("/worklist?verdict=ineligible").text
+    shown = client.get(f"/subjects/{subject}").text
+    assert shown.index("Verdict at this stage") < shown.index("Recorded")
+
+
+def test_each_step_is_a_form_and_shows_what_follows(subject: str, as_role: LogIn) -> None:
+    client = as_role("coordinator")
+    assert send(client, subject, "consent", version="v3", given=local(-2))[0] == 200
+    status, page = send(client, subject, "consent", version="v3", given=local(2))
+    assert status == 422
+    assert "still to come" in page
+    status, page = send(client, subject, "infusion", started=local(-1), ended=local(-0.5), status="completed")
+    assert status == 409
+    assert "says hold" in page
+    assert "PRD-02" in page
+
+
+def test_only_a_clinician_signs_and_by_password(subject: str, as_role: LogIn, service: Service) -> None:
+    coordinator = as_role("coordinator")
+    assert "Set the gate aside" not in coordinator.get(f"/subjects/{subject}/course").text
+    clinician = as_role("clinician")
+    page = clinician.get(f"/subjects/{subject}/course").text
+    reasons = re.findall(r'name="because" value="([^"]*)"', page)
+    form = form_of(page, "override") | {"because": reasons, "code": "judgement", "text": EVIL}  # type: ignore[dict-item]
+    path = f"/subjects/{subject}/course/override"
+    assert clinician.post(path, data=form | {"password": "not mine at all"}).status_code == 401
+    reply = clinician.post(path, data=form | {"password": "a sentence only for tests"})
+    assert reply.status_code == 200
+    assert EVIL not in reply.text
+    assert "&lt;script&gt;" in reply.text
+    with service.database.reading() as session:
+        assert session.execute(select(Signature)).scalar_one().subject == f"Subject/{subject}"
+    other = coordinator.post(path, data=form, headers={"accept": "text/html"})
+    assert other.status_code in (401, 403, 409)
+
+
+@pytest.mark.parametrize(("role", "path", "status"), [
+    ("administrator", "/worklist", 403), ("coordinator", "/audit", 403), ("auditor", "/audit", 200),
+    ("administrator", "/audit", 200),
+])  # fmt: skip
+def test_who_may_see_which_page(role: str, path: str, status: int, as_role: LogIn) -> None:
+    assert as_role(role).get(path).status_code == status
+
+
+def test_an_auditor_records_nothing(subject: str, as_role: LogIn) -> None:
+    client = as_role("auditor")
+    assert "<button>Record consent" not in client.get(f"/subjects/{subject}/course").text
+    assert client.post(f"/subjects/{subject}/course/consent", data={"token": "x" * 20}).status_code == 403
+
+
+def test_a_path_that_leads_elsewhere_is_no_subject(as_role: LogIn) -> None:
+    client = as_role("auditor")
+    for path in ("/subjects/..%2f..%2fetc%2fpasswd", "/subjects/nobody", "/subjects/nobody/course"):
+        assert client.get(path).status_code == 404
+
+
+def test_the_log_has_no_identifier_and_no_formula(subject: str, as_role: LogIn, service: Service) -> None:
+    text = as_role("auditor").get("/worklist.csv").text
+    assert "S-001" in text
+    assert "anna" not in text.lower()
+    line = read_line(Subjects(service).chart(subject))
+    assert harmless("=HYPERLINK(1)") == "'=HYPERLINK(1)"
+    assert [harmless(f"{one}x")[0] for one in "=+-@\t\r"] == ["'"] * 6
+    assert write_csv([line]).count("\n") == 2
+    numbers = count([line], 4)
+    assert (numbers.screened, numbers.eligible, numbers.excluded, numbers.infused) == (1, 1, 0, (0, 0, 0, 0))
+
+
+def test_the_calendar_names_nobody(subject: str, as_role: LogIn) -> None:
+    reply = as_role("coordinator").get(f"/subjects/{subject}/course.ics")
+    assert reply.text.count("BEGIN:VEVENT") == 4
+    assert "anna" not in reply.text.lower()
+    assert "draft - not an order" in reply.text.replace("\r\n ", "")
+
+
+def test_the_sheets_of_the_day_are_one_page(subject: str, as_role: LogIn) -> None:
+    reply = as_role("coordinator").get("/worklist/sheets")
+    assert reply.status_code == 200
+    assert reply.text.count("</body>") == 1
+
+
+def test_a_time_at_which_the_clocks_change_needs_its_offset() -> None:
+    from zoneinfo import ZoneInfo
+
+    berlin = ZoneInfo("Europe/Berlin")
+    for text in ("2020-03-29T02:30", "2020-10-25T02:30"):
+        with pytest.raises(RequestError, match="clocks change"):
+            read_local(text, berlin)
+    assert read_local("2020-10-25T02:30+01:00", berlin).isoformat() == "2020-10-25T02:30:00+01:00"
+    assert read_local("2020-03-29T03:30", berlin).utcoffset() == timedelta(hours=2)
