@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import sys
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,14 @@ def is_same(knowledge: KnowledgeBase, name: str) -> bool:
     before, after = (one.criteria.get(name) or one.definitions.get(name) for one in (load_once(), knowledge))
     if isinstance(before, Decision) and isinstance(after, Decision):
         return _concludes_alike(before, after)
-    return before is not None and _plain(load_once(), before) == _plain(knowledge, after)
+    return before is not None and _as_it_was(name) == _plain(knowledge, after)
+
+
+@lru_cache
+def _as_it_was(name: str) -> Any:
+    """A rule without any mutant; a process judges the mutants of one rule in a row."""
+    knowledge = load_once()
+    return _plain(knowledge, knowledge.criteria.get(name) or knowledge.definitions[name])
 
 
 def _concludes_alike(before: Decision, after: Decision) -> bool:
