@@ -30,6 +30,7 @@ from mscprotocol.checklist_parts import (
     utc,
 )
 from mscprotocol.checklist_patient import build_severity, build_status, is_against, is_later
+from mscprotocol.fingerprint import short_code
 from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.knowledge_forms import ConclusionLeaf
 from mscprotocol.plots import TimelineBar
@@ -290,6 +291,7 @@ def _used_sources(answer: Assessment, protocol: Protocol, knowledge: KnowledgeBa
 def build_hashes(answer: Assessment) -> tuple[Fact, ...]:
     """What the sheet can be checked by, with the choices that the rule base was loaded with."""
     return (
+        Fact("Code, for mscprotocol verify", short_code(answer.trace_sha256, answer.input_sha256)),
         Fact("Trace", answer.trace_sha256),
         Fact("Input", answer.input_sha256),
         Fact("Rule base", answer.rulebase.sha256),

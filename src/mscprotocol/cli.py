@@ -33,13 +33,14 @@ from mscprotocol.record import PatientRecord
 from mscprotocol.records_cli import records_app, verify_command
 from mscprotocol.rulebook import Rulebook, compile_rulebook
 from mscprotocol.rules_cli import rules_app
+from mscprotocol.schedule import length
 from mscprotocol.screen_cli import screen_command
 from mscprotocol.serving import serve_command, settings_command
 from mscprotocol.terminal import DATA, OK, load_or_exit
 from mscprotocol.treatment import list_levels
 from mscprotocol.users_cli import users_app
 
-FORMATS = ("text", "json", "fhir", "html", "pdf")
+FORMATS = ("text", "json", "fhir", "html", "pdf", "ics")
 LINES = ("json", "fhir")  # one answer a line
 
 app = typer.Typer(
@@ -84,7 +85,7 @@ def assess_command(
     product: Annotated[Path | None, typer.Option(help="Product lot (YAML or JSON: datum -> value).")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="Site parameter: NAME=OPTION; repeatable.")] = None,
     together: Annotated[bool, typer.Option("--together", help="All files are one patient.")] = False,
-    format_: Annotated[str | None, typer.Option("--format", help="text, json, fhir, html or pdf.")] = None,
+    format_: Annotated[str | None, typer.Option("--format", help="text, json, fhir, html, pdf or ics.")] = None,
     out: Annotated[Path | None, typer.Option(help="File to write, or a folder for several patients.")] = None,
 ) -> None:
     """Assess patients by a protocol, or by all; several answers give one JSON a line."""
@@ -201,6 +202,13 @@ def _render(answer: Assessment, form: str, knowledge: KnowledgeBase) -> bytes:
         from mscprotocol.summary import render_text
 
         return render_text(answer, colour=sys.stdout.isatty()).encode()
+    if form == "ics":
+        from mscprotocol.course_calendar import write_calendar
+        from mscprotocol.fingerprint import short_code
+
+        practice = knowledge.practices[knowledge.protocols[answer.protocol.id].practice]
+        code = short_code(answer.trace_sha256, answer.input_sha256)
+        return write_calendar(answer, code, length(practice.duration))
     from mscprotocol.rendering import render_html, render_pdf
 
     return render_pdf(answer, knowledge) if form == "pdf" else render_html(answer, knowledge).encode()

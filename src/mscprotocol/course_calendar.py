@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from icalendar import Calendar, Event
 
@@ -13,7 +13,7 @@ _OPEN = ("proposed", "conditional", "released")
 
 
 def write_calendar(answer: Assessment, number: str, duration: timedelta) -> bytes:
-    """One event for each infusion that is still to come, at its planned start; none of it is an order."""
+    """One event for each infusion that is still to come, at its planned start in UTC; none of it is an order."""
     calendar = Calendar()
     calendar.add("prodid", "-//mscprotocol//course of infusions//EN")
     calendar.add("version", "2.0")
@@ -25,16 +25,16 @@ def write_calendar(answer: Assessment, number: str, duration: timedelta) -> byte
 
 
 def _event(answer: Assessment, row: ScheduleRow, number: str, duration: timedelta) -> Event:
-    event, planned = Event(), datetime.fromisoformat(row.planned)
+    event, planned = Event(), datetime.fromisoformat(row.planned).astimezone(UTC)
     event.add("uid", f"{number}-{answer.protocol.id}-{row.infusion}@mscprotocol")
-    event.add("dtstamp", datetime.fromisoformat(answer.at))
+    event.add("dtstamp", datetime.fromisoformat(answer.at).astimezone(UTC))
     event.add("dtstart", planned)
     event.add("dtend", planned + duration)
     event.add("summary", f"{number}: infusion {row.infusion} ({row.status}), draft - not an order")
     event.add("status", "TENTATIVE")
     event.add(
         "description",
-        f"Earliest {row.earliest}, latest {row.latest}. Protocol {answer.protocol.id}. The gate is judged anew before "
+        f"Planned {row.planned}, earliest {row.earliest}, latest {row.latest}. Protocol {answer.protocol.id}. The gate is judged anew before "
         "each infusion.",
     )
     return event

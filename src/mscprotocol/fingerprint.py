@@ -18,6 +18,9 @@ from mscprotocol.interval import EXACT, Interval, plain
 from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.record import Entry, Measurement, PatientRecord
 
+# What the printed code is made of: the beginnings of the two hashes that every sheet states.
+CODE_PART, _CODE_GROUP = 8, 4
+
 
 def hash_input(record: PatientRecord) -> str:
     """SHA-256 of the sorted digests of the patient's source units."""
@@ -37,6 +40,12 @@ def hash_trace(case: Case) -> str:
         sorted([signal.name, signal.state] for signal in case.signals),
     ]
     return hashlib.sha256(msgspec.json.encode(content)).hexdigest()
+
+
+def short_code(trace_sha256: str, input_sha256: str) -> str:
+    """The code that a sheet prints, in groups of four: the same for the same answer from the same input."""
+    digits = trace_sha256[:CODE_PART] + input_sha256[:CODE_PART]
+    return "-".join(digits[place : place + _CODE_GROUP] for place in range(0, len(digits), _CODE_GROUP)).upper()
 
 
 def _used_entries(case: Case) -> Iterable[Entry]:

@@ -6,6 +6,7 @@ import unicodedata
 from functools import lru_cache
 from typing import Literal
 
+import segno
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
@@ -101,6 +102,7 @@ def template_environment() -> Environment:
     environment.filters["trend_plot"] = _trend_markup
     environment.filters["timeline_plot"] = _timeline_markup
     environment.filters["margin_strip"] = _margin_markup
+    environment.filters["qr_code"] = _qr_markup
     environment.filters["consort_plot"] = _consort_markup
     return environment
 
@@ -120,6 +122,14 @@ def _timeline_markup(bars: tuple[TimelineBar, ...]) -> Markup:
 
 def _consort_markup(boxes: list[tuple[str, str]]) -> Markup:
     return Markup(draw_consort(boxes))  # noqa: S704 - every text in it is escaped by plots
+
+
+def _qr_markup(code: str) -> Markup:
+    """The command that verifies a sheet, to be read by a camera."""
+    command = f"mscprotocol verify {code}"
+    drawn: str = segno.make(command, error="m").svg_inline(scale=2, dark="#000", title="QR code", desc=command)
+    drawn = drawn.replace("<svg ", '<svg role="img" ', 1)
+    return Markup(drawn)  # noqa: S704 - squares and nothing of a record
 
 
 def _margin_markup(strip: MarginStrip) -> Markup:

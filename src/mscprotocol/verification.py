@@ -19,6 +19,7 @@ from mscprotocol.answer import Assessment, to_json
 from mscprotocol.assessment import assess
 from mscprotocol.case import Request
 from mscprotocol.errors import DataError, MscProtocolError
+from mscprotocol.fingerprint import CODE_PART
 from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.rulebook import compile_rulebook
 from mscprotocol.store import assessments
@@ -26,8 +27,6 @@ from mscprotocol.store.tables import AuditEntry, StoredAssessment
 
 KIND = "mscprotocol sealed assessment 1"
 Outcome = Literal["same", "different", "altered"]
-# What the printed code is made of: the beginnings of the two hashes that every sheet states.
-_CODE_PART, _CODE_GROUP = 8, 4
 
 
 class SealedRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -140,23 +139,17 @@ def read_request(said: dict[str, Any]) -> Request:
 # -- by the code of a printed sheet ------------------------------------------------------------------
 
 
-def short_code(trace_sha256: str, input_sha256: str) -> str:
-    """The code that a sheet prints, in groups of four: the same for the same answer from the same input."""
-    digits = trace_sha256[:_CODE_PART] + input_sha256[:_CODE_PART]
-    return "-".join(digits[place : place + _CODE_GROUP] for place in range(0, len(digits), _CODE_GROUP)).upper()
-
-
 def find_by_code(session: Session, code: str) -> list[StoredAssessment]:
     """The stored assessments that a printed code, or an id, means; several if one question was asked repeatedly."""
     found = session.get(StoredAssessment, code.strip().lower())
     if found is not None:
         return [found]
     digits = "".join(one for one in code.lower() if one in "0123456789abcdef")
-    if len(digits) != 2 * _CODE_PART:
+    if len(digits) != 2 * CODE_PART:
         return []
     query = select(StoredAssessment).where(
-        StoredAssessment.trace_sha256.startswith(digits[:_CODE_PART]),
-        StoredAssessment.input_sha256.startswith(digits[_CODE_PART:]),
+        StoredAssessment.trace_sha256.startswith(digits[:CODE_PART]),
+        StoredAssessment.input_sha256.startswith(digits[CODE_PART:]),
     )
     return list(session.execute(query.order_by(StoredAssessment.made_at.desc())).scalars())
 

@@ -106,7 +106,7 @@ def test_every_criterion_is_in_the_file(answer: Assessment, knowledge: Knowledge
 
 def test_every_drawing_is_well_formed_and_described(answer: Assessment, knowledge: KnowledgeBase) -> None:
     drawings = re.findall(r"<svg.*?</svg>", render_html(answer, knowledge), re.DOTALL)
-    assert len(drawings) == 5 + bool(answer.schedule)
+    assert len(drawings) == 6 + bool(answer.schedule)  # five signals, the schedule, the code
     for drawing in drawings:
         root = ElementTree.fromstring(drawing)  # noqa: S314 - our own drawing
         assert root.findtext("title")
@@ -212,8 +212,8 @@ def test_css_strings_read_back_as_they_were(text: str) -> None:
 
 
 def test_a_missing_name_in_the_template_is_an_error() -> None:
-    assert rendering._environment().undefined is StrictUndefined
-    assert rendering._environment().autoescape is True
+    assert rendering.template_environment().undefined is StrictUndefined
+    assert rendering.template_environment().autoescape is True
 
 
 # -- paper -----------------------------------------------------------------------------------------

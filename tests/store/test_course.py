@@ -27,10 +27,10 @@ STATED = {"study_authorisation": "yes", "prior_msc_therapy": "no", "thromboproph
 class Ward:
     """One subject, the clock of the ward, and who works there."""
 
-    def __init__(self, database: Database, at: datetime = START) -> None:
+    def __init__(self, database: Database, at: datetime = START, number: str = "S-001") -> None:
         self.clock = Clock(at.isoformat())
         self.course = Course(open_subjects(database, self.clock))
-        self.subject = self.course.subjects.enrol(newcomer(), COORDINATOR).subject.id
+        self.subject = self.course.subjects.enrol(newcomer(number), COORDINATOR).subject.id
 
     @property
     def now(self) -> datetime:

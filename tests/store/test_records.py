@@ -13,12 +13,13 @@ from sqlalchemy import select, update
 
 from mscprotocol import records
 from mscprotocol.errors import DataError, RequestError
+from mscprotocol.fingerprint import short_code
 from mscprotocol.knowledge_loader import load_knowledge
 from mscprotocol.store import audit
 from mscprotocol.store.database import Database
 from mscprotocol.store.tables import AuditEntry, StoredAssessment, Subject, SubjectEntry
 from mscprotocol.subjects import Subjects
-from mscprotocol.verification import find_by_code, read_sealed, short_code, verify, write_sealed
+from mscprotocol.verification import find_by_code, read_sealed, verify, write_sealed
 from tests.patients import severe_and_worsening
 from tests.store.people import COORDINATOR, Clock, bundle, entry, newcomer, open_subjects
 
