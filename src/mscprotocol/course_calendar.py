@@ -34,7 +34,7 @@ def _event(answer: Assessment, row: ScheduleRow, number: str, duration: timedelt
     event.add("status", "TENTATIVE")
     event.add(
         "description",
-        f"Planned {row.planned}, earliest {row.earliest}, latest {row.latest}. Protocol {answer.protocol.id}. The gate is judged anew before "
-        "each infusion.",
+        f"Planned {row.planned}, earliest {row.earliest}, latest {row.latest}. Protocol {answer.protocol.id}. "
+        "The gate is judged anew before each infusion.",
     )
     return event
