@@ -158,7 +158,7 @@ START_DENIED = (
 )  # fmt: skip
 CISS_DENIED = (
     "pregnancy", "breastfeeding", "malignancy", "cancer_treatment", "venous_thromboembolism", "vte_suspected",
-    "arterial_thrombosis", "hit", "thrombophilia_with_event", "liver_failure", "home_oxygen", "pulmonary_hypertension",
+    "arterial_thrombosis", "hit", "thrombophilia_with_event", "child_class_c", "home_oxygen", "pulmonary_hypertension",
     "anaphylaxis_history", "immune_suppression", "severe_cardiac_disease", "other_shock",
 )  # fmt: skip
 

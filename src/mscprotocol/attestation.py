@@ -1,4 +1,4 @@
-"""The newest valid answer of a named person to one question."""
+"""The newest valid answer of a named person to one question, and what may be at work by record or answer."""
 
 from __future__ import annotations
 
@@ -39,6 +39,29 @@ def latest_attestation(
     assert newest.time is not None
     expires = None if window is None else window.expiry(newest.time.earliest)
     return newest.answer, Evidence(newest, used=newest.answer is not Truth.UNKNOWN), expires
+
+
+def may_act(series: Series, name: str) -> bool:
+    """Whether something may be at work, or still act after its end: by the record, or by what a named person answered.
+
+    Whoever is not sure whether it is leaves open what it would disturb; who denies it does not undo that it still acts.
+    """
+    definition = series.knowledge.conditions[name]
+    if series.may_run(name):
+        return True
+    if definition.acts_for is not None:
+        affirmed = (one for one in series.record.attestations.get(name, ()) if one.answer is Truth.MET)
+        if any(_is_recent(one, definition.acts_for, series.at) for one in affirmed):
+            return True
+    newest = latest_attestation(series, name, definition.attested_for, series.at)
+    return newest is not None and newest[0] is not Truth.NOT_MET
+
+
+def _is_recent(entry: Attestation, window: Window, at: datetime) -> bool:
+    """Whether an answer was, or may have been, given in a window that has begun by `at`."""
+    if entry.time is None:
+        return True
+    return not entry.time.is_after(at) and within_window(entry.time, window, at) is not Truth.NOT_MET
 
 
 def _when(entry: Attestation) -> tuple[datetime, str]:

@@ -69,11 +69,11 @@ class ScoreItem(Strict):
 
 
 class Baseline(Strict):
-    """What a score was before the acute illness: as entered, else assumed, unless a condition makes that doubtful."""
+    """What a score was before the acute illness: as entered, else assumed, unless a condition speaks against it."""
 
     measurement: str
     assume: WithUnit
-    doubted_by: str
+    doubted_by: Names
 
 
 class Score(Definition):

@@ -14,6 +14,7 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import Literal
 
+from mscprotocol.attestation import may_act
 from mscprotocol.courses import find_points, find_shortage
 from mscprotocol.definitions import Signal, Trend
 from mscprotocol.findings import Findings
@@ -84,7 +85,7 @@ def _find_signal(
 
 
 def _course(name: str, signal: Signal, trend: Trend, findings: Findings) -> SignalResult:
-    if signal.not_after is not None and findings.series.is_running(signal.not_after):
+    if signal.not_after is not None and may_act(findings.series, signal.not_after):
         return _insufficient(name, signal, (), f"not read while {signal.not_after.replace('_', ' ')} acts")
     points = find_points(signal, trend, findings)
     needs = find_shortage(signal, points, findings.at)
@@ -175,7 +176,7 @@ def _oxygen_step(name: str, signal: Signal, trend: Trend, findings: Findings) ->
         return SignalResult(name, signal, "stable", points)
     before, after = changed
     rose = _is_surely_above(after, before)
-    if signal.not_during is not None and findings.series.is_running(signal.not_during):
+    if signal.not_during is not None and may_act(findings.series, signal.not_during):
         return _insufficient(name, signal, points, "the support changed for a planned procedure")
     assert after.time is not None
     held = findings.at - after.time.earliest

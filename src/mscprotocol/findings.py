@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
+from mscprotocol.attestation import may_act
+from mscprotocol.changes import has_changed, is_far_enough
 from mscprotocol.data_dictionary import Measurement as Datum
 from mscprotocol.definitions import FindingDefinition
 from mscprotocol.derived import DERIVATIONS
@@ -25,7 +27,7 @@ from mscprotocol.knowledge_forms import (
 )
 from mscprotocol.oxygen import is_level, support_at, support_in_force
 from mscprotocol.oxygenation import MAYBE_CORRECTED
-from mscprotocol.presence import find_presence
+from mscprotocol.presence import find_presence, is_since
 from mscprotocol.protocols import Stage
 from mscprotocol.reasons import Reason, in_precedence
 from mscprotocol.record import Measurement, PatientRecord
@@ -147,7 +149,7 @@ class Findings:
         if found.chosen is not None and self._has_newer_unmapped(name, found.chosen):
             return Selection(None, Reason.CODE_UNMAPPED, found.evidence)
         confounder = self.knowledge.measurements[name].confounded_by
-        if found.chosen is not None and confounder is not None and self.series.is_running(confounder):
+        if found.chosen is not None and confounder is not None and may_act(self.series, confounder):
             evidence = tuple(Evidence(item.entry, used=False, why_not=Reason.CONFOUNDED) for item in found.evidence)
             return Selection(None, Reason.CONFOUNDED, evidence)
         return found
@@ -183,7 +185,11 @@ class Findings:
         if point.time is None or point.flags.intersection(leaf.set_aside):
             return False
         is_inside = within_window(point.time, window, self.at) is Truth.MET
-        return is_inside and self._was_during(leaf.during, point)[0] is Truth.MET
+        is_since = self._is_since(leaf, point) is Truth.MET
+        return is_inside and is_since and self._was_during(leaf.during, point)[0] is Truth.MET
+
+    def _is_since(self, leaf: MeasurementLeaf, point: Measurement) -> Truth:
+        return Truth.MET if leaf.not_before is None else is_since(self.series, leaf.not_before, point)
 
     def _definition(self, name: str) -> FindingDefinition:
         definition = self.knowledge.definitions[name]
@@ -237,6 +243,9 @@ class Findings:
         if selection.chosen is None:
             return _open(selection.reason or Reason.MISSING, selection.evidence)
         truth, reason = self._answer(leaf, definition, selection.chosen)
+        since = self._is_since(leaf, selection.chosen)
+        if since is not Truth.MET:
+            truth, reason = Truth.UNKNOWN, Reason.STALE if since is Truth.NOT_MET else Reason.PARTIAL_DATE
         if truth is Truth.UNKNOWN:
             return _open(reason, selection.evidence)
         return Finding(truth, (), selection.evidence, selection.expires)
@@ -293,7 +302,7 @@ class Findings:
     ) -> tuple[Truth, Reason | None]:
         if point.problem is not None:
             return Truth.UNKNOWN, point.problem
-        if definition.confounded_by is not None and self.series.is_running(definition.confounded_by):
+        if definition.confounded_by is not None and may_act(self.series, definition.confounded_by):
             return Truth.UNKNOWN, Reason.CONFOUNDED
         truth, reason = self._answer(leaf, definition, point)
         if point.time is not None and within_window(point.time, window, self.at) is Truth.UNKNOWN:
@@ -361,10 +370,10 @@ class Findings:
             and point.problem is None
             and point.assay == latest.assay
         ]
-        truths = [_changed(leaf, point.value, latest.value) for point in earlier if point.value is not None]
+        truths = [has_changed(leaf, point.value, latest.value) for point in earlier if point.value is not None]
         evidence = (*selection.evidence, *(Evidence(point, used=True) for point in earlier))
         truth = any_of(truths) if truths else Truth.UNKNOWN
-        if truth is Truth.NOT_MET and not _is_far_enough(leaf, latest, earlier):
+        if truth is Truth.NOT_MET and not is_far_enough(leaf, latest, earlier):
             truth = Truth.UNKNOWN
         if truth is Truth.UNKNOWN:
             return _open(
@@ -372,22 +381,6 @@ class Findings:
                 evidence,
             )
         return Finding(truth, (), evidence, selection.expires)
-
-
-def _changed(leaf: ChangeLeaf, earlier: Interval, latest: Interval) -> Truth:
-    ratio = latest.over(earlier)
-    if leaf.rises_to is not None:
-        return ratio.gte(leaf.rises_to.value)
-    assert leaf.falls_by is not None
-    return ratio.lte(1 - leaf.falls_by.value / 100)
-
-
-def _is_far_enough(leaf: ChangeLeaf, latest: Measurement, earlier: Sequence[Measurement]) -> bool:
-    """Whether some earlier value lies far enough back to say that nothing changed."""
-    if leaf.at_least_apart is None or latest.time is None:
-        return bool(earlier)
-    limit = leaf.at_least_apart.start(latest.time.earliest)
-    return any(point.time is not None and point.time.latest <= limit for point in earlier)
 
 
 def _open(reason: Reason, evidence: Sequence[Evidence]) -> Finding:

@@ -121,7 +121,7 @@ class MeasurementLeaf(Threshold):
     """A measurement against a threshold, one of its answers, or merely whether it is known.
 
     Values that carry a flag of `set_aside` are no evidence for the leaf, nor those taken while the oxygen support that
-    `during` names was surely not in force.
+    `during` names was surely not in force, nor those from before `not_before` began.
     """
 
     measurement: str
@@ -136,6 +136,7 @@ class MeasurementLeaf(Threshold):
     during: str | None = None
     not_met_needs: str | None = None
     no_record: Literal["not_met"] | None = None
+    not_before: str | None = None
 
     @model_validator(mode="after")
     def _asks_one_thing(self) -> MeasurementLeaf:
@@ -145,6 +146,8 @@ class MeasurementLeaf(Threshold):
         if self.worst and self.within is None:
             raise ValueError("worst needs the window to look in: within")
         _refuse_shared("an answer", self.answer or (), self.not_answer or ())
+        if self.worst and self.not_before is not None:
+            raise ValueError("not_before is asked of the latest value, not of the worst")
         return self
 
 
@@ -154,6 +157,7 @@ class ConditionLeaf(Leaf):
     `began_within` asks when it began: met in the window, not_met before it, unknown without an onset on record.
     `answered_within` asks for a newer answer of a person than the dictionary does.
     `held_within` asks whether it was there at any time of a window, whatever is denied of now.
+    `charted_within` is how long an entry that says "active" is believed without being charted anew.
     """
 
     condition: str
@@ -161,6 +165,7 @@ class ConditionLeaf(Leaf):
     began_within: Lookback | None = None
     held_within: Lookback | None = None
     answered_within: Lookback | None = None
+    charted_within: Lookback | None = None
     any_clinical_status: Literal[True] | None = None
     by_onset: Literal[True] | None = None
     record_wins: Literal[True] | None = None
@@ -172,6 +177,8 @@ class ConditionLeaf(Leaf):
             raise ValueError("a look-back reads resolved entries too: say any_clinical_status: true")
         if sum(one is not None for one in (self.within, self.began_within, self.held_within)) > 1:
             raise ValueError("ask one thing: within (a look-back), held_within (ever in the window) or began_within")
+        if self.charted_within is not None and (self.within or self.began_within or self.held_within) is not None:
+            raise ValueError("charted_within is about what is present now: it goes with no other window")
         return self
 
 

@@ -200,6 +200,7 @@ def _check_leaf(knowledge: KnowledgeBase, leaf: Leaf) -> None:
         case MeasurementLeaf(measurement=name):
             _check_measurement_leaf(knowledge.measurements[name], leaf)
             _check_state(knowledge, leaf.during)
+            _ = None if leaf.not_before is None else knowledge.conditions[leaf.not_before]
             if leaf.comparison is not None:
                 operator, limit = leaf.comparison
                 value = to_canonical(knowledge.measurements[name], limit.value, limit.unit)
@@ -224,7 +225,10 @@ def _check_leaf(knowledge: KnowledgeBase, leaf: Leaf) -> None:
 def _check_baseline(knowledge: KnowledgeBase, score: Score) -> None:
     if score.baseline is None:
         raise ValueError(f"{score.id} has no baseline to rise from")
-    _ = knowledge.measurements[score.baseline.measurement], knowledge.conditions[score.baseline.doubted_by]
+    _ = (
+        knowledge.measurements[score.baseline.measurement],
+        [knowledge.conditions[name] for name in score.baseline.doubted_by],
+    )
 
 
 def _check_measurement_leaf(measurement: Measurement, leaf: MeasurementLeaf) -> None:

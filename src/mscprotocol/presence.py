@@ -207,6 +207,18 @@ def _unmapped(series: Series, name: str, at: datetime) -> Iterator[Presence]:
             )
 
 
+def is_since(series: Series, name: str, point: Measurement) -> Truth:
+    """Whether a value is not from before something began; open without a beginning on record."""
+    begun = [one.time for one in series.presences(name) if one.present is Truth.MET]
+    known = [time for time in begun if time is not None]
+    if point.time is None or not known:
+        return Truth.UNKNOWN
+    if all(point.time.latest < time.earliest for time in known):
+        return Truth.NOT_MET
+    is_after = len(known) == len(begun) and all(point.time.earliest >= time.latest for time in known)
+    return Truth.MET if is_after else Truth.UNKNOWN
+
+
 def _cast(ballot: Ballot, entry: Presence, definition: Condition, leaf: ConditionLeaf, at: datetime) -> None:
     if entry.present is Truth.UNKNOWN:
         doubts = ballot.charted if entry.charted else ballot.doubts
@@ -231,6 +243,14 @@ def _cast_refutation(ballot: Ballot, entry: Presence, window: Window | None, at:
 
 def _cast_presence(ballot: Ballot, entry: Presence, leaf: ConditionLeaf, at: datetime) -> None:
     held = _held_now(entry, at) if leaf.within is None else _held_within(entry, leaf, leaf.within, at)
+    charted = entry.recorded or entry.time
+    if held is Truth.MET and leaf.charted_within is not None:
+        recent = Truth.UNKNOWN if charted is None else within_window(charted, leaf.charted_within, at)
+        if charted is None or recent is not Truth.MET:
+            why = Reason.STALE if recent is Truth.NOT_MET else Reason.PARTIAL_DATE
+            ballot.doubts.append(Evidence(entry, used=False, why_not=why))
+            return
+        note(ballot.yes_until, leaf.charted_within.expiry(charted.earliest))
     if held is Truth.MET:
         ballot.yes.append(Evidence(entry, used=True))
         last = (entry.time or entry.recorded) if leaf.by_onset else _end_of(entry)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
+from mscprotocol.attestation import latest_attestation
 from mscprotocol.definitions import Baseline, FindingDefinition, Score, ScoreItem
 from mscprotocol.findings import Finding, Findings
 from mscprotocol.interval import Interval, between, exactly, total
@@ -131,12 +132,22 @@ class Scores:
         if entered.reason is not Reason.MISSING:
             reasons = () if entered.reason is None else (entered.reason,)
             return BaselineResult(_POINTS, "not known", entered.evidence, reasons)
-        chronic = self.findings.presence(rule.doubted_by)
         # Nothing recorded is the general population; a record that says or suspects otherwise is not.
-        if chronic.truth is Truth.NOT_MET or chronic.reasons == (Reason.MISSING,):
+        doubts = [name for name in rule.doubted_by if self._may_be_chronic(name)]
+        if not doubts:
             return BaselineResult(exactly(rule.assume.value), f"assumed {rule.assume.value}")
-        text = f"not known: {self.findings.knowledge.conditions[rule.doubted_by].text.lower()}"
-        return BaselineResult(_POINTS, text, chronic.evidence, (Reason.MISSING,))
+        text = f"not known: {self.findings.knowledge.conditions[doubts[0]].text.lower()}"
+        evidence = tuple(one for name in doubts for one in self.findings.presence(name).evidence)
+        return BaselineResult(_POINTS, text, evidence, (Reason.MISSING,))
+
+    def _may_be_chronic(self, name: str) -> bool:
+        """Whether anything on record speaks for a disease, be it over by now, or a person is not sure."""
+        found = self.findings.presence(name)
+        if found.truth is not Truth.UNKNOWN:
+            return found.truth is Truth.MET
+        window = self.findings.knowledge.conditions[name].attested_for
+        asked = latest_attestation(self.findings.series, name, window, self.findings.at)
+        return bool(found.evidence) or asked is not None
 
     def _item(self, item: ScoreItem) -> ItemResult:
         """The first row that holds counts; rows that may hold leave their points open."""

@@ -14,6 +14,7 @@ from mscprotocol.interval import Interval
 from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.reasons import Reason
 from mscprotocol.record import Measurement, PatientRecord, Presence
+from mscprotocol.timespan import TimeSpan
 from mscprotocol.truth import Truth
 
 Points = tuple[Measurement, ...]
@@ -77,14 +78,22 @@ class Series:
             found.append(replace(entry, ended=None, active=Truth.MET) if ends_later else entry)
         return tuple(found)
 
-    def is_running(self, name: str) -> bool:
-        """Whether a condition, medication or procedure is known to hold at `at`, or to act on after its end."""
+    def may_run(self, name: str) -> bool:
+        """Whether the record shows that something may hold at `at`, or act on after its end.
+
+        What was there and is not said to have ended may hold; so may what an unknown code only looks like.
+        """
         acts_for = self.knowledge.conditions[name].acts_for
         since = self.at if acts_for is None else acts_for.start(self.at)
-        return any(
-            entry.present is Truth.MET and (entry.active is Truth.MET or _ended_after(entry, since))
+        holds = any(
+            entry.present is Truth.MET
+            and (entry.active is Truth.MET or _ended_after(entry, since) or _is_paused(entry))
             for entry in self.presences(name)
         )
+        return holds or any(name in one.relevant and self._is_since(one.time, since) for one in self.record.unmapped)
+
+    def _is_since(self, time: TimeSpan | None, since: datetime) -> bool:
+        return time is None or (not time.is_after(self.at) and time.latest >= since)
 
 
 def compute(name: str, parts: Sequence[Measurement], value: Interval | None, problem: Reason | None) -> Measurement:
@@ -105,6 +114,11 @@ def compute(name: str, parts: Sequence[Measurement], value: Interval | None, pro
 
 def _by_site(entry: Measurement) -> str:
     return f", {entry.upper_limit_source}" if entry.upper_limit_source.startswith("site") else ""
+
+
+def _is_paused(entry: Presence) -> bool:
+    """Whether it is open if an entry still holds: on hold, or of a status that nobody stated."""
+    return entry.active is Truth.UNKNOWN and entry.ended is None
 
 
 def _ended_after(entry: Presence, since: datetime) -> bool:

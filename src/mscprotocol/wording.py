@@ -64,6 +64,8 @@ def _measurement(knowledge: KnowledgeBase, leaf: MeasurementLeaf) -> str:
         words.append(f"{'at any time ' if leaf.worst else ''}within {leaf.within.text}")
     if leaf.during is not None:
         words.append(f"taken during {leaf.during.replace('_', ' ')}")
+    if leaf.not_before is not None:
+        words.append(f"and not before: {knowledge.conditions[leaf.not_before].text.lower()}")
     if leaf.unless is not None:
         words.append(f"(not read with {leaf.unless.replace('_', ' ')})")
     if leaf.not_met_needs is not None:
@@ -84,6 +86,8 @@ def _condition(knowledge: KnowledgeBase, leaf: ConditionLeaf) -> str:
         text += f" at any time within {leaf.held_within.text}"
     if leaf.began_within is not None:
         text += f" began within {leaf.began_within.text}"
+    if leaf.charted_within is not None:
+        text += f" charted within {leaf.charted_within.text}"
     return text + (" (absent without a record)" if leaf.no_record else "")
 
 

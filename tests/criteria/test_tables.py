@@ -29,5 +29,7 @@ def test_an_unknown_criterion_states_its_reason(knowledge: KnowledgeBase) -> Non
 
 
 def test_rows_of_a_section_differ() -> None:
-    seen = Counter((row.section, repr(row.given), row.at, row.stage, repr(row.choices)) for row in read_rows(CASES))
+    seen = Counter(
+        (row.section, repr(row.given), row.at, row.stage, repr(row.choices), row.protocol) for row in read_rows(CASES)
+    )
     assert not [key[:2] for key, times in seen.items() if times > 1]

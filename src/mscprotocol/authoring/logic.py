@@ -228,13 +228,15 @@ def question_of(leaf: Leaf) -> Hashable:
         case MeasurementLeaf():
             window = None if leaf.within is None else leaf.within.text
             kind = "value" if is_measured(leaf) else "answer" if leaf.answer else "known"
-            return (kind, leaf.measurement, window, leaf.worst, leaf.during, leaf.received_in)
+            return (kind, leaf.measurement, window, leaf.worst, leaf.during, leaf.received_in, leaf.not_before)
         case ScoreLeaf():
             return ("score", leaf.score, leaf.items)
         case ConclusionLeaf():
             return ("conclusion", leaf.conclusion)
         case ConditionLeaf():
-            windows = (leaf.within, leaf.began_within, leaf.held_within, leaf.answered_within)
+            windows = (
+                leaf.within, leaf.began_within, leaf.held_within, leaf.answered_within, leaf.charted_within,
+            )  # fmt: skip
             return ("condition", leaf.condition, leaf.by_onset, *(one and one.text for one in windows))
         case _:
             return leaf.model_dump_json(exclude={"source"})
