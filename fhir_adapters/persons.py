@@ -14,6 +14,8 @@ from mscprotocol.record import Identifier, Patient, QualityNote
 # The extension under the names it has had, and the observation of the sex assigned at birth.
 _CLINICAL_USE = ("sex-for-clinical-use", "sexparameterforclinicaluse")
 _SEX_AT_BIRTH = "76689-9"
+_AT_BIRTH = ("us-core-birthsex", "us-core-sex")
+_NOT_STATED = ("UNK", "ASKU", "UNKNOWN", "ASKED-DECLINED")
 _SEXES = {
     "male": "male",
     "female": "female",
@@ -35,6 +37,7 @@ def read_person(bundle: PatientBundle, notes: list[QualityNote]) -> Patient:
     born = parse_birth(patient.birth_date)
     if patient.birth_date and born is None:
         notes.append(QualityNote(bundle.reference, "the birth date cannot be read"))
+    sex, is_contradicted = _sex(bundle, notes)
     died = parse_time(patient.deceased_date_time)
     if patient.deceased_date_time and died is None:
         notes.append(QualityNote(bundle.reference, "the date of death cannot be read"))
@@ -43,7 +46,8 @@ def read_person(bundle: PatientBundle, notes: list[QualityNote]) -> Patient:
         identifiers=_identifiers(patient),
         name=_name(patient.name),
         born=born,
-        sex=_sex(bundle, notes),
+        sex=sex,
+        sex_contradicted=is_contradicted,
         deceased=bool(patient.deceased_boolean or patient.deceased_date_time),
         died=died,
     )
@@ -64,16 +68,24 @@ def _name(names: Iterable[HumanName]) -> str:
     return " ".join(parts) or chosen.text or ""
 
 
-def _sex(bundle: PatientBundle, notes: list[QualityNote]) -> str | None:
-    """By the extension for clinical use, else as assigned at birth, else by gender, which is noted."""
-    for stated in (set(_clinical_use(bundle.patient.extension)), set(_assigned(bundle))):
-        if stated:
-            return stated.pop() if len(stated) == 1 else None
-    gender = bundle.patient.gender
-    if gender not in ("male", "female"):
-        return None
-    notes.append(QualityNote(bundle.reference, "sex is taken from the administrative gender"))
-    return gender
+def _sex(bundle: PatientBundle, notes: list[QualityNote]) -> tuple[str | None, bool]:
+    """The sex, and whether sources contradict each other.
+
+    The extension for clinical use decides. Else the sex at birth and the administrative gender must agree; by gender
+    alone it is noted.
+    """
+    stated = set(_clinical_use(bundle.patient.extension))
+    if stated:
+        return (stated.pop(), False) if len(stated) == 1 else (None, True)
+    at_birth = {*_assigned(bundle), *_extended(bundle.patient.extension)}
+    gender = bundle.patient.gender if bundle.patient.gender in ("male", "female") else None
+    found = at_birth | ({gender} if gender else set())
+    if at_birth and len(found) > 1:
+        notes.append(QualityNote(bundle.reference, "the sex at birth and the gender on record contradict each other"))
+        return None, True
+    if gender and not at_birth:
+        notes.append(QualityNote(bundle.reference, "sex is taken from the administrative gender"))
+    return (found.pop() if found else None), False
 
 
 def _clinical_use(extensions: Iterable[Extension]) -> Iterator[str | None]:
@@ -87,6 +99,15 @@ def _clinical_use(extensions: Iterable[Extension]) -> Iterator[str | None]:
                 concept = CodeableConcept(coding=(part.value_coding,))
             if concept is not None or part.value_code is not None:
                 yield _SEXES.get(part.value_code or "") if concept is None else _coded(concept)
+
+
+def _extended(extensions: Iterable[Extension]) -> Iterator[str | None]:
+    """The sex at birth as extensions of US Core state it; that nobody asked or knows states nothing."""
+    for extension in extensions:
+        if any((extension.url or "").lower().endswith(name) for name in _AT_BIRTH):
+            code = extension.value_code or (extension.value_coding.code if extension.value_coding else None)
+            if code is not None and code.upper() not in _NOT_STATED:
+                yield _SEXES.get(code)
 
 
 def _assigned(bundle: PatientBundle) -> Iterator[str | None]:

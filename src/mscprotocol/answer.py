@@ -261,8 +261,11 @@ class TraceItem(msgspec.Struct, frozen=True):
     because: list[str]
 
 
+DOSE = "dose"
+
+
 class Flip(msgspec.Struct, frozen=True):
-    """What would change if another value were taken: a comparison, criterion, class or the verdict."""
+    """What would change if another value were taken: a comparison, criterion, class, the verdict, or only the dose."""
 
     what: str
     id: str

@@ -5,17 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 from functools import lru_cache
 
 from mscprotocol import reporting
 from mscprotocol.answer import Assessment
-from mscprotocol.case import MET, Case, Judgement, Request, exact_tier, tally, verdict_inputs
+from mscprotocol.case import (
+    MET,
+    Case,
+    Judgement,
+    Request,
+    dose_inputs,
+    exact_tier,
+    judge_level,
+    tally,
+    verdict_inputs,
+)  # fmt: skip
 from mscprotocol.course import conclude_gate
 from mscprotocol.criteria import judge_criteria
 from mscprotocol.deciding import find_deciding
 from mscprotocol.deterioration import SignalResult, find_signals, summarise
-from mscprotocol.dosing import DosePlan, choose_level
 from mscprotocol.engine import Engine
 from mscprotocol.errors import DataError
 from mscprotocol.findings import Findings
@@ -25,10 +33,9 @@ from mscprotocol.inference import Conclusions, conclude, decide
 from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.margins import measure_margins, warn_of_fragility
 from mscprotocol.needs import find_needs
-from mscprotocol.protocols import Sourced, Stage
+from mscprotocol.protocols import Stage
 from mscprotocol.record import Infusion, PatientRecord
 from mscprotocol.rulebook import DOSE_STATUS, OUTLOOK, VERDICT, Rulebook
-from mscprotocol.rulesets import UNKNOWN
 from mscprotocol.schedule import length
 from mscprotocol.scores import Scores
 from mscprotocol.treatment import plan_treatment
@@ -155,8 +162,7 @@ def _conclude_case(
     outlook = _conclude_outlook(conclusions, engine, judgements, verdict)
     tier, weight = exact_tier(conclusions), findings.exact_number(book.weight_datum)
     level_state, level = judge_level(book, request.dose_level, tier, weight)
-    tokens = {"verdict": verdict, "tier": tier, "weight": _weight_token(level, weight), "level": level_state}
-    dose_status = decide(conclusions, engine, DOSE_STATUS, tokens)
+    dose_status = decide(conclusions, engine, DOSE_STATUS, dose_inputs(verdict, tier, weight, level_state, level))
     return Case(
         record,
         book,
@@ -176,25 +182,6 @@ def _conclude_case(
 
 def _scores_at(record: PatientRecord, knowledge: KnowledgeBase, at: datetime, stage: Stage, now: Scores) -> Scores:
     return now if at == now.findings.at else Scores(Findings(record, knowledge, at, stage))
-
-
-def _weight_token(level: Sourced | None, weight: Decimal | None) -> str:
-    if level is not None and not level.is_per_kg:
-        return "not_needed"
-    return "known" if weight else UNKNOWN
-
-
-def judge_level(
-    book: Rulebook, wanted: Decimal | None, tier: str, weight: Decimal | None
-) -> tuple[str, Sourced | None]:
-    """The dose level as the token that enters the ruleset, and the level itself where it is known."""
-    state, level = choose_level(book.protocol.dose, wanted)
-    if level is None or tier != "moderate":
-        return state, level
-    plan = DosePlan(book.protocol.dose, book.practice, level)
-    # Without a weight, only a level per kg can be compared with what is allowed per kg.
-    known = weight or (Decimal(1) if level.is_per_kg else None)
-    return ("too_high" if known is None or plan.is_above_moderate(known) else state), level
 
 
 def _conclude_outlook(

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from mscprotocol.answer import EvidenceItem
 from mscprotocol.deterioration import SignalResult
+from mscprotocol.dosing import DosePlan, choose_level
 from mscprotocol.findings import Findings
 from mscprotocol.inference import Conclusions
 from mscprotocol.protocols import STAGES, Criterion, Sourced, Stage
@@ -111,6 +112,28 @@ def exact_tier(conclusions: Conclusions) -> str:
     """The coagulopathy tier where it is exact, else `unknown`."""
     token = conclusions.of(conclusions.book.protocol.tier)
     return UNKNOWN if token.startswith(AT_LEAST) or token == "unclassified" else token
+
+
+def judge_level(
+    book: Rulebook, wanted: Decimal | None, tier: str, weight: Decimal | None
+) -> tuple[str, Sourced | None]:
+    """The dose level as the token that enters the ruleset, and the level itself where it is known."""
+    state, level = choose_level(book.protocol.dose, wanted)
+    if level is None or tier != "moderate":
+        return state, level
+    plan = DosePlan(book.protocol.dose, book.practice, level)
+    # Without a weight, only a level per kg can be compared with what is allowed per kg.
+    known = weight or (Decimal(1) if level.is_per_kg else None)
+    return ("too_high" if known is None or plan.is_above_moderate(known) else state), level
+
+
+def dose_inputs(
+    verdict: str, tier: str, weight: Decimal | None, level_state: str, level: Sourced | None
+) -> dict[str, str]:
+    """What the status of the dose is concluded from."""
+    is_fixed = level is not None and not level.is_per_kg
+    known = "not_needed" if is_fixed else "known" if weight else UNKNOWN
+    return {"verdict": verdict, "tier": tier, "weight": known, "level": level_state}
 
 
 @dataclass(frozen=True)

@@ -64,13 +64,21 @@ def build_record(knowledge: KnowledgeBase, given: Given, at: datetime = AT) -> P
             elif name not in ("born", "sex"):
                 entries.append(_read_entry(knowledge, name, reference, text, at))
     return PatientRecord(
-        Patient("p1", born=_read_birth(given.get("born")), sex=_text_or_none(given.get("sex"))),
+        _read_patient(given),
         measurements=_by_name(one for one in entries if isinstance(one, Measurement)),
         presences=_by_name(one for one in entries if isinstance(one, Presence)),
         attestations=_by_name(one for one in entries if isinstance(one, Attestation)),
         infusions=tuple(one for one in entries if isinstance(one, Infusion)),
         unmapped=tuple(unmapped),
     )
+
+
+def _read_patient(given: Given) -> Patient:
+    """The person of a row; `sex: contradicted` stands for sources that disagree."""
+    sex = _text_or_none(given.get("sex"))
+    is_contradicted = sex == "contradicted"
+    born = _read_birth(given.get("born"))
+    return Patient("p1", born=born, sex=None if is_contradicted else sex, sex_contradicted=is_contradicted)
 
 
 def _texts(said: object) -> list[str]:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import cast
 
-from mscprotocol.answer import Flip
-from mscprotocol.case import GATING, Case, Judgement, verdict_inputs
+from mscprotocol.answer import DOSE, Flip
+from mscprotocol.case import GATING, Case, Judgement, dose_inputs, exact_tier, judge_level, verdict_inputs
 from mscprotocol.comparisons import Comparisons, find_comparisons, worst_is_high
 from mscprotocol.criteria import judge_criteria
 from mscprotocol.definitions import Ladder
@@ -21,11 +21,12 @@ from mscprotocol.inference import Conclusions, suppose
 from mscprotocol.interval import Interval
 from mscprotocol.knowledge_forms import MeasurementLeaf, ScoreLeaf
 from mscprotocol.record import Measurement
-from mscprotocol.rulebook import VERDICT
+from mscprotocol.rulebook import DOSE_STATUS, VERDICT
 from mscprotocol.scores import Scores
 from mscprotocol.truth import Truth
 
 LATEST, WORST, MEDIAN = "latest", "worst", "median"
+_WITHHELD = "withheld"
 _ENDLESS = Decimal("Infinity")
 
 
@@ -102,7 +103,7 @@ class Choices:
         return max(values, key=self._badness(leaf))
 
     def _badness(self, leaf: MeasurementLeaf) -> Callable[[Measurement], Decimal]:
-        is_high = worst_is_high(self.case.book.knowledge, leaf)
+        is_high = worst_is_high(self.case.book, leaf)
         return lambda point: _end(point.value, is_high=is_high)
 
     def effect(self, datum: str, point: Measurement) -> Effect:
@@ -146,6 +147,16 @@ class Choices:
         verdict = conclusions.engine.conclude(case.book.steps[VERDICT], inputs).token
         if verdict != case.verdict:
             yield Flip(VERDICT, VERDICT, case.verdict, verdict)
+        elif _WITHHELD in (dose := self._dose(conclusions), case.dose_status) and dose != case.dose_status:
+            yield Flip(DOSE, DOSE, case.dose_status, dose)
+
+    def _dose(self, conclusions: Conclusions) -> str:
+        """The status that the dose would have under the same verdict."""
+        case = self.case
+        tier, weight = exact_tier(conclusions), case.findings.exact_number(case.book.weight_datum)
+        state, level = judge_level(case.book, case.request.dose_level, tier, weight)
+        inputs = dose_inputs(case.verdict, tier, weight, state, level)
+        return conclusions.engine.conclude(case.book.steps[DOSE_STATUS], inputs).token
 
 
 def _turned_criteria(case: Case, judged: Sequence[Judgement]) -> Iterator[Flip]:

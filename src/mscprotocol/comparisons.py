@@ -60,11 +60,33 @@ def find_comparisons(book: Rulebook) -> Comparisons:
     return book.once("comparisons", lambda: _find(book))
 
 
-def worst_is_high(knowledge: KnowledgeBase, leaf: MeasurementLeaf) -> bool:
-    """On which side a comparison is adverse: for a patient where it holds, for a product lot where it does not."""
+def worst_is_high(book: Rulebook, leaf: MeasurementLeaf) -> bool:
+    """On which side a comparison is adverse: where it holds, or where it does not if an inclusion or a lot needs it."""
     assert leaf.comparison is not None
     is_above = leaf.comparison[0] in ("gt", "gte")
-    return is_above != (knowledge.measurements[leaf.measurement].about == "product")
+    is_product = book.knowledge.measurements[leaf.measurement].about == "product"
+    return is_above != (is_product or id(leaf) in book.once("needed leaves", lambda: _needed(book)))
+
+
+def _needed(book: Rulebook) -> frozenset[int]:
+    """The leaves that have to hold for an inclusion: those that it or its findings state, not those of a class."""
+    wanted = [one.when for _, one in book.criteria if one.role == "inclusion" and one.when is not None]
+    return frozenset(id(leaf) for one in wanted for leaf, is_needed in _signed(book.knowledge, one) if is_needed)
+
+
+def _signed(knowledge: KnowledgeBase, expression: Expression, holds: bool = True) -> Iterator[tuple[Leaf, bool]]:
+    """Each leaf of an expression, with whether it speaks for it."""
+    match expression:
+        case Group():
+            inside = holds != bool(expression.none_of)
+            for member in expression.members:
+                yield from _signed(knowledge, member, inside)
+        case FindingLeaf(finding=name):
+            definition = knowledge.definitions[name]
+            assert isinstance(definition, FindingDefinition)
+            yield from _signed(knowledge, definition.when, holds)
+        case _:
+            yield expression, holds
 
 
 def _find(book: Rulebook) -> Comparisons:

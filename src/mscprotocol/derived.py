@@ -23,6 +23,7 @@ from mscprotocol.units import to_canonical
 
 # A body shorter than the formula was made for.
 SHORT = "short"
+DIFFERS = "differs"  # from another height on record
 
 
 def derive_weight(series: Series) -> Iterator[Measurement]:
@@ -107,15 +108,57 @@ def derive_map(series: Series) -> Iterator[Measurement]:
 
 
 def derive_predicted_body_weight(series: Series) -> Iterator[Measurement]:
-    """Predicted body weight by height and sex; unknown without either."""
+    """Predicted body weight by height and sex; unknown without either, or where sources contradict each other."""
     formula = series.knowledge.measurements["predicted_body_weight"].parameters
     base = formula.get(series.record.patient.sex or "")
     for height in series.charted("height"):
-        if base is not None and height.value is not None:
-            above = (height.value - exactly(formula["above_cm"])).times(formula["kg_per_cm"])
-            made = compute("predicted_body_weight", (height,), above + exactly(base), height.problem)
-            is_short = height.value.lt(formula["short_below_cm"]) is Truth.MET
-            yield replace(made, flags=made.flags | {SHORT}) if is_short else made
+        if height.value is None:
+            continue
+        if base is None:
+            if series.record.patient.sex_contradicted:
+                yield compute("predicted_body_weight", (height,), None, Reason.CONFLICT)
+            continue
+        above = (height.value - exactly(formula["above_cm"])).times(formula["kg_per_cm"])
+        made = compute("predicted_body_weight", (height,), above + exactly(base), _height_problem(series, height))
+        yield replace(made, flags=made.flags | set(_height_flags(series, height)))
+
+
+def _height_problem(series: Series, height: Measurement) -> Reason | None:
+    """Why no weight follows from a height: its own problem, a body below the formula, or another height."""
+    formula = series.knowledge.measurements["predicted_body_weight"].parameters
+    if height.problem is not None or height.value is None:
+        return height.problem
+    if height.value.gte(formula["refused_below_cm"]) is not Truth.MET:
+        return Reason.IMPLAUSIBLE
+    return Reason.CONFLICT if _differs(series, height, formula["contradicts_cm"]) else None
+
+
+def _height_flags(series: Series, height: Measurement) -> Iterator[str]:
+    formula = series.knowledge.measurements["predicted_body_weight"].parameters
+    if height.value is not None and height.value.lt(formula["short_below_cm"]) is Truth.MET:
+        yield SHORT
+    if _differs(series, height, formula["differs_cm"]):
+        yield DIFFERS
+
+
+def _differs(series: Series, height: Measurement, limit: Decimal) -> bool:
+    """Whether another height of the same years, that was not merely estimated, lies further away than a limit."""
+    days = series.knowledge.measurements["predicted_body_weight"].parameters["compared_days"]
+    others = [
+        one.value
+        for one in series.charted("height")
+        if one.problem is None and one.value is not None and "estimated" not in one.flags
+        and _apart(one, height) <= timedelta(days=int(days))
+    ]  # fmt: skip
+    return height.value is not None and any(
+        Truth.MET in ((height.value - other).gt(limit), (other - height.value).gt(limit)) for other in others
+    )
+
+
+def _apart(one: Measurement, other: Measurement) -> timedelta:
+    if one.time is None or other.time is None:
+        return timedelta(0)
+    return abs(one.time.latest - other.time.latest)
 
 
 def derive_gcs(series: Series) -> Iterator[Measurement]:

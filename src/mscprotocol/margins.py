@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 
-from mscprotocol.answer import FRAGILE, Flip, MarginChoice, MarginItem, Note
+from mscprotocol.answer import DOSE, FRAGILE, Flip, MarginChoice, MarginItem, Note
 from mscprotocol.case import GATING, NOT_APPLICABLE, Case
 from mscprotocol.choices import Choice, Choices, Chosen
 from mscprotocol.comparisons import Comparison
@@ -41,7 +41,7 @@ def warn_of_fragility(margins: Sequence[MarginItem]) -> list[Note]:
     turning: dict[tuple[str, str, str | None], list[MarginChoice]] = {}
     for margin in margins:
         for choice in margin.choices:
-            if _turns_verdict(choice.flips):
+            if _turns_answer(choice.flips):
                 turning.setdefault((choice.datum, choice.reference, choice.at), []).append(choice)
     return [_warn(choices) for choices in turning.values()]
 
@@ -51,7 +51,7 @@ def _warn(choices: Sequence[MarginChoice]) -> Note:
     names = " and ".join(dict.fromkeys(one.choice for one in choices))
     turned = [one for one in first.flips if one.what == "criterion"]
     words = [f"{one.id} would be {one.after.replace('_', ' ')}" for one in turned]
-    words += [f"the verdict {one.after}" for one in first.flips if one.what == VERDICT]
+    words += [f"the {one.what} {one.after}" for one in first.flips if one.what in (VERDICT, DOSE)]
     text = FRAGILE.format(names, first.among, first.value, first.instead_of, " and ".join(words))
     return Note(turned[0].id if turned else VERDICT, text, _MARK)
 
@@ -94,7 +94,7 @@ def _measure(choices: Choices, comparison: Comparison, criteria: list[str]) -> M
         window=read.window,
         values=read.count,
         choices=read.choices,
-        fragile=any(_turns_verdict(one.flips) for one in read.choices),
+        fragile=any(_turns_answer(one.flips) for one in read.choices),
     )
 
 
@@ -190,8 +190,9 @@ def _show(case: Case, point: Measurement) -> str | None:
     return report_evidence(case, Evidence(point, used=True)).value
 
 
-def _turns_verdict(flips: Sequence[Flip]) -> bool:
-    return any(one.what == VERDICT for one in flips)
+def _turns_answer(flips: Sequence[Flip]) -> bool:
+    """Whether the verdict would be another one, or a dose be withheld that is shown now (or the reverse)."""
+    return any(one.what in (VERDICT, DOSE) for one in flips)
 
 
 # -- distance ----------------------------------------------------------------------------------------

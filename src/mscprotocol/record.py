@@ -22,13 +22,17 @@ class Identifier:
 
 @dataclass(frozen=True, slots=True)
 class Patient:
-    """Who the record is about. Birth and death are kept as intervals of dates and instants."""
+    """Who the record is about. Birth and death are kept as intervals of dates and instants.
+
+    `sex_contradicted` says that sources disagree about the sex, which is then None.
+    """
 
     id: str
     identifiers: tuple[Identifier, ...] = ()
     name: str = ""
     born: tuple[date, date] | None = None
     sex: str | None = None
+    sex_contradicted: bool = False
     deceased: bool = False
     died: TimeSpan | None = None
 

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from mscprotocol.answer import SourceItem
 from mscprotocol.definitions import Decision, FindingDefinition, Ladder, Score
+from mscprotocol.errors import RequestError
 from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.knowledge_forms import (
     ConclusionLeaf,
@@ -104,7 +105,17 @@ class Rulebook:
 
 @lru_cache(maxsize=64)
 def compile_rulebook(knowledge: KnowledgeBase, protocol_id: str) -> Rulebook:
-    """The rulebook of a protocol, compiled once for each rule base."""
+    """The rulebook of a protocol, compiled once for each rule base.
+
+    Raises RequestError `information_only` for a protocol that is only shown, `unknown_protocol` for no protocol.
+    """
+    known = f"those that can be assessed are {', '.join(knowledge.protocols)}"
+    if protocol_id in knowledge.information:
+        raise RequestError(
+            "information_only", f"{protocol_id} is listed for information and cannot be assessed; {known}"
+        )
+    if protocol_id not in knowledge.protocols:
+        raise RequestError("unknown_protocol", f"no protocol of that id; {known}")
     return _Compiler(knowledge, knowledge.protocols[protocol_id]).compile()
 
 

@@ -221,10 +221,16 @@ def test_another_study(status: str, expected: object) -> None:
 
 URL = "http://hl7.org/fhir/StructureDefinition/patient-sexParameterForClinicalUse"
 
+US_CORE = "http://hl7.org/fhir/us/core/StructureDefinition"
+
 
 def clinical_use(code: str) -> Json:
     value = {"url": "value", "valueCodeableConcept": {"coding": [{"code": code}]}}
     return {"extension": [{"url": URL, "extension": [value]}]}
+
+
+def birth_sex(code: str) -> Json:
+    return {"extension": [{"url": f"{US_CORE}/us-core-birthsex", "valueCode": code}]}
 
 
 def assigned(code: str) -> Json:
@@ -237,9 +243,17 @@ def assigned(code: str) -> Json:
         (patient(gender="male"), [], "male", True),
         (patient(gender="other"), [], None, False),
         (patient(), [], None, False),
-        (patient(gender="male"), [assigned("LA3-6")], "female", False),
-        (patient(gender="male"), [assigned("nonsense")], None, False),
-        (patient(gender="male"), [assigned("female"), assigned("male") | {"id": "o2"}], None, False),
+        (patient(gender="female"), [assigned("LA3-6")], "female", False),
+        (patient(gender="male"), [assigned("LA3-6")], None, True),
+        (patient(gender="other"), [assigned("LA3-6")], "female", False),
+        (patient(gender="male") | birth_sex("F"), [], None, True),
+        (patient(gender="male") | birth_sex("M"), [], "male", False),
+        (patient(gender="male") | birth_sex("UNK"), [], "male", True),
+        (patient(gender="male") | birth_sex("OTH"), [], None, True),
+        (patient() | birth_sex("F"), [], "female", False),
+        (patient() | birth_sex("F"), [assigned("male")], None, True),
+        (patient(gender="male"), [assigned("nonsense")], None, True),
+        (patient(gender="male"), [assigned("female"), assigned("male") | {"id": "o2"}], None, True),
         (patient(gender="male") | clinical_use("female-typical"), [assigned("male")], "female", False),
         (patient(gender="male") | clinical_use("complex"), [assigned("male")], None, False),
     ],

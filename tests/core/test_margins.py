@@ -7,7 +7,9 @@ from decimal import Decimal
 import pytest
 
 from mscprotocol.answer import Flip, MarginItem
+from mscprotocol.knowledge_loader import load_knowledge
 from tests.core.margins import answer_for, course, margin, patient
+from tests.core.test_protocols import VENTILATED, answer_by
 
 MILD = {"pneumonia": "no"}
 RATE, SATURATION, RATIO = "Respiratory rate", "Oxygen saturation", "PaO2/FiO2"
@@ -232,3 +234,29 @@ def test_the_gate_looks_back_less_far() -> None:
     """Before an infusion a rate may be 2 h old: the value of 7 h ago is in no window."""
     said = patient(respiratory_rate=["28 /min @ 1 h", "31 /min @ 7 h"])
     assert margin(answer_for(said, stage="infusion"), RATE).values == 1
+
+
+def test_the_worst_for_an_inclusion_is_where_it_would_not_hold() -> None:
+    """PEEP of at least 8 qualifies: the lower of two values is the worse one."""
+    ventilated = {**VENTILATED, "peep": ["12 cmH2O @ 1 h", "6 cmH2O @ 5 h"]}
+    answer = answer_by(load_knowledge(), "start-phase2a", ventilated)
+    (found,) = [one for one in answer.margins if one.datum == "peep" and one.criteria == ["IND-10"]]
+    worst = next(one for one in found.choices if one.choice == "worst")
+    assert (worst.value, worst.truth) == ("6 cm[H2O]", "not_met")
+
+
+def test_the_worst_for_a_class_stays_where_it_would_hold() -> None:
+    found = rate("20", "26", "31")
+    assert next(one for one in found.choices if one.choice == "worst").value == "31 /min"
+
+
+def test_a_dose_that_would_be_withheld_is_fragile_though_the_verdict_stands() -> None:
+    values = [f"{value} mg/L @ {hours} h upper 0.5 assay FEU" for value, hours in (("0.6", 2), ("2.4", 5), ("0.6", 26))]
+    answer = answer_for(patient(d_dimer=values))
+    assert (answer.verdict, answer.dose.status) == ("eligible", "planned")
+    (found,) = [
+        one for one in answer.margins if one.comparison.startswith("D-dimer in multiples") and "> 4" in one.comparison
+    ]
+    assert found.fragile
+    assert found.choices[0].flips[-1] == Flip("dose", "dose", "planned", "withheld")
+    assert any("the dose withheld" in note.text for note in answer.warnings)

@@ -13,7 +13,7 @@ from mscprotocol.assessment import assess, assess_all
 from mscprotocol.case import Request
 from mscprotocol.case_records import AT, Given, build_record
 from mscprotocol.dosing import DosePlan, Product, choose_level, plan_dose
-from mscprotocol.errors import KnowledgeError
+from mscprotocol.errors import KnowledgeError, RequestError
 from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.knowledge_forms import parse_quantity
 from mscprotocol.knowledge_loader import _check_protocol
@@ -325,3 +325,10 @@ def test_one_pass_gives_the_answers_of_one_by_one(sample: object, knowledge: Kno
 def test_an_onset_makes_an_answer_lapse(knowledge: KnowledgeBase) -> None:
     found = next(one for one in answer_by(knowledge, "start-phase2a").criteria if one.id == "TIM-04")
     assert found.expires == (AT + timedelta(hours=56)).isoformat()
+
+
+@pytest.mark.parametrize(("name", "code"), [("multistem", "information_only"), ("nobody", "unknown_protocol")])
+def test_only_an_assessed_protocol_is_compiled(name: str, code: str, knowledge: KnowledgeBase) -> None:
+    with pytest.raises(RequestError, match="those that can be assessed") as raised:
+        compile_rulebook(knowledge, name)
+    assert raised.value.code == code
