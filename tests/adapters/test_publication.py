@@ -16,6 +16,7 @@ from fhir_adapters.requirements import requirements
 from fhir_adapters.writing import encode
 from mscprotocol.assessment import assess
 from mscprotocol.case import GATING
+from mscprotocol.errors import RequestError
 from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.knowledge_loader import load_knowledge
 from mscprotocol.record import PatientRecord
@@ -227,5 +228,5 @@ def test_the_form_settles_what_the_bedside_can_settle() -> None:
 
 
 def test_a_name_that_is_no_protocol_is_none(knowledge: KnowledgeBase) -> None:
-    with pytest.raises(KeyError):
+    with pytest.raises(RequestError, match="no protocol of that id"):
         write_plan_definition(knowledge, "no-such-protocol")
