@@ -261,9 +261,6 @@ class TraceItem(msgspec.Struct, frozen=True):
     because: list[str]
 
 
-DOSE = "dose"
-
-
 class Flip(msgspec.Struct, frozen=True):
     """What would change if another value were taken: a comparison, criterion, class, the verdict, or only the dose."""
 

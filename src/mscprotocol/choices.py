@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import cast
 
-from mscprotocol.answer import DOSE, Flip
+from mscprotocol.answer import Flip
 from mscprotocol.case import GATING, Case, Judgement, dose_inputs, exact_tier, judge_level, verdict_inputs
 from mscprotocol.comparisons import Comparisons, find_comparisons, worst_is_high
 from mscprotocol.criteria import judge_criteria
@@ -26,7 +26,7 @@ from mscprotocol.scores import Scores
 from mscprotocol.truth import Truth
 
 LATEST, WORST, MEDIAN = "latest", "worst", "median"
-_WITHHELD = "withheld"
+DOSE, _WITHHELD = "dose", "withheld"
 _ENDLESS = Decimal("Infinity")
 
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 
-from mscprotocol.answer import DOSE, FRAGILE, Flip, MarginChoice, MarginItem, Note
+from mscprotocol.answer import FRAGILE, Flip, MarginChoice, MarginItem, Note
 from mscprotocol.case import GATING, NOT_APPLICABLE, Case
-from mscprotocol.choices import Choice, Choices, Chosen
+from mscprotocol.choices import DOSE, Choice, Choices, Chosen
 from mscprotocol.comparisons import Comparison
 from mscprotocol.interval import EXACT, MAX_DIGITS, Interval, exactly, plain
 from mscprotocol.knowledge_forms import MeasurementLeaf, ScoreLeaf
