@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.rulebook import compile_rulebook
 from mscprotocol.service import Service
 from mscprotocol.store.tables import AuditEntry, StoredAssessment
+from mscprotocol.web import api
 from mscprotocol.web.api_description import BUNDLE_EXAMPLE
 from tests.web.conftest import NOW, Start
 
@@ -132,6 +134,22 @@ def test_the_checklist_is_a_page_that_may_style_itself_and_run_nothing(client: T
     assert page.headers["content-type"].startswith("text/html")
     assert "default-src 'none'; style-src 'unsafe-inline'" in page.headers["content-security-policy"]
     assert "@page" in page.text
+
+
+def test_the_checklist_comes_as_pdf_and_as_data_too(client: TestClient, monkeypatch: Any) -> None:
+    place = post(client, bundle()).headers["location"]
+    data = client.get(f"{place}/checklist", params={"format": "json"})
+    assert data.headers["content-type"] == "application/json"
+    page = client.get(f"{place}/checklist").text
+    assert data.json()["verdict"]
+    assert all(row["cells"][0]["text"] in page for row in data.json()["criteria"]["rows"][:3])
+    monkeypatch.setattr(api, "render_pdf", lambda *_: b"%PDF-")  # the tests of the sheet make a real one
+    pdf = client.get(f"{place}/checklist", params={"format": "pdf"})
+    assert (pdf.headers["content-type"], pdf.content) == ("application/pdf", b"%PDF-")
+    monkeypatch.undo()
+    monkeypatch.setitem(sys.modules, "weasyprint", None)
+    assert client.get(f"{place}/checklist", params={"format": "pdf"}).status_code == 406
+    assert client.get(f"{place}/checklist", params={"format": "doc"}).status_code == 422
 
 
 def test_reading_is_written_down_and_altered_answers_are_not_given_out(client: TestClient, service: Service) -> None:

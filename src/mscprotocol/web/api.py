@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, FastAPI, Header, Request, Response
+import msgspec
+from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from fhir_adapters.bundle import PatientBundle, read_bundle
 from fhir_adapters.outcome import write_bundle
 from fhir_adapters.plain_record import is_fhir, read_plain
 from fhir_adapters.writing import encode
-from mscprotocol.answer import to_json
+from mscprotocol.answer import Assessment, to_json
+from mscprotocol.checklist import build_checklist
 from mscprotocol.knowledge import KnowledgeBase
-from mscprotocol.rendering import render_html
+from mscprotocol.rendering import RenderingError, render_html, render_pdf
 from mscprotocol.service import Answered, Caller, Order, Service
 from mscprotocol.settings import Settings
 from mscprotocol.store import assessments
@@ -30,6 +32,7 @@ DOOR = "rest"
 PREFIX = "/api/v1"
 Assessor = Annotated[Caller, Depends(caller_with("assess"))]
 Reader = Annotated[Caller, Depends(caller_with("read"))]
+Form = Literal["html", "pdf", "json"]
 IdempotencyKey = Annotated[
     str | None,
     Header(description=f"1 to {LONGEST_KEY} characters: the same request with the same key gets the stored reply."),
@@ -140,15 +143,29 @@ def read_assessment(identity: str, request: Request, caller: Reader) -> Response
 
 @router.get(
     "/assessments/{identity}/checklist",
-    summary="The checklist of a stored assessment, to print",
+    summary="The checklist of a stored assessment",
     response_class=Response,
-    responses={200: {"description": "A page to print", "content": {"text/html": {"schema": {"type": "string"}}}}},
+    responses={200: described.CHECKLIST},
 )
-def read_checklist(identity: str, request: Request, caller: Reader) -> Response:
-    """The checklist as one HTML page; 409 if the rules have changed, for it would show others than were used."""
+def read_checklist(
+    identity: str, request: Request, caller: Reader, form: Annotated[Form, Query(alias="format")] = "html"
+) -> Response:
+    """The checklist to print, or its data; 409 if the rules have changed, for it would show others than were used."""
     service = _service(request)
-    page = render_html(answer_for_sheet(service, identity, caller), service.knowledge)
+    answer = answer_for_sheet(service, identity, caller)
+    if form == "json":
+        return Response(msgspec.json.encode(build_checklist(answer, service.knowledge)), media_type=JSON)
+    if form == "pdf":
+        return Response(_as_pdf(answer, service.knowledge), media_type="application/pdf")
+    page = render_html(answer, service.knowledge)
     return Response(page, headers={"content-security-policy": SHEET_POLICY}, media_type="text/html")
+
+
+def _as_pdf(answer: Assessment, knowledge: KnowledgeBase) -> bytes:
+    try:
+        return render_pdf(answer, knowledge)
+    except RenderingError:
+        raise ProblemError(406, "not_acceptable", "This installation makes no PDF: ask for format=html.") from None
 
 
 # -- protocols and rules -----------------------------------------------------------------------------

@@ -105,6 +105,14 @@ ASSESSMENT: dict[str, Any] = {
     "description": "The answer",
     "content": {"application/json": {"schema": _named("Assessment")}},
 }
+CHECKLIST: dict[str, Any] = {
+    "description": "A page to print, or the data of the sheet",
+    "content": {
+        "text/html": {"schema": {"type": "string"}},
+        "application/pdf": {"schema": {"type": "string", "contentMediaType": "application/pdf"}},
+        "application/json": {"schema": {"type": "object"}},
+    },
+}
 _PLACE = {"schema": {"type": "string"}, "description": "Where the answer is stored."}
 ASSESS: dict[str, Any] = {
     "requestBody": {
