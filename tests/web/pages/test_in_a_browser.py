@@ -163,6 +163,21 @@ def test_an_empty_form_is_filled_by_hand(served: Serve, browser: Any) -> None:
     assert named(browser, "d.weight.0.value").get_attribute("value") == "200"
 
 
+def test_an_answer_that_could_not_be_made_anew_says_so(served: Serve, browser: Any) -> None:
+    load(browser, served(), "one-lab-open")
+    cut = {"offline": True, "latency": 0, "downloadThroughput": 0, "uploadThroughput": 0}
+    browser.execute_cdp_cmd("Network.enable", {})
+    browser.execute_cdp_cmd("Network.emulateNetworkConditions", cut)
+    click(browser, "input[name='c.prisoner.said'][value=yes]")
+    until(browser, lambda one: "not about what is typed" in find(one, "#stale").text)
+    assert find(browser, ".verdict .word").text == "Undetermined"
+    opened = cut | {"offline": False, "downloadThroughput": -1, "uploadThroughput": -1}
+    browser.execute_cdp_cmd("Network.emulateNetworkConditions", opened)
+    click(browser, "input[name='c.hit.said'][value=no]")
+    wait_for_verdict(browser, "Ineligible")
+    assert find(browser, "#stale").text == ""
+
+
 def test_all_of_it_works_without_scripts(served: Serve, browser: Any, plain_browser: Any) -> None:
     driver = plain_browser
     driver.get(f"{served()}/screening")
