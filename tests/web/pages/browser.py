@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from shutil import which
@@ -13,6 +13,8 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 
+PASSWORD = "a sentence only for tests"
+SIZES = (360, 1280)
 AXE = Path(__file__).resolve().parents[2] / "vendor" / "axe-core-4.14.1.min.js"
 AXE_TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 NO_BROWSER = "no Chromium and chromedriver here: scripts/test-extras installs them"
@@ -83,3 +85,73 @@ def violations(driver: Any) -> list[str]:
     return [
         f"{one['id']}: {node['html'][:160]} {node['failureSummary'][:200]}" for one in found for node in one["nodes"]
     ]
+
+
+def find(driver: Any, css: str) -> Any:
+    return driver.find_element("css selector", css)
+
+
+def named(driver: Any, name: str) -> Any:
+    return driver.find_element("name", name)
+
+
+def until(driver: Any, condition: Callable[[Any], Any]) -> Any:
+    """Wait for a condition; what is not there yet is looked for again."""
+    from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    ignored = (NoSuchElementException, StaleElementReferenceException)
+    return WebDriverWait(driver, 30, poll_frequency=0.1, ignored_exceptions=ignored).until(condition)
+
+
+def wait_for_verdict(driver: Any, word: str) -> None:
+    until(driver, lambda one: find(one, ".verdict .word").text == word)
+
+
+def follow(driver: Any, element: Any) -> None:
+    """Click what leads to another page, and wait for that."""
+    page = find(driver, "html")
+    driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
+    element.click()
+    until(driver, lambda _: _is_left(page))
+    until(driver, lambda one: find(one, "main"))
+
+
+def _is_left(page: Any) -> bool:
+    """Whether a page is gone; the driver says so in more than one way."""
+    from selenium.common.exceptions import WebDriverException
+
+    try:
+        page.is_enabled()
+    except WebDriverException:
+        return True
+    return False
+
+
+def set_time(driver: Any, name: str, value: str) -> None:
+    """Set a time as the browser's own picker does: what is typed into it depends on the browser's language."""
+    script = "arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event('change', {bubbles: true}))"
+    driver.execute_script(script, named(driver, name), value)
+
+
+def click(driver: Any, css: str) -> None:
+    element = find(driver, css)
+    driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
+    element.click()
+
+
+def log_in(driver: Any, address: str, name: str, password: str = PASSWORD) -> None:
+    """Log in by the form."""
+    driver.get(f"{address}/login")
+    named(driver, "name").send_keys(name)
+    named(driver, "password").send_keys(password)
+    follow(driver, find(driver, "form[action='/login'] button"))
+
+
+def check_look(driver: Any, page: str) -> None:
+    """No violation that axe-core finds, and nothing to scroll sideways for, light and dark, on a phone and a desk."""
+    for width in SIZES:
+        for dark in (False, True):
+            show(driver, width, dark=dark)
+            assert violations(driver) == [], f"{page} at {width}, {'dark' if dark else 'light'}"
+        assert driver.execute_script("return document.scrollingElement.scrollWidth") <= width, page

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
@@ -10,8 +11,8 @@ from starlette.testclient import TestClient
 from mscprotocol.service import Service
 from mscprotocol.store import users
 from tests.web.conftest import NOW, SECRET, Start
+from tests.web.pages.browser import PASSWORD, open_browser
 
-PASSWORD = "a sentence only for tests"
 SAME = {"sec-fetch-site": "same-origin", "accept": "text/html"}
 LogIn = Callable[..., TestClient]
 
@@ -59,3 +60,16 @@ def as_role(start: Start, service: Service) -> LogIn:
         return client
 
     return log_in
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    with open_browser(tmp_path_factory.mktemp("profile")) as driver:
+        yield driver
+
+
+@pytest.fixture(scope="session")
+def plain_browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A browser in which no page runs a script."""
+    with open_browser(tmp_path_factory.mktemp("plain"), scripts=False) as driver:
+        yield driver

@@ -19,27 +19,28 @@ from mscprotocol.store import users
 from mscprotocol.store.database import open_database
 from mscprotocol.web.app import create_app
 from tests.web.conftest import NOW, SECRET
-from tests.web.pages.browser import NO_BROWSER, has_browser, open_browser, serve, show, violations
-from tests.web.pages.conftest import PASSWORD, add_user
+from tests.web.pages.browser import (
+    NO_BROWSER,
+    check_look,
+    click,
+    find,
+    follow,
+    has_browser,
+    log_in,
+    named,
+    serve,
+    set_time,
+    show,
+    until,
+    violations,
+    wait_for_verdict,
+)
+from tests.web.pages.conftest import add_user
 from tests.web.pages.provider import CLIENT, TestProvider
 
 pytestmark = pytest.mark.skipif(not has_browser(), reason=NO_BROWSER)
 SAMPLES = Path(__file__).resolve().parents[3] / "samples"
-SIZES = (360, 1280)
 Serve = Callable[..., str]
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    with open_browser(tmp_path_factory.mktemp("profile")) as driver:
-        yield driver
-
-
-@pytest.fixture(scope="module")
-def plain_browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A browser in which no page runs a script."""
-    with open_browser(tmp_path_factory.mktemp("plain"), scripts=False) as driver:
-        yield driver
 
 
 @pytest.fixture
@@ -65,37 +66,6 @@ def served(service: Service, browser: Any) -> Iterator[Serve]:
         yield start
 
 
-def find(driver: Any, css: str) -> Any:
-    return driver.find_element("css selector", css)
-
-
-def named(driver: Any, name: str) -> Any:
-    return driver.find_element("name", name)
-
-
-def until(driver: Any, condition: Callable[[Any], Any]) -> Any:
-    from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
-    from selenium.webdriver.support.ui import WebDriverWait
-
-    ignored = (NoSuchElementException, StaleElementReferenceException)
-    return WebDriverWait(driver, 30, poll_frequency=0.1, ignored_exceptions=ignored).until(condition)
-
-
-def wait_for_verdict(driver: Any, word: str) -> None:
-    until(driver, lambda one: find(one, ".verdict .word").text == word)
-
-
-def follow(driver: Any, element: Any) -> None:
-    """Click what leads to another page, and wait for that."""
-    from selenium.webdriver.support import expected_conditions
-
-    page = find(driver, "html")
-    driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
-    element.click()
-    until(driver, expected_conditions.staleness_of(page))
-    until(driver, lambda one: find(one, "main"))
-
-
 def load(driver: Any, address: str, sample: str) -> None:
     """Open the screening page as of the sample's day, and load its export."""
     driver.get(f"{address}/screening")
@@ -104,25 +74,6 @@ def load(driver: Any, address: str, sample: str) -> None:
     named(driver, "by").send_keys("Dr A. Example")
     named(driver, "upload").send_keys(str(SAMPLES / sample / "input.json"))
     follow(driver, named(driver, "load"))
-
-
-def set_time(driver: Any, name: str, value: str) -> None:
-    """Set a time as the browser's own picker does: what is typed into it depends on the browser's language."""
-    script = "arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event('change', {bubbles: true}))"
-    driver.execute_script(script, named(driver, name), value)
-
-
-def click(driver: Any, css: str) -> None:
-    element = find(driver, css)
-    driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
-    element.click()
-
-
-def log_in(driver: Any, address: str, name: str, password: str = PASSWORD) -> None:
-    driver.get(f"{address}/login")
-    named(driver, "name").send_keys(name)
-    named(driver, "password").send_keys(password)
-    follow(driver, find(driver, "form[action='/login'] button"))
 
 
 def complaints(driver: Any) -> list[str]:
@@ -264,15 +215,6 @@ def test_a_person_of_the_provider_logs_in_and_lands_where_they_wanted(served: Se
 
 
 # -- look ----------------------------------------------------------------------------------------------
-
-
-def check_look(driver: Any, page: str) -> None:
-    """No violation that axe-core finds, and nothing to scroll sideways for, light and dark, on a phone and a desk."""
-    for width in SIZES:
-        for dark in (False, True):
-            show(driver, width, dark=dark)
-            assert violations(driver) == [], f"{page} at {width}, {'dark' if dark else 'light'}"
-        assert driver.execute_script("return document.scrollingElement.scrollWidth") <= width, page
 
 
 def test_axe_finds_what_is_wrong(served: Serve, browser: Any) -> None:

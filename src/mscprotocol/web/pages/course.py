@@ -28,7 +28,7 @@ from mscprotocol.course_forms import (
 )
 from mscprotocol.errors import DataError, RequestError
 from mscprotocol.service import Caller
-from mscprotocol.store import signatures
+from mscprotocol.store import audit, signatures
 from mscprotocol.subjects import Subjects
 from mscprotocol.web.pages import posted
 from mscprotocol.web.pages.layout import render_page
@@ -49,6 +49,9 @@ MEANING = "sets the gate before one infusion aside"
 @router.get("/subjects/{identity}/course")
 def show_course(request: Request, identity: str, person: Reader) -> Response:
     """Where the course stands, and the next steps."""
+    service, _ = of_app(request)
+    with service.database.writing() as session:
+        audit.append(session, service.clock(), person.name, "read", f"Subject/{identity}", {"what": "course"})
     return _page(request, identity, person, {})
 
 

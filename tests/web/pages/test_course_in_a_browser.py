@@ -1,0 +1,176 @@
+"""A course in two real browsers, one of them without scripts: four infusions, one held, one stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from mscprotocol.settings import Settings
+from mscprotocol.store.database import open_database
+from mscprotocol.web.app import create_app
+from tests.store.test_course import START, Ward
+from tests.web.conftest import SECRET
+from tests.web.pages.browser import (
+    NO_BROWSER,
+    check_look,
+    find,
+    follow,
+    has_browser,
+    log_in,
+    named,
+    serve,
+    set_time,
+    show,
+)
+from tests.web.pages.conftest import PASSWORD, add_user
+
+pytestmark = pytest.mark.skipif(not has_browser(), reason=NO_BROWSER)
+BERLIN = ZoneInfo("Europe/Berlin")
+
+
+class Desk:
+    """The page of a subject's course on two desks: of the one who records, and of the other person."""
+
+    def __init__(self, address: str, ward: Ward, browser: Any, other: Any) -> None:
+        self.address, self.ward, self.browser, self.other = address, ward, browser, other
+        self.people: dict[Any, str] = {}
+
+    def open(self, driver: Any, name: str, page: str = "/course") -> None:
+        if self.people.get(driver) != name:
+            driver.get(f"{self.address}/login")
+            if find(driver, "h1").text != "Log in":
+                follow(driver, find(driver, ".who button"))
+            log_in(driver, self.address, name)
+            self.people[driver] = name
+        driver.get(f"{self.address}/subjects/{self.ward.subject}{page}")
+
+    def send(self, driver: Any, action: str) -> str:
+        """Send one form of the page; gives what the page that follows says."""
+        follow(driver, find(driver, f"form[action$='/{action}'] button"))
+        said: str = find(driver, "main").text
+        return said
+
+    def fill(self, driver: Any, action: str, **fields: str) -> None:
+        for name, value in fields.items():
+            field = find(driver, f"form[action$='/{action}'] [name='{name}']")
+            field.clear()
+            field.send_keys(value)
+
+    def check_dose(self, number: int) -> None:
+        """Two people put in the same numbers; while the dose is withheld, those that they agreed on."""
+        dose = self.ward.course.view(self.ward.subject).answer.dose
+        cells = dose.cells or "21000000"
+        for driver, name in ((self.browser, "coordinator"), (self.other, "second")):
+            self.open(driver, name)
+            assert cells not in find(driver, "form[action$='/dose']").text
+            self.fill(driver, "dose", cells=cells, volume_ml=dose.volume_ml or "")
+            assert "Recorded." in self.send(driver, "dose")
+
+    def infuse(self, stopped: str = "") -> str:
+        """Record an infusion that starts now, an hour later."""
+        started = self.ward.now
+        self.ward.clock.set(started + timedelta(hours=1))
+        self.open(self.browser, "coordinator")
+        set_time(self.browser, "started", local(started))
+        set_time(self.browser, "ended", local(started + timedelta(hours=1)))
+        if stopped:
+            self.browser.execute_script("document.getElementById('i-status').value = 'stopped'")
+            self.fill(self.browser, "infusion", stop_reason=stopped)
+        said = self.send(self.browser, "infusion")
+        self.ward.clock.set(started)
+        return said
+
+    def see(self, hours: int, started: datetime, **answers: str) -> None:
+        """Fill in one form of what was seen."""
+        self.ward.clock.set(started + timedelta(hours=hours))
+        self.open(self.browser, "coordinator")
+        questions = self.ward.course.questions()
+        said = dict.fromkeys(questions[:-2], "no") | {"marked_improvement": "no"} | answers
+        for name, answer in said.items():
+            box = find(self.browser, f"[name='q.{name}'][value={answer}]")
+            self.browser.execute_script("arguments[0].click()", box)
+        set_time(self.browser, "observed", local(self.ward.now))
+        self.browser.execute_script(f"document.getElementById('i-point').value = '{hours} h'")
+        assert "Recorded." in self.send(self.browser, "events")
+
+
+def local(moment: datetime) -> str:
+    return moment.astimezone(BERLIN).strftime("%Y-%m-%dT%H:%M")
+
+
+@pytest.fixture
+def desk(tmp_path: Path, browser: Any, plain_browser: Any) -> Iterator[Desk]:
+    database = open_database(f"sqlite:///{tmp_path}/course.sqlite3")
+    database.migrate()
+    ward = Ward(database)
+    for name, role in (("coordinator", "coordinator"), ("second", "coordinator"), ("clinician", "clinician")):
+        add_user(ward.course.service, name, role)
+    month = {"session_idle_minutes": 60 * 24 * 30, "session_hours": 24 * 30, "requests_per_minute": 0}
+    app = create_app(Settings(authentication="required", secret_key=SECRET, **month), ward.course.service)
+    for driver in (browser, plain_browser):
+        driver.get("about:blank")
+        driver.execute_cdp_cmd("Network.clearBrowserCookies", {})
+        show(driver)
+    with serve(app) as address:
+        yield Desk(address, ward, browser, plain_browser)
+
+
+def test_four_infusions_across_a_change_of_the_clocks(desk: Desk) -> None:
+    for number in range(1, 5):
+        started = desk.ward.now
+        desk.ward.prepare(number)
+        desk.check_dose(number)
+        assert "Recorded." in desk.infuse()
+        if number == 1:
+            for hours in (6, 24, 72):
+                desk.see(hours, started)
+        else:
+            desk.ward.observe(number, started)
+    desk.open(desk.browser, "coordinator")
+    page = find(desk.browser, "main").text
+    assert page.count("given") >= 4
+    assert "2020-03-27T10:00:00+01:00" in page
+    assert "2020-03-30T11:00:00+02:00" in page, "72 hours of elapsed time, whatever the clocks show"
+    assert "course: complete" in page
+    assert "no more infusions" in desk.infuse()
+    check_look(desk.browser, "a complete course")
+
+
+def test_a_rising_d_dimer_holds_until_a_clinician_signs(desk: Desk) -> None:
+    desk.ward.give(1)
+    desk.ward.observe(1, START)
+    desk.ward.prepare(2, dimer="1.30")
+    desk.check_dose(2)
+    refused = desk.infuse()
+    assert "says hold: nothing was recorded" in refused
+    assert "HLD-01: met" in refused
+    check_look(desk.browser, "a course that is held")
+    desk.open(desk.other, "clinician")
+    desk.fill(desk.other, "override", text="Seen at the bedside", password="wrong")
+    assert "Not signed" in desk.send(desk.other, "override")
+    desk.open(desk.other, "clinician")
+    desk.fill(desk.other, "override", text="Seen at the bedside", password=PASSWORD)
+    assert "Set aside by a clinician: Seen at the bedside" in desk.send(desk.other, "override")
+    assert "Recorded." in desk.infuse()
+
+
+def test_a_reaction_stops_the_course(desk: Desk) -> None:
+    desk.ward.prepare(1)
+    desk.check_dose(1)
+    assert "Recorded." in desk.infuse(stopped="Rash and fever")
+    desk.see(6, START, infusion_reaction="yes")
+    desk.open(desk.browser, "coordinator")
+    assert "stop" in find(desk.browser, ".verdict .word").text.lower()
+    assert "because Rash and fever" in find(desk.browser, "main").text
+    for page in ("", "/course"):
+        desk.open(desk.browser, "coordinator", page)
+        check_look(desk.browser, f"subject{page}")
+    for path in ("/worklist", "/worklist?verdict=eligible"):
+        desk.browser.get(desk.address + path)
+        check_look(desk.browser, path)
+    assert named(desk.browser, "protocol") is not None
