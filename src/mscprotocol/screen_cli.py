@@ -22,6 +22,7 @@ from mscprotocol.screening.progress import FORMS, Reporter
 from mscprotocol.screening.reading import read_header
 from mscprotocol.screening.report import write_reports
 from mscprotocol.screening.run import Finished, run_screening
+from mscprotocol.screening.spark import Spark
 from mscprotocol.screening.tallies import Tally
 from mscprotocol.screening.workers import Local
 from mscprotocol.terminal import DATA, INCOMPLETE, OK, load_or_exit, print_line, say
@@ -89,8 +90,8 @@ def screen_command(
 def _run(
     inputs: list[Path], out: Path, options: Options, engine: str, workers: int, reporter: Reporter, resume: bool
 ) -> tuple[Finished, Balance]:
-    with Local(workers).running() as local:
-        finished = run_screening(inputs, out, options, local, reporter, resume=resume)
+    with (Spark() if engine == "spark" else Local(workers)).running() as running:
+        finished = run_screening(inputs, out, options, running, reporter, resume=resume)
     tally = Tally()
     balance = write_outputs(finished, tally)
     write_reports(finished, tally, balance, options.books(options.knowledge()))

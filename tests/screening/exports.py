@@ -65,12 +65,12 @@ def write_bundles(folder, contents):
     return folder
 
 
-def screen(inputs, out, *, workers=1, resume=False, **options):
+def screen(inputs, out, *, workers=1, resume=False, engine=None, **options):
     """Run a screening in this process; what it left."""
     chosen = Options(**{"protocol": PROTOCOL, "at": AT, **options})
-    with Local(workers).running() as engine:
+    with (engine or Local(workers)).running() as running:
         inputs = inputs if isinstance(inputs, list) else [inputs]
-        finished = run_screening(inputs, out, chosen, engine, Reporter("none"), resume=resume)
+        finished = run_screening(inputs, out, chosen, running, Reporter("none"), resume=resume)
     balance = write_outputs(finished, Tally())
     close_run(out)
     return SimpleNamespace(balance=balance, why=finished.why, **left(out))

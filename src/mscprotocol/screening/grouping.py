@@ -22,7 +22,7 @@ from mscprotocol.screening.pieces import FHIR, IDENTIFIER, MESSAGES, Piece, Prob
 
 MEMORY = "192MB"
 PER_PART, FEWEST_PARTS, MOST_PARTS = 200, 8, 4096
-_FIELD, _USE = "\x1f", "\x1e"
+FIELD, USE = "\x1f", "\x1e"
 _LONGEST = 2 * LONGEST_LINE
 _COLUMNS = "{owner: 'VARCHAR', kind: 'VARCHAR', block: 'INTEGER', line: 'BIGINT', name: 'VARCHAR', uses: 'VARCHAR', text: 'VARCHAR'}"  # noqa: E501
 
@@ -35,9 +35,9 @@ def write_spool(pieces: Iterable[Piece | Problem], path: Path) -> list[Problem]:
             if isinstance(one, Problem):
                 problems.append(one)
                 continue
-            uses = _USE.join(one.uses)
+            uses = USE.join(one.uses)
             file.write(
-                _FIELD.join((one.owner, one.kind, str(one.block), str(one.line), one.name, uses, one.text)) + "\n"
+                FIELD.join((one.owner, one.kind, str(one.block), str(one.line), one.name, uses, one.text)) + "\n"
             )
     return problems
 
@@ -95,7 +95,7 @@ def group(spools: list[Path], path: Path, names: list[str], parts: int = 0) -> G
             "DELETE FROM pieces WHERE kind = 'seen' AND owner NOT IN (SELECT owner FROM pieces WHERE kind <> 'seen')"
         )
         patients = _number(connection, "SELECT count(DISTINCT owner) FROM pieces WHERE owner <> '' AND kind <> 'alias'")
-        parts = parts or _choose_parts(patients)
+        parts = parts or choose_parts(patients)
         _sort(connection, parts)
         same = [
             [owner.partition("/")[2] for owner in row[0]]
@@ -105,8 +105,8 @@ def group(spools: list[Path], path: Path, names: list[str], parts: int = 0) -> G
     return Grouped(parts, patients, problems, same)
 
 
-def _choose_parts(patients: int) -> int:
-    """Enough parts for several workers, none so large that losing it would hurt."""
+def choose_parts(patients: int) -> int:
+    """How many parts: enough parts for several workers, none so large that losing it would hurt."""
     return max(1, min(patients, FEWEST_PARTS), min(MOST_PARTS, -(-patients // PER_PART)))
 
 
@@ -126,7 +126,7 @@ def _load(connection: duckdb.DuckDBPyConnection, spools: list[Path]) -> None:
             continue
         largest = max(2 * 1024 * 1024, min(_LONGEST, spool.stat().st_size + 1024))
         connection.execute(
-            f"INSERT INTO pieces SELECT * FROM read_csv(?, delim='{_FIELD}', quote='', escape='', comment='',"  # noqa: S608 - constants
+            f"INSERT INTO pieces SELECT * FROM read_csv(?, delim='{FIELD}', quote='', escape='', comment='',"  # noqa: S608 - constants
             f" header=false, auto_detect=false, new_line='\\n', null_padding=false, nullstr='\x1d',"
             f" max_line_size={largest}, columns={_COLUMNS})",
             [str(spool)],
@@ -139,11 +139,8 @@ def _number(connection: duckdb.DuckDBPyConnection, query: str) -> int:
     return int(row[0])
 
 
-def _join_messages(connection: duckdb.DuckDBPyConnection) -> None:
-    """Messages whose identifiers are tied together by any message are of one patient."""
-    pairs = connection.execute(
-        f"SELECT DISTINCT owner, name FROM pieces WHERE kind = 'alias' AND owner LIKE '{MESSAGES}/%'"  # noqa: S608
-    ).fetchall()
+def join_names(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Names that are tied together by pairs, each with the first of its group; the first ones are left out."""
     first: dict[str, str] = {}
 
     def root(name: str) -> str:
@@ -154,7 +151,15 @@ def _join_messages(connection: duckdb.DuckDBPyConnection) -> None:
     for one, other in sorted(pairs):
         low, high = sorted((root(one), root(other)))
         first[high] = low
-    moved = [(name, root(name)) for name in first if root(name) != name]
+    return [(name, root(name)) for name in first if root(name) != name]
+
+
+def _join_messages(connection: duckdb.DuckDBPyConnection) -> None:
+    """Messages whose identifiers are tied together by any message are of one patient."""
+    pairs = connection.execute(
+        f"SELECT DISTINCT owner, name FROM pieces WHERE kind = 'alias' AND owner LIKE '{MESSAGES}/%'"  # noqa: S608
+    ).fetchall()
+    moved = join_names(pairs)
     if moved:
         connection.execute("CREATE TEMP TABLE joined(name VARCHAR, owner VARCHAR)")
         connection.executemany("INSERT INTO joined VALUES (?, ?)", moved)
@@ -172,9 +177,14 @@ def _resolve_identifiers(connection: duckdb.DuckDBPyConnection, names: list[str]
     connection.execute(f"UPDATE pieces SET owner = known.owner FROM known WHERE {stated} AND pieces.owner = known.name")  # noqa: S608
     left = f"SELECT block, line FROM pieces WHERE {stated} ORDER BY block, line"  # noqa: S608
     for block, line in connection.execute(left).fetchall():
-        text = "the identifier of its subject is that of no patient, or of several"
-        yield Problem("line", "foreign_subject", text, names[block], line)
+        yield unknown_subject(names[block], line)
     connection.execute(f"DELETE FROM pieces WHERE {stated}")  # noqa: S608
+
+
+def unknown_subject(file: str, line: int) -> Problem:
+    """A resource whose subject is an identifier that nobody goes by, or several do."""
+    text = "the identifier of its subject is that of no patient, or of several"
+    return Problem("line", "foreign_subject", text, file, line)
 
 
 def _join_linked(connection: duckdb.DuckDBPyConnection) -> None:
@@ -205,18 +215,31 @@ def _sort(connection: duckdb.DuckDBPyConnection, parts: int) -> None:
     )
 
 
+def spool_name(part: int) -> str:
+    """The name of the file of a part, where parts are files."""
+    return f"part-{part:04}.spool"
+
+
 def read_part(path: Path, part: int) -> Iterator[tuple[str, list[Piece]]]:
-    """The patients of one part with their pieces, one patient after the other."""
+    """The patients of one part with their pieces, one patient after the other: from the database, or a folder."""
+    rows = _spooled(path / spool_name(part)) if path.is_dir() else _stored(path, part)
+    for owner, mine in groupby(rows, key=itemgetter(0)):
+        yield owner, [Piece(owner, kind, block, line, name, (), text) for _, kind, block, line, name, text in mine]
+
+
+def _spooled(path: Path) -> Iterator[tuple[str, str, int, int, str, str]]:
+    with path.open(encoding="utf-8", newline="\n") as file:
+        for row in file:
+            owner, kind, block, line, name, _, text = row.removesuffix("\n").split(FIELD)
+            yield owner, kind, int(block), int(line), name, text
+
+
+def _stored(path: Path, part: int) -> Iterator[tuple[str, str, int, int, str, str]]:
     with _connected(path, read_only=True) as connection:
         cursor = connection.execute(
             "SELECT owner, kind, block, line, name, text FROM patients WHERE part = ?"
             " ORDER BY owner, block, line, kind, name",
             [part],
         )
-        for owner, rows in groupby(_rows(cursor), key=itemgetter(0)):
-            yield owner, [Piece(owner, kind, block, line, name, (), text) for _, kind, block, line, name, text in rows]
-
-
-def _rows(cursor: duckdb.DuckDBPyConnection) -> Iterator[tuple[str, str, int, int, str, str]]:
-    while rows := cursor.fetchmany(512):
-        yield from rows
+        while rows := cursor.fetchmany(512):
+            yield from rows

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import msgspec
 
-from mscprotocol.screening.grouping import group
 from mscprotocol.screening.inputs import Block, Source, blocks_of, check_manifests, find_sources, promised_lines
 from mscprotocol.screening.manifest import PARTS, PREVIOUS, READ, Manifest, open_run, write_manifest
 from mscprotocol.screening.options import Options
@@ -19,7 +18,7 @@ from mscprotocol.screening.progress import Reporter
 from mscprotocol.screening.stages import Done, Read, hash_file, part_name, read_block, screen_part, write_whole
 from mscprotocol.screening.workers import Engine
 
-DATABASE = "pieces.duckdb"
+DATABASE = "pieces"
 
 
 class Staged(msgspec.Struct, frozen=True):
@@ -90,7 +89,7 @@ def _read(folder: Path, manifest: Manifest, engine: Engine, reporter: Reporter) 
     reads = sorted(reporter.follow("files read", engine.map(function, blocks), len(blocks)), key=lambda one: one.spool)
     counts, problems = _settle(blocks, reads)
     spools = [Path(one.spool) for one in reads]
-    grouped = group(spools, folder / DATABASE, [block.source.name for block in blocks], manifest.parts)
+    grouped = engine.group(spools, folder / DATABASE, [block.source.name for block in blocks], manifest.parts)
     for spool in spools:
         spool.unlink()
     problems += [*check_manifests(manifest.sources), *_check_counts(manifest.sources, counts), *grouped.problems]

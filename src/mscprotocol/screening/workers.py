@@ -6,7 +6,10 @@ import multiprocessing
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Protocol, TypeVar
+
+from mscprotocol.screening.grouping import Grouped, group
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -19,6 +22,9 @@ class Engine(Protocol):
 
     def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
         """The results in the order in which they come; the first error ends all."""
+
+    def group(self, spools: list[Path], path: Path, names: list[str], parts: int = 0) -> Grouped:
+        """The pieces of some spools by patient, in parts that `grouping.read_part` reads; see `grouping.group`."""
 
 
 class Local:
@@ -42,6 +48,10 @@ class Local:
         while waiting:
             done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
             yield from (one.result() for one in done)
+
+    def group(self, spools: list[Path], path: Path, names: list[str], parts: int = 0) -> Grouped:
+        """Group in the embedded database."""
+        return group(spools, path, names, parts)
 
     @contextmanager
     def running(self) -> Iterator[Local]:

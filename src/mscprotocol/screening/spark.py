@@ -1,0 +1,152 @@
+"""The same stages on a cluster: Spark joins, parts and sorts; blocks are read and parts screened by the same functions.
+
+Input and output must lie where every machine sees them under the same path. Needs the extra `spark`, and Java.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
+from typing import Any, TypeVar
+
+from mscprotocol.errors import RequestError
+from mscprotocol.screening.grouping import (
+    FIELD,
+    USE,
+    Grouped,
+    choose_parts,
+    join_names,
+    part_of,
+    spool_name,
+    unknown_subject,
+)
+from mscprotocol.screening.pieces import FHIR, IDENTIFIER, MESSAGES
+
+T = TypeVar("T")
+R = TypeVar("R")
+# owner, kind, block, line, name, uses, text
+Row = tuple[str, str, int, int, str, str, str]
+_PER_TASK = 32 * 1024 * 1024
+_STATED = f"{FHIR}/{IDENTIFIER}"
+
+
+class Spark:
+    """A Spark session; `master` as Spark names it, or None for what the environment says."""
+
+    def __init__(self, master: str | None = None) -> None:
+        self.master = master
+        self._context: Any = None
+
+    @contextmanager
+    def running(self) -> Iterator[Spark]:
+        """The session, for as long as it is needed. Raises RequestError if Spark or Java is not here."""
+        try:
+            from pyspark.sql import SparkSession
+        except ImportError as error:
+            raise RequestError("no_spark", "Spark is not installed: pip install mscprotocol[spark]") from error
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+        path = os.pathsep.join(one for one in sys.path if one)
+        builder = SparkSession.builder.appName("mscprotocol screen").config("spark.ui.enabled", "false")
+        builder = builder.config("spark.executorEnv.PYTHONPATH", path).config("spark.ui.showConsoleProgress", "false")
+        builder = builder.config("spark.log.level", "ERROR").config("spark.sql.shuffle.partitions", "8")
+        logging.getLogger("py4j").setLevel(logging.ERROR)
+        try:
+            session = (builder.master(self.master) if self.master else builder).getOrCreate()
+        except Exception as error:  # pyspark raises whatever Java did
+            raise RequestError("no_spark", "Spark cannot be started: is Java 17 here?") from error
+        self._context = session.sparkContext
+        try:
+            yield self
+        finally:
+            session.stop()
+
+    def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+        """Run a function on each item, on all machines."""
+        listed = list(items)
+        if listed:
+            yield from self._context.parallelize(listed, len(listed)).map(function).collect()
+
+    def group(self, spools: list[Path], path: Path, names: list[str], parts: int = 0) -> Grouped:
+        """What `grouping.group` does: join, part and sort the pieces; each part is a file in the folder `path`."""
+        path.mkdir(exist_ok=True)
+        full = [str(spool) for spool in spools if spool.stat().st_size]
+        if not full:
+            return Grouped(1, 0, [], [])
+        # Few tasks for little data: starting one costs more than a megabyte of rows.
+        size = sum(spool.stat().st_size for spool in spools)
+        width = max(1, min(4 * self._context.defaultParallelism, size // _PER_TASK + 1))
+        rows = self._context.textFile(",".join(full)).coalesce(width).map(_parse).persist()
+        aliases = rows.filter(lambda row: row[1] == "alias").map(lambda row: (row[4], row[0])).distinct(width).persist()
+        owned = self._joined_messages(rows.filter(lambda row: row[1] != "alias"), aliases)
+        owned, problems = _resolved(owned, aliases, names, width)
+        whole = _with_linked(owned, width)
+        patients = whole.filter(lambda row: row[1] != "seen").map(itemgetter(0)).distinct(width).persist()
+        number = patients.count()
+        parts = parts or choose_parts(number)
+        keyed = whole.map(lambda row: ((part_of(row[0], parts), row[0], row[2], row[3], row[1], row[4]), row[6]))
+        folder = str(path)
+        keyed.repartitionAndSortWithinPartitions(parts, itemgetter(0)).mapPartitionsWithIndex(
+            lambda part, found: [_write_part(folder, part, found)]
+        ).collect()
+        shared = aliases.filter(lambda one: one[1].startswith(f"{FHIR}/")).groupByKey(width).mapValues(sorted)
+        same = sorted({tuple(one) for _, one in shared.filter(lambda one: len(one[1]) > 1).collect()})
+        return Grouped(parts, number, problems, [[one.partition("/")[2] for one in owners] for owners in same])
+
+    def _joined_messages(self, rows: Any, aliases: Any) -> Any:
+        pairs = aliases.filter(lambda one: one[1].startswith(f"{MESSAGES}/")).collect()
+        moved = self._context.broadcast(dict(join_names((owner, name) for name, owner in pairs)))
+        return rows.map(lambda row: (moved.value.get(row[0], row[0]), *row[1:]))
+
+
+def _parse(line: str) -> Row:
+    owner, kind, block, number, name, uses, text = line.split(FIELD)
+    return owner, kind, int(block), int(number), name, uses, text
+
+
+def _resolved(rows: Any, aliases: Any, names: list[str], width: int) -> tuple[Any, list[Any]]:
+    """Rows whose owner is stated by identifier, given to the one patient who goes by it; the others as problems."""
+    known = aliases.groupByKey(width).mapValues(list).filter(lambda one: len(one[1]) == 1).mapValues(itemgetter(0))
+    stated = (
+        rows.filter(lambda row: row[0].startswith(_STATED)).map(lambda row: (row[0], row)).leftOuterJoin(known, width)
+    )
+    found = stated.filter(lambda one: one[1][1] is not None).map(lambda one: (one[1][1], *one[1][0][1:]))
+    lost = stated.filter(lambda one: one[1][1] is None).map(lambda one: (one[1][0][2], one[1][0][3])).collect()
+    rest = rows.filter(lambda row: not row[0].startswith(_STATED))
+    return rest.union(found), [unknown_subject(names[block], line) for block, line in sorted(lost)]
+
+
+def _with_linked(rows: Any, width: int) -> Any:
+    """The rows of patients, with what they refer to, and what that refers to."""
+    shared = rows.filter(lambda row: not row[0]).map(lambda row: (row[4], row)).persist()
+    whole = rows.filter(lambda row: bool(row[0]))
+    reached = whole.flatMap(_uses).distinct(width)
+    new = reached
+    while not new.isEmpty():
+        further = new.join(shared, width).map(lambda one: (one[1][0], *one[1][1][1:])).flatMap(_uses).distinct(width)
+        new = further.subtract(reached, width).persist()
+        reached = reached.union(new).coalesce(width).persist()
+    return whole.union(reached.join(shared, width).map(lambda one: (one[1][0], *one[1][1][1:])))
+
+
+def _uses(row: Row) -> list[tuple[str, str]]:
+    return [(use, row[0]) for use in row[5].split(USE) if use]
+
+
+def _write_part(folder: str, part: int, found: Iterable[tuple[tuple[Any, ...], str]]) -> int:
+    """Write the sorted pieces of a part as one file, whole, but for patients of whom only a time is known."""
+    path = Path(folder) / spool_name(part)
+    temporary = path.with_suffix(".tmp")
+    with temporary.open("w", encoding="utf-8", newline="\n") as file:
+        for _, pieces in groupby(found, key=lambda one: one[0][1]):
+            mine = list(pieces)
+            if any(key[4] != "seen" for key, _ in mine):
+                for (_, owner, block, line, kind, name), text in mine:
+                    file.write(FIELD.join((owner, kind, str(block), str(line), name, "", text)) + "\n")
+    temporary.replace(path)
+    return part

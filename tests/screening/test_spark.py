@@ -1,0 +1,49 @@
+"""Spark gives the same bytes as one machine: in one process, and on a small cluster of processes."""
+
+import importlib.util
+import shutil
+
+import pytest
+
+from mscprotocol.screening.spark import Spark
+from tests.screening.exports import bundles, screen, write_bundles, write_ndjson
+from tests.screening.test_lists import TIDY
+from tests.screening.test_messages import MERGE, oru
+
+pytestmark = [
+    pytest.mark.skipif(
+        importlib.util.find_spec("pyspark") is None or shutil.which("java") is None,
+        reason="pyspark and Java, of scripts/test-extras, are not here",
+    ),
+    pytest.mark.filterwarnings("ignore"),
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Everything at once: lines, bundles, lists, messages with a merge, links, identifiers, damage."""
+    found = bundles()
+    names = list(found)
+    folder = write_ndjson(tmp_path_factory.mktemp("export") / "in", [found[name] for name in names[:8]])
+    write_bundles(folder / "more", {name: found[name] for name in names[6:]})
+    (folder / "list.csv").write_text(TIDY)
+    merge = MERGE.format(kind="ADT^A40", id="3", pid="P2", old="P1")
+    (folder / "a.hl7").write_text(oru("1", "P1") + oru("2", "P2") + merge, newline="")
+    (folder / "drugs.ndjson").write_text(
+        '{"resourceType":"Medication","id":"m","code":{"text":"norepinephrine"}}\n'
+        '{"resourceType":"MedicationAdministration","id":"a","status":"in-progress","subject":{"reference":'
+        '"Patient/eligible"},"medicationReference":{"reference":"Medication/m"}}\n'
+        '{"resourceType":"Condition","id":"c","subject":{"identifier":{"system":"urn:example:mrn","value":"PREGNANT"}}}\n'
+        '{"resourceType":"Condition","id":"c","subject":{"identifier":{"system":"urn:example:mrn","value":"NOBODY"}}}\n'
+        '{"resourceType":"Con\n'
+    )
+    return folder
+
+
+@pytest.mark.parametrize("master", ["local[2]", "local-cluster[2,1,1024]"])
+def test_the_same_bytes(folder, tmp_path, master):
+    here = screen(folder, tmp_path / "here")
+    there = screen(folder, tmp_path / "there", engine=Spark(master))
+    assert {problem["code"] for problem in here.problems} == {"unreadable", "foreign_subject"}
+    assert there.bytes == here.bytes
+    assert here.balance == there.balance
