@@ -53,6 +53,7 @@ check: venv ## format, lint, types, layers, rules
 bench: venv ## measure
 	$(BIN)/python bench/bench.py
 	$(BIN)/python bench/doors.py
+	$(BIN)/python bench/screening.py
 
 .PHONY: assurance
 assurance: venv ## prove: mutants of the rules, the engine against the oracle, refinement and order

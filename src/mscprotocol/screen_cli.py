@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import resource
 from datetime import UTC, datetime
 from pathlib import Path
+from time import monotonic
 from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -17,7 +19,7 @@ from mscprotocol.screening.inputs import find_sources
 from mscprotocol.screening.manifest import close_run, read_manifest
 from mscprotocol.screening.moments import parse_moment
 from mscprotocol.screening.options import Options
-from mscprotocol.screening.outputs import Balance, write_outputs
+from mscprotocol.screening.outputs import Balance, write_metrics, write_outputs
 from mscprotocol.screening.progress import FORMS, Reporter
 from mscprotocol.screening.reading import read_header
 from mscprotocol.screening.report import write_reports
@@ -90,13 +92,28 @@ def screen_command(
 def _run(
     inputs: list[Path], out: Path, options: Options, engine: str, workers: int, reporter: Reporter, resume: bool
 ) -> tuple[Finished, Balance]:
+    begun = monotonic()
     with (Spark() if engine == "spark" else Local(workers)).running() as running:
         finished = run_screening(inputs, out, options, running, reporter, resume=resume)
     tally = Tally()
     balance = write_outputs(finished, tally)
+    write_metrics(finished, balance, _measured(begun, engine, workers, balance))
     write_reports(finished, tally, balance, options.books(options.knowledge()))
     close_run(out)
     return finished, balance
+
+
+def _measured(begun: float, engine: str, workers: int, balance: Balance) -> dict[str, object]:
+    """Time and memory of the run; memory is that of the largest of its processes, in MiB."""
+    seconds = monotonic() - begun
+    used = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return {
+        "engine": engine,
+        "workers": workers,
+        "seconds": round(seconds, 1),
+        "patients_per_second": round(balance.assessed / max(seconds, 0.001), 1),
+        "peak_mebibytes": used // 1024,
+    }
 
 
 # -- arguments ---------------------------------------------------------------------------------------

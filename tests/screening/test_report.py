@@ -2,6 +2,7 @@
 
 import csv
 import itertools
+import json
 import re
 import shutil
 import subprocess
@@ -73,6 +74,14 @@ def test_the_report_holds_the_verdicts(run):
     assert f"Ineligible: {verdicts['ineligible']}," in text
     assert f"Undetermined: {verdicts['undetermined']}<" in text
     assert f"for clinician review: {verdicts['eligible']}<" in text
+
+
+def test_the_figures_of_the_run(run):
+    figures = json.loads((run / "metrics.json").read_bytes())
+    assert figures["balance"]["assessed"] == len(bundles())
+    assert sum(one["lines"] for one in figures["files"].values()) == figures["balance"]["lines"]
+    assert figures["screened"] == {"new": len(bundles())}
+    assert figures["peak_mebibytes"] > 0
 
 
 def test_the_report_loads_nothing(run):

@@ -203,3 +203,25 @@ def test_a_time_after_the_encounter_began(tmp_path):
     key = ("eligible", PROTOCOL)
     assert run.answers[key]["trace_sha256"] == fixed.answers[key]["trace_sha256"]
     assert run.codes["patient", "no_time"] == 1
+
+
+def test_workers_end_with_a_parent_that_is_killed(tmp_path):
+    """Each worker holds the end of a pipe: when the last one lets go, none is left to write."""
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import os, signal, sys\n"
+        "from mscprotocol.screening.workers import Local\n"
+        "def tell(_):\n"
+        "    print(os.getpid(), flush=True)\n"
+        "    signal.pause()\n"
+        "if __name__ == '__main__':\n"
+        "    with Local(2).running() as engine:\n"
+        "        list(engine.map(tell, [1, 2]))\n"
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
+    with subprocess.Popen([sys.executable, program], stdout=subprocess.PIPE, env=environment) as process:
+        workers = [process.stdout.readline(), process.stdout.readline()]
+        assert all(workers)
+        process.kill()
+        # The workers hold the same standard output: it ends when they have ended.
+        assert process.stdout.read() == b""

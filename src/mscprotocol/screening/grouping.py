@@ -69,6 +69,7 @@ def _connected(path: Path, *, read_only: bool = False) -> Iterator[duckdb.DuckDB
         config["temp_directory"] = str(path.parent / "spill")
     try:
         connection = duckdb.connect(str(path), read_only=read_only, config=config)
+        connection.execute("SET enable_progress_bar = false")  # it would write over what the command prints
         try:
             yield connection
         finally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from operator import attrgetter
 from pathlib import Path
@@ -92,6 +92,19 @@ def balance(finished: Finished, problems: list[Problem], assessed: int) -> Balan
     )  # fmt: skip
 
 
+def write_metrics(finished: Finished, balance: Balance, measured: Mapping[str, object]) -> None:
+    """Write the figures of a run: what there was by file, why patients were screened, and what was measured."""
+    content = {
+        "run": finished.options,
+        "rules": finished.rules,
+        "balance": balance,
+        "screened": finished.why,
+        "files": finished.staged.counts,
+        **measured,
+    }
+    write_whole(finished.folder / METRICS, msgspec.json.format(_encoder.encode(content)) + b"\n")
+
+
 def _cells(row: LogRow) -> list[str]:
     return [_cell(getattr(row, name)) for name in LogRow.__struct_fields__]
 
@@ -132,6 +145,7 @@ def _write_parquet(folder: Path) -> None:
     """The log again, for those who ask it with SQL or data frames."""
     temporary = folder / f"{PARQUET}.tmp"
     with duckdb.connect(config={"threads": "1", "memory_limit": "160MB"}) as connection:
+        connection.execute("SET enable_progress_bar = false")
         connection.execute(
             f"COPY (SELECT * FROM read_csv('{_quoted(folder / LOG)}', header=true, all_varchar=true))"  # noqa: S608
             f" TO '{_quoted(temporary)}' (FORMAT parquet, COMPRESSION zstd)"
