@@ -11,7 +11,7 @@ from typing import NamedTuple
 import msgspec
 from msgspec import Raw
 
-from fhir_adapters.datatypes import CodeableConcept, Element, Identifier, Period, Reference
+from fhir_adapters.datatypes import CodeableConcept, Element, Identifier, Meta, Period, Reference
 from fhir_adapters.decoding import UNREADABLE, decode, decode_tolerantly
 from fhir_adapters.dictionary import Dictionary, Source, codings, index, words_of
 from fhir_adapters.resources import CLINICAL, LINKED
@@ -43,11 +43,14 @@ class _Coded(Element, frozen=True):
     code: CodeableConcept | None = None
 
 
-class _Glance(Element, frozen=True):
-    """What of any resource tells whose it is, what it is about, and what it refers to."""
+class _Glance(Element, frozen=True, omit_defaults=True):
+    """What of any resource tells whose it is, what it is about, what it refers to, and which version it is."""
 
     resource_type: str | None = None
     id: str | None = None
+    meta: Meta | None = None
+    status: str | None = None
+    verification_status: CodeableConcept | None = None
     subject: Reference | None = None
     patient: Reference | None = None
     individual: Reference | None = None
@@ -90,10 +93,15 @@ class Pick:
 
 
 class Left(NamedTuple):
-    """A line that the rules do not read: of which type, and of an observation whose it is and when it was made."""
+    """A line that the rules do not read: of which type, whose, which resource, and when an observation was made.
+
+    `text` is what was glanced at, as JSON: an older version that the rules do read does not count beside it.
+    """
 
     kind: str
     owner: str = ""
+    name: str = ""
+    text: bytes = b""
     time: TimeSpan | None = None
 
 
@@ -120,7 +128,7 @@ class Picker:
         kind = seen.resource_type
         if not kind:
             raise DataError("unreadable", "the line is no FHIR resource: it has no resourceType")
-        name = f"{kind}/{seen.id}" if seen.id and _ID.fullmatch(seen.id) else ""
+        name = f"{kind}/{seen.id}" if seen.id and seen.id.isprintable() else ""
         if kind == "Patient":
             return self._patient(seen, name)
         if kind in LINKED:
@@ -128,11 +136,11 @@ class Picker:
         if kind not in CLINICAL and not (self._encounters and kind == ENCOUNTER):
             return Left(kind)
         if kind in _BY_CODE and not self._says_something(seen, _BY_CODE[kind]):
-            return _left(kind, seen) if self._times and kind == "Observation" else Left(kind)
+            return _left(kind, name, seen, with_time=self._times and kind == "Observation")
         return Pick(name, _owner(seen), tuple(_references(seen)))
 
     def _patient(self, seen: _Glance, name: str) -> Pick:
-        if not name:
+        if not _ID.fullmatch(seen.id or ""):
             raise DataError("no_patient", "a Patient without a usable id: nothing can be told to be its")
         return Pick(name, seen.id or "", aliases=tuple(_aliases(_identifiers(seen.identifier))))
 
@@ -172,13 +180,18 @@ def _look(line: bytes | Raw) -> _Glance:
     return _Glance(**{name: getattr(read[0], name) for name in _Owned.__struct_fields__})
 
 
-def _left(kind: str, seen: _Glance) -> Left:
-    written = seen.effective_date_time or seen.effective_instant
-    time = parse_time(written) if written else period_time(seen.effective_period)
+def _left(kind: str, name: str, seen: _Glance, *, with_time: bool) -> Left:
     try:
-        return Left(kind, _owner(seen), time)
+        owner = _owner(seen)
     except DataError:
-        return Left(kind)
+        owner = ""
+    text = msgspec.json.format(msgspec.json.encode(seen), indent=-1)
+    return Left(kind, owner, name, text, _time(seen) if with_time else None)
+
+
+def _time(seen: _Glance) -> TimeSpan | None:
+    written = seen.effective_date_time or seen.effective_instant
+    return parse_time(written) if written else period_time(seen.effective_period)
 
 
 # -- whose it is -----------------------------------------------------------------------------------

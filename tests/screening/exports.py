@@ -73,7 +73,8 @@ def screen(inputs, out, *, workers=1, resume=False, engine=None, **options):
         finished = run_screening(inputs, out, chosen, running, Reporter("none"), resume=resume)
     balance = write_outputs(finished, Tally())
     close_run(out)
-    return SimpleNamespace(balance=balance, why=finished.why, **left(out))
+    same_identifier = finished.staged.same_identifier
+    return SimpleNamespace(balance=balance, why=finished.why, same_identifier=same_identifier, **left(out))
 
 
 def left(out):

@@ -1,10 +1,13 @@
 """CSV lists, tidy and by a map of columns: the same answers as the same data from elsewhere."""
 
+import csv
+
 import pytest
 
 from fhir_adapters.patient_list import read_column_map
 from mscprotocol.places import find_folder
 from mscprotocol.sample_cases import PROTOCOL
+from tests.one_patient import OnePatient
 from tests.screening.exports import screen
 
 TIDY = """patient_id,born,sex,name,value,unit,upper_limit,status,by,at
@@ -115,3 +118,53 @@ def test_the_template_can_be_read():
 def test_a_word_that_is_not_known_is_refused(text):
     with pytest.raises(ValueError, match=r"line|field|known|tabl|not"):
         read_column_map(text)
+
+
+COLUMNS = (
+    "patient_id",
+    "born",
+    "sex",
+    "name",
+    "value",
+    "unit",
+    "upper_limit",
+    "assay",
+    "status",
+    "by",
+    "at",
+    "since",
+    "recorded",
+)
+FACTS = (
+    ("lab", "weight", 0, 20, "final"), ("lab", "respiratory_rate", 0, 1, "final"), ("lab", "platelets", 1, 3, "final"),
+    ("lab", "pao2", 2, 2, "preliminary"), ("limited", "d_dimer", 1, 3, True), ("limited", "pt", 0, 3, True),
+    ("support", "hfno", 2), ("test", "positive", 30), ("condition", "covid_19", "active", 48),
+    ("condition", "malignancy", "refuted", 90), ("answer", "pregnancy", False, 5),
+)  # fmt: skip
+
+
+def rows_of(plain):
+    """A plain record as rows of a tidy list: one datum, condition or answer a row."""
+    patient = {"patient_id": plain["patient"]["id"]}
+    yield patient | {"born": plain["patient"]["born"], "sex": plain["patient"]["sex"]}
+    for one in (*plain["data"], *plain["conditions"], *plain["answers"]):
+        value, _, unit = str(one.get("value", "")).partition(" ")
+        row = patient | one | {"value": value or one.get("answer", ""), "unit": unit}
+        row.pop("answer", None)
+        yield row
+
+
+def test_h44_rows_of_a_list_are_a_bundle(tmp_path):
+    """One patient as a list and as a bundle: the same verdict, for the same reasons."""
+    one = OnePatient(*FACTS)
+    with (tmp_path / "list.csv").open("w", newline="") as file:
+        table = csv.DictWriter(file, COLUMNS)
+        table.writeheader()
+        table.writerows(rows_of(one.plain))
+    (tmp_path / "bundle.json").write_bytes(one.bundle)
+    listed, bundled = (
+        screen(tmp_path / name, tmp_path / name.partition(".")[0]).answers["p", PROTOCOL]
+        for name in ("list.csv", "bundle.json")
+    )
+    assert listed["verdict"] == bundled["verdict"]
+    assert listed["trace_sha256"] == bundled["trace_sha256"]

@@ -90,6 +90,7 @@ def group(spools: list[Path], path: Path, names: list[str], parts: int = 0) -> G
         _load(connection, spools)
         _join_messages(connection)
         problems = [*_resolve_identifiers(connection, names)]
+        _leave_single_versions(connection)
         _join_linked(connection)
         # When somebody was seen is of no use without anything else of him.
         connection.execute(
@@ -176,10 +177,18 @@ def _resolve_identifiers(connection: duckdb.DuckDBPyConnection, names: list[str]
         " GROUP BY name HAVING count(DISTINCT owner) = 1"
     )
     connection.execute(f"UPDATE pieces SET owner = known.owner FROM known WHERE {stated} AND pieces.owner = known.name")  # noqa: S608
-    left = f"SELECT block, line FROM pieces WHERE {stated} ORDER BY block, line"  # noqa: S608
+    left = f"SELECT block, line FROM pieces WHERE {stated} AND kind <> 'version' ORDER BY block, line"  # noqa: S608
     for block, line in connection.execute(left).fetchall():
         yield unknown_subject(names[block], line)
     connection.execute(f"DELETE FROM pieces WHERE {stated}")  # noqa: S608
+
+
+def _leave_single_versions(connection: duckdb.DuckDBPyConnection) -> None:
+    """What is not read is of use only beside another version that is."""
+    connection.execute(
+        "DELETE FROM pieces WHERE kind = 'version' AND NOT EXISTS (SELECT 1 FROM pieces AS other"
+        " WHERE other.kind IN ('resource', 'entry') AND other.owner = pieces.owner AND other.name = pieces.name)"
+    )
 
 
 def unknown_subject(file: str, line: int) -> Problem:

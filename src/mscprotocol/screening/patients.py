@@ -30,7 +30,7 @@ from mscprotocol.record import Entry, Identifier, PatientRecord, QualityNote
 from mscprotocol.rulebook import Rulebook
 from mscprotocol.screening.moments import Moment
 from mscprotocol.screening.pieces import FHIR, LIST, Piece, Problem
-from mscprotocol.screening.reading import ENTRY, MESSAGE, NOTE, PAGE, RESOURCE, ROW, SEEN
+from mscprotocol.screening.reading import ENTRY, MESSAGE, NOTE, PAGE, RESOURCE, ROW, SEEN, VERSION
 from mscprotocol.screening.results import Change, Screened, row_of
 
 Draw = Callable[[Assessment], None]
@@ -112,7 +112,7 @@ def _follow_pages(pieces: Sequence[Piece]) -> None:
 def _unit(piece: Piece) -> Unit | None:
     if piece.kind == RESOURCE:
         return make_unit(Raw(piece.text.encode()))
-    if piece.kind == ENTRY:
+    if piece.kind in (ENTRY, VERSION):
         head, _, resource = piece.text.partition(', "resource": ')
         full_url = json.loads(head + "}")["fullUrl"]
         return make_unit(Raw(resource[:-1].encode()), full_url)

@@ -13,7 +13,8 @@ class Piece(msgspec.Struct, frozen=True, array_like=True):
     """Something of one patient: a resource, an entry of a bundle, a row, a message, a note about its packaging.
 
     `uses` names what it refers to; a piece without owner is such a thing, by its `name`. An `alias` says by which
-    other name its owner goes. Sorted by `block` and `line`, pieces stand as they came.
+    other name its owner goes; a `version` is of a resource that is not read, and stays only beside one of the same
+    owner and name that is. Sorted by `block` and `line`, pieces stand as they came.
     """
 
     owner: str

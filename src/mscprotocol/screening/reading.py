@@ -31,7 +31,7 @@ from mscprotocol.screening.pieces import FHIR, IDENTIFIER, LIST, MESSAGES, Count
 
 Found = Iterator[Piece | Problem]
 ALIAS, RESOURCE, ENTRY, NOTE, ROW, MESSAGE, PAGE = "alias", "resource", "entry", "note", "row", "message", "page"
-SEEN = "seen"
+SEEN, VERSION = "seen", "version"
 # What a bulk export may hold beside resources: the log of the export itself.
 _LOG = ("exportId", "eventId")
 
@@ -80,6 +80,7 @@ class Reader:
                     raise line.problem
                 picked = self._picker.pick(line.content)
                 if isinstance(picked, Left):
+                    yield from _versions(picked, block, line.number)
                     counts.leave(picked.kind)
                     seen.add(picked)
                     continue
@@ -111,8 +112,10 @@ class Reader:
             try:
                 picked = self._picker.pick(unit.content)
                 if isinstance(picked, Left):
+                    picked = picked._replace(owner=owners.get(number - 1) or picked.owner)
+                    yield from _versions(picked, block, number, unit.full_url)
                     counts.leave(picked.kind)
-                    seen.add(picked._replace(owner=owners.get(number - 1) or picked.owner))
+                    seen.add(picked)
                     continue
                 text = check_text(msgspec.json.format(bytes(unit.content), indent=-1))
                 owner = owners.get(number - 1) or picked.owner
@@ -124,7 +127,7 @@ class Reader:
                     continue
                 picked, text = Pick(unit.reference, owner), bytes(unit.content).decode()
             counts.kept += 1
-            entry = json.dumps({"fullUrl": unit.full_url, "resource": "@"})[:-4] + text + "}"
+            entry = _entry(unit.full_url, text)
             patients.setdefault(owner)
             mine = Pick(picked.name, owner if picked.owner else "", picked.uses, picked.aliases)
             yield from _pieces(mine, block, number, ENTRY, entry, unit.full_url)
@@ -144,6 +147,7 @@ class Reader:
         picked = self._picker.pick(content)
         if isinstance(picked, Left):
             counts.lines += 1
+            yield from _versions(picked, block, 1)
             counts.leave(picked.kind)
             return
         text = check_text(msgspec.json.format(content, indent=-1))
@@ -272,6 +276,18 @@ def _pieces(
         yield Piece("", kind, block.number, line, full_url, picked.uses, text)
     for alias in picked.aliases:
         yield Piece(owner, ALIAS, block.number, line, f"{FHIR}/{alias}", (), "")
+
+
+def _versions(left: Left, block: Block, line: int, full_url: str | None = None) -> Iterator[Piece]:
+    """What is not read may be the newer version of what is: then the older one must not count."""
+    name = left.name or full_url or ""
+    if left.text and left.owner and name:
+        text = _entry(full_url, check_text(left.text))
+        yield Piece(f"{FHIR}/{left.owner}", VERSION, block.number, line, name, (), text)
+
+
+def _entry(full_url: str | None, text: str) -> str:
+    return json.dumps({"fullUrl": full_url, "resource": "@"})[:-4] + text + "}"
 
 
 def _message_owner(identifier: Identifier) -> str:

@@ -85,7 +85,7 @@ class Spark:
         aliases = rows.filter(lambda row: row[1] == "alias").map(lambda row: (row[4], row[0])).distinct(width).persist()
         owned = self._joined_messages(rows.filter(lambda row: row[1] != "alias"), aliases)
         owned, problems = _resolved(owned, aliases, names, width)
-        whole = _with_linked(owned, width)
+        whole = _with_linked(_without_single_versions(owned, width), width)
         patients = whole.filter(lambda row: row[1] != "seen").map(itemgetter(0)).distinct(width).persist()
         number = patients.count()
         parts = parts or choose_parts(number)
@@ -116,9 +116,18 @@ def _resolved(rows: Any, aliases: Any, names: list[str], width: int) -> tuple[An
         rows.filter(lambda row: row[0].startswith(_STATED)).map(lambda row: (row[0], row)).leftOuterJoin(known, width)
     )
     found = stated.filter(lambda one: one[1][1] is not None).map(lambda one: (one[1][1], *one[1][0][1:]))
-    lost = stated.filter(lambda one: one[1][1] is None).map(lambda one: (one[1][0][2], one[1][0][3])).collect()
+    unknown = stated.filter(lambda one: one[1][1] is None and one[1][0][1] != "version")
+    lost = unknown.map(lambda one: (one[1][0][2], one[1][0][3])).collect()
     rest = rows.filter(lambda row: not row[0].startswith(_STATED))
     return rest.union(found), [unknown_subject(names[block], line) for block, line in sorted(lost)]
+
+
+def _without_single_versions(rows: Any, width: int) -> Any:
+    """What is not read is of use only beside another version that is."""
+    others = rows.filter(lambda row: row[1] != "version")
+    read = others.filter(lambda row: row[1] in ("resource", "entry")).map(lambda row: ((row[0], row[4]), None))
+    versions = rows.filter(lambda row: row[1] == "version").map(lambda row: ((row[0], row[4]), row))
+    return others.union(versions.join(read.distinct(width), width).map(lambda one: one[1][0]))
 
 
 def _with_linked(rows: Any, width: int) -> Any:

@@ -1,0 +1,97 @@
+"""Several versions of one resource: the newer one counts even if the rules cannot read it, as in one bundle."""
+
+import json
+
+import pytest
+
+from mscprotocol.sample_cases import PROTOCOL
+from tests.screening.exports import assessed_alone, bundles, screen
+
+OTHER = {"coding": [{"system": "http://loinc.org", "code": "1-8", "display": "something else"}]}
+ORDERS = {
+    "number": ({"meta": {"versionId": "1"}}, {"meta": {"versionId": "2"}}),
+    "time": ({"meta": {"lastUpdated": "2020-04-06T01:00:00Z"}}, {"meta": {"lastUpdated": "2020-04-06T02:00:00Z"}}),
+    "retraction": ({}, {"status": "entered-in-error"}),
+    "none": ({}, {}),
+    "odd id": ({"id": "a_b", "meta": {"versionId": "1"}}, {"id": "a_b", "meta": {"versionId": "2"}}),
+}
+
+
+def entries_of(first, second):
+    """The entries of a sample, with another version of its platelets, under a code that the rules do not read."""
+    entries = json.loads(bundles()["eligible"])["entry"]
+    place = next(place for place, one in enumerate(entries) if "777-3" in json.dumps(one))
+    old = entries[place]["resource"]
+    entries[place] = {"resource": {**old, **first}}
+    return [{"resource": {**old, "code": OTHER, **second}}, *entries]
+
+
+def bundle_of(entries):
+    return json.dumps({"resourceType": "Bundle", "type": "collection", "entry": entries}).encode()
+
+
+def write_lines(folder, entries, *, by_identifier=False):
+    """An export in two files, the one that is not read in a file of its own, before the others."""
+    folder.mkdir()
+    first, *others = [json.dumps(one["resource"]) + "\n" for one in entries]
+    if by_identifier:
+        subject = '{"identifier": {"system": "urn:example:mrn", "value": "ELIGIBLE"}}'
+        first = first.replace('{"reference": "Patient/eligible"}', subject)
+    (folder / "a.ndjson").write_text(first)
+    (folder / "b.ndjson").write_text("".join(others))
+    return folder
+
+
+def write_two_bundles(folder, entries):
+    folder.mkdir()
+    patient = next(one for one in entries if one["resource"]["resourceType"] == "Patient")
+    (folder / "a.json").write_bytes(bundle_of([patient, entries[0]]))
+    (folder / "b.json").write_bytes(bundle_of(entries[1:]))
+    return folder
+
+
+@pytest.mark.parametrize("write", [write_lines, write_two_bundles])
+@pytest.mark.parametrize("order", ORDERS)
+def test_a_newer_version_that_is_not_read_supersedes(tmp_path, order, write):
+    entries = entries_of(*ORDERS[order])
+    alone = assessed_alone(bundle_of(entries))
+    run = screen(write(tmp_path / "in", entries), tmp_path / "out")
+    found = run.answers["eligible", PROTOCOL]
+    assert alone.verdict != "eligible"
+    assert (found["verdict"], found["trace_sha256"]) == (alone.verdict, alone.trace_sha256)
+    assert run.balance.is_even
+
+
+def test_an_older_version_that_is_not_read_changes_nothing(tmp_path):
+    entries = entries_of(*reversed(ORDERS["number"]))
+    found = screen(write_lines(tmp_path / "in", entries), tmp_path / "out").answers["eligible", PROTOCOL]
+    assert found["trace_sha256"] == assessed_alone(bundle_of(entries)).trace_sha256
+    assert found["verdict"] == "eligible"
+
+
+def test_a_newer_version_may_name_its_patient_by_an_identifier(tmp_path):
+    folder = write_lines(tmp_path / "in", entries_of(*ORDERS["number"]), by_identifier=True)
+    assert screen(folder, tmp_path / "out").answers["eligible", PROTOCOL]["verdict"] != "eligible"
+
+
+def test_what_is_not_read_and_of_nobody_is_no_problem(tmp_path):
+    """Only other versions of what is read are looked at again."""
+    entries = entries_of({}, {"id": "another", "subject": {"identifier": {"system": "urn:x", "value": "NOBODY"}}})
+    run = screen(write_lines(tmp_path / "in", entries), tmp_path / "out")
+    assert run.answers["eligible", PROTOCOL]["verdict"] == "eligible"
+    assert not run.problems
+    assert run.balance.is_even
+
+
+def test_patients_of_one_identifier_are_reported(tmp_path):
+    """Two ids that share an identifier may be one person who was registered twice."""
+    entries = json.loads(bundles()["eligible"])["entry"]
+    text = json.dumps([one["resource"] for one in entries]).replace("Patient/eligible", "Patient/again")
+    again = json.loads(text.replace('"id": "eligible"', '"id": "again"'))
+    other = json.loads(bundles()["pregnant"])["entry"]
+    (tmp_path / "in").mkdir()
+    for name, resources in (("one", entries), ("other", other), ("again", [{"resource": one} for one in again])):
+        (tmp_path / "in" / f"{name}.json").write_bytes(bundle_of(resources))
+    run = screen(tmp_path / "in", tmp_path / "out")
+    assert {patient for patient, _ in run.answers} == {"again", "eligible", "pregnant"}
+    assert run.same_identifier == [["again", "eligible"]]
