@@ -6,7 +6,7 @@ import base64
 import io
 import sys
 import tempfile
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +30,54 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         service = Service(load_knowledge(), open_database(f"sqlite:///{folder}/pages.sqlite3"), clock=lambda: at)
         app = create_app(Settings(zone="Asia/Shanghai", requests_per_minute=0), service)
-        with serve(app) as address, open_browser(Path(folder) / "profile") as driver:
-            take_all(driver, address)
+        ward = fill_ward(f"sqlite:///{folder}/ward.sqlite3")
+        courses = create_app(Settings(requests_per_minute=0), ward.course.service)
+        closed = create_app(Settings(authentication="required", secret_key="only for pictures: " + "x" * 32), service)
+        with open_browser(Path(folder) / "profile") as driver:
+            with serve(app) as address:
+                take_screening(driver, address)
+            with serve(courses) as address:
+                take_courses(driver, address, ward.subject)
+            with serve(closed) as address:
+                driver.get(f"{address}/login")
+                take(driver, "login", 700, 480)
 
 
-def take_all(driver: Any, address: str) -> None:
-    """Go through the pages as a coordinator does."""
-    driver.get(f"{address}/login")
-    take(driver, "login", 700, 480)
+def fill_ward(url: str) -> Any:
+    """Four subjects on one day: held before the second infusion, ready for the first, stopped, and not yet assessed."""
+    from mscprotocol.store.database import open_database
+    from tests.store.people import COORDINATOR, SECOND, newcomer
+    from tests.store.test_course import START, Ward
+
+    database = open_database(url)
+    database.migrate()
+    ward, stopped = Ward(database, number="S-021"), Ward(database, number="S-022")
+    for one in (ward, stopped):
+        one.give(1, **({} if one is ward else {"status": "stopped", "stop_reason": "urticaria"}))
+        one.observe(1, START, **({} if one is ward else {"infusion_reaction": "yes"}))
+    ward.prepare(2, dimer="1.30")
+    ready = Ward(database, START + timedelta(hours=71), "S-023")
+    ready.prepare(1)
+    for who in (COORDINATOR, SECOND):
+        ready.check(1, who=who)
+    ward.course.subjects.enrol(newcomer("S-024"), COORDINATOR)
+    return ward
+
+
+def take_courses(driver: Any, address: str, subject: str) -> None:
+    """Go through the pages of subjects whose courses run."""
+    for name, path, height in (
+        ("worklist", "/worklist", 800),
+        ("subject", f"/subjects/{subject}", 1100),
+        ("course", f"/subjects/{subject}/course", 1100),
+        ("audit", "/audit", 800),
+    ):
+        driver.get(address + path)
+        take(driver, name, 1180, height)
+
+
+def take_screening(driver: Any, address: str) -> None:
+    """Go through the pages as a coordinator does who screens."""
     load(driver, address, "one-lab-open")
     take(driver, "screening", 1180, 1000)
     take(driver, "screening-dark", 1180, 1000, dark=True)

@@ -26,6 +26,9 @@ REQUEST_ID = "x-request-id"
 _PLAIN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _CLIENTS_REMEMBERED = 10_000
 _YEAR = 365 * 24 * 3600
+# A stream may last, each of its parts is bounded by its door; the thread that sets a sheet cannot be ended half way,
+# so a limit would only throw away what it makes.
+_UNHURRIED = ("/batch", "/checklist", "/checklist.pdf")
 # Pages load nothing from elsewhere and cannot be framed; answers about patients are not kept by caches.
 SECURITY_HEADERS = {
     "content-security-policy": (
@@ -94,8 +97,7 @@ class Guard:
             await exchange.refuse(413, "too_large", limited.text)
 
     def _seconds_for(self, scope: Scope) -> float | None:
-        """A stream may last; each of its parts is bounded by its door."""
-        return None if scope["path"].endswith("/batch") else self.settings.request_seconds
+        return None if scope["path"].endswith(_UNHURRIED) else self.settings.request_seconds
 
 
 class _TooLargeError(Exception):

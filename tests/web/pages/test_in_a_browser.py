@@ -17,7 +17,10 @@ from mscprotocol.service import Service
 from mscprotocol.settings import Settings
 from mscprotocol.store import users
 from mscprotocol.store.database import open_database
+from mscprotocol.subjects import Subjects
 from mscprotocol.web.app import create_app
+from tests.patients import severe_and_worsening
+from tests.store.people import COORDINATOR, bundle, newcomer
 from tests.web.conftest import NOW, SECRET
 from tests.web.pages.browser import (
     NO_BROWSER,
@@ -246,6 +249,22 @@ def test_every_page_can_be_used_by_everybody(served: Serve, browser: Any, servic
     check_look(browser, "refused")
     log_in(browser, address, "anna")
     check_look(browser, "no page for this role")
+
+
+def test_what_is_printed_and_audited_can_be_used_by_everybody(served: Serve, browser: Any, service: Service) -> None:
+    people = Subjects(service)
+    subject = people.enrol(newcomer(), COORDINATOR).subject.id
+    people.record(subject, bundle(severe_and_worsening("anna", NOW.isoformat())), COORDINATOR)
+    assessment = people.chart(subject).screenings[-1].assessment_id
+    address = served()
+    for path, title in (
+        ("/audit", "Audit trail"),
+        (f"/assessments/{assessment}/checklist", "Protocol checklist"),
+        ("/worklist/sheets", "Protocol checklist"),
+    ):
+        browser.get(address + path)
+        assert title in find(browser, "h1").text
+        check_look(browser, path)
 
 
 def test_a_keyboard_alone_reaches_the_page_and_is_seen(served: Serve, browser: Any) -> None:

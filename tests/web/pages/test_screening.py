@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import html
+import io
 import re
 from datetime import datetime
 from pathlib import Path
 
+import pypdf
 import pytest
 from sqlalchemy import select
 from starlette.testclient import TestClient
@@ -18,6 +20,7 @@ from mscprotocol.service import Service
 from mscprotocol.store import assessments, audit
 from mscprotocol.store.tables import AuditEntry, ScreeningDraft, StoredAssessment, Subject, SubjectEntry
 from mscprotocol.web.pages.screening_fields import build_form
+from tests.web.conftest import Start
 from tests.web.pages.conftest import LogIn
 
 SAMPLES = Path(__file__).resolve().parents[3] / "samples"
@@ -302,6 +305,15 @@ def test_what_cannot_be_saved_says_why_and_loses_nothing(demo: TestClient, chang
     if "nothing" not in says:
         assert 'value="4.2"' in page
         assert 'name="c.hit.said" value="no" checked' in page
+
+
+def test_the_sheet_comes_as_pdf_and_is_given_its_time(demo: TestClient, start: Start) -> None:
+    page = demo.post("/screening/save", data=ASKED | FIBRINOGEN | {"subject": "S-1", "token": "t"})
+    hurried = start(request_seconds=0.1)
+    reply = hurried.get(f"{page.url.path}/checklist.pdf")
+    assert (reply.status_code, reply.headers["content-type"]) == (200, "application/pdf")
+    sheet = pypdf.PdfReader(io.BytesIO(reply.content))
+    assert "Protocol checklist" in "".join(one.extract_text() for one in sheet.pages)
 
 
 # -- who may, and what comes from elsewhere ------------------------------------------------------------
