@@ -76,10 +76,12 @@ def show(driver: Any, width: int = 1280, *, dark: bool = False, height: int = 90
 
 def violations(driver: Any) -> list[str]:
     """What axe-core finds wrong on the page, a line each."""
-    driver.execute_script(AXE.read_text(encoding="utf-8"))
+    if not driver.execute_script("return 'axe' in window"):
+        driver.execute_script(AXE.read_text(encoding="utf-8"))
     found = driver.execute_async_script(
         "const done = arguments[arguments.length - 1];"
-        "axe.run(document, {runOnly: {type: 'tag', values: arguments[0]}}).then(r => done(r.violations));",
+        "const wanted = {runOnly: {type: 'tag', values: arguments[0]}, resultTypes: ['violations']};"
+        "axe.run(document, wanted).then(found => done(found.violations));",
         AXE_TAGS,
     )
     return [
