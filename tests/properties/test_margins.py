@@ -114,7 +114,7 @@ def _sign(margin: MarginItem) -> int:
 @pytest.mark.parametrize("name", sorted(VARIED))
 def test_equal_values_turn_nothing(name: str) -> None:
     unit, values = VARIED[name]
-    # A gas as low as a venous one, beside the saturation of 97 % at 4 h, is refused: those before it are not its equals.
+    # A gas as low as a venous one is refused beside the saturation of 97 % at 4 h: those before it are not its equals.
     for value in (one for one in values if (name, one) != ("pao2", "40")):
         answer = answer_for(patient(**{name: course(unit, value, value, value)}))
         assert not any(choice.flips for one in answer.margins for choice in one.choices)
