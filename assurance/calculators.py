@@ -93,6 +93,8 @@ BUILT: dict[str, Callable[[Input], Decimal | None]] = {
 
 def explain(kind: str, said: Input, ours: Decimal | None, theirs: Decimal) -> str | None:
     """Why an answer of ours differs, where `docs/calculators.md` says so; None where nothing explains it."""
+    if kind == "ardsnet_pbw" and ours is None:
+        return "short stature: below a height of the site's choice the formula is not read"
     if kind == "ardsnet_pbw" and ours is not None:
         by_inches = {"male": Decimal(50), "female": Decimal("45.5")}[said["formula_branch"]] + Decimal("2.3") * (
             said["height_cm"] / Decimal("2.54") - 60
