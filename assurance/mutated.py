@@ -32,13 +32,13 @@ class _Reader(_Original):
     owns_files = False
     built: dict[tuple[int, Any], Any] = {}
 
-    def _read_file(self, path: Path) -> Tree:  # type: ignore[override]
+    def _read_file(self, path: Path) -> Tree:
         if path not in read_trees():  # a site's own file
             return super()._read_file(path)
         tree = self.changed.get(path) or read_trees()[path]
         return deepcopy(tree) if self.owns_files else tree
 
-    def _validated(self, path: Path, tree: Tree, place: tuple[str, ...], model: Any) -> Any:  # type: ignore[override]
+    def _validated(self, path: Path, tree: Tree, place: tuple[str, ...], model: Any) -> Any:
         node: Any = tree
         for step in place:
             node = node[step]
@@ -55,7 +55,7 @@ class _Reader(_Original):
 
 def install(mutant: Mutant | None, *, owns_files: bool = False) -> None:
     """Let every rule base that is loaded from now on be the mutant's."""
-    knowledge_loader.RuleReader = _Reader  # type: ignore[misc]
+    knowledge_loader.RuleReader = _Reader
     knowledge_loader._load.cache_clear()
     home = find_folder("rules")
     _Reader.owns_files = owns_files

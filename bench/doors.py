@@ -70,7 +70,7 @@ def serving(folder: str) -> Iterator[str]:
     """The address of a server with one worker."""
     settings = {"MSCPROTOCOL_DATABASE_URL": f"sqlite:///{folder}/store.sqlite3", "MSCPROTOCOL_REQUESTS_PER_MINUTE": "0"}
     command = [sys.executable, "-m", "mscprotocol", "serve", "--port", "0"]
-    with open(f"{folder}/log", "w+b") as log:  # noqa: PTH123
+    with Path(folder, "log").open("w+b") as log:
         process = subprocess.Popen(command, stderr=log, env=os.environ | settings)
         try:
             yield _address(process, Path(log.name))

@@ -164,7 +164,7 @@ class Course:
             return
         if new.supersedes is not None:
             replaced = next(one for one in chart.standing if one.id == new.supersedes)
-            if read_form(replaced.content, type(form)).infusion != number:  # type: ignore[attr-defined]
+            if getattr(read_form(replaced.content, type(form)), "infusion", None) != number:
                 raise RequestError("invalid_request", "A correction is about the same infusion.")
             return
         following = next_infusion(chart.standing)

@@ -24,7 +24,10 @@ MEMORY = "192MB"
 PER_PART, FEWEST_PARTS, MOST_PARTS = 200, 8, 4096
 FIELD, USE = "\x1f", "\x1e"
 _LONGEST = 2 * LONGEST_LINE
-_COLUMNS = "{owner: 'VARCHAR', kind: 'VARCHAR', block: 'INTEGER', line: 'BIGINT', name: 'VARCHAR', uses: 'VARCHAR', text: 'VARCHAR'}"  # noqa: E501
+_COLUMNS = (
+    "{owner: 'VARCHAR', kind: 'VARCHAR', block: 'INTEGER', line: 'BIGINT', "
+    "name: 'VARCHAR', uses: 'VARCHAR', text: 'VARCHAR'}"
+)
 
 
 def write_spool(pieces: Iterable[Piece | Problem], path: Path) -> list[Problem]:
