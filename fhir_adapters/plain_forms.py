@@ -103,6 +103,8 @@ class InfusionForm(Form):
 
     started: Time | None = None
     status: Text = Field("completed", description="completed, in-progress or stopped.")
+    lot: Text | None = Field(None, description="The number of the lot that was given.")
+    recorded_as: Text | None = Field(None, description="The id under which a course recorded here holds it.")
 
 
 EXAMPLE: dict[str, Any] = {

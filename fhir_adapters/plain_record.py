@@ -26,7 +26,7 @@ from fhir_adapters.plain_forms import (
 from fhir_adapters.product_lot import read_product_lot
 from fhir_adapters.quantities import is_unitless, split_quantity
 from fhir_adapters.unpacking import Unit, make_unit
-from fhir_adapters.writing import DATUM, TERMINOLOGY, Json, coding, element
+from fhir_adapters.writing import DATUM, RECORDED_INFUSION, TERMINOLOGY, Json, coding, element
 from mscprotocol.codes import CodeSystem, Coding, find_system, parse_code
 from mscprotocol.data_dictionary import Measurement
 from mscprotocol.errors import DataError, RequestError
@@ -169,11 +169,16 @@ class _Writer:
         )
 
     def write_infusion(self, infusion: InfusionForm) -> Json:
-        """An infusion of the product as an administration."""
+        """An infusion of the product as an administration; its lot is contained in it."""
+        product, number = {"coding": [coding(DATUM, INFUSION)]}, infusion.recorded_as
+        lot = {"resourceType": "Medication", "id": "lot", "code": product, "batch": {"lotNumber": infusion.lot}}
         return element(
             resourceType="MedicationAdministration",
+            identifier=[] if not number else [element(system=RECORDED_INFUSION, value=number)],
+            contained=[lot] if infusion.lot else [],
             status=infusion.status,
-            medicationCodeableConcept={"coding": [coding(DATUM, INFUSION)]},
+            medicationCodeableConcept=None if infusion.lot else product,
+            medicationReference={"reference": "#lot"} if infusion.lot else None,
             effectiveDateTime=infusion.started,
         )
 

@@ -265,6 +265,7 @@ class Medicated(OwnedResource, frozen=True):
 class MedicationAdministration(Medicated, frozen=True):
     """A medication given."""
 
+    identifier: tuple[Identifier, ...] = ()
     effective_date_time: str | None = None
     effective_period: Period | None = None
     dosage: Dosage | None = None

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from fhir_adapters.dictionary import INFUSION, codings, text_of, words_of
 from fhir_adapters.draft import Draft, Given, find_problem
 from fhir_adapters.lots import Lot, find_lot
+from fhir_adapters.resources import MedicationAdministration
 from fhir_adapters.values import answers_of
+from fhir_adapters.writing import RECORDED_INFUSION
 from mscprotocol.codes import CodeSystem, Coding, is_same_code
 from mscprotocol.reasons import Reason
 from mscprotocol.record import Infusion, Presence
@@ -23,7 +26,7 @@ def settle_given(draft: Draft, lots: Sequence[Lot]) -> None:
     for given in draft.given:
         code, of_lot = _product_code(draft, given), _is_of(draft, given, lots)
         if (code is not None or of_lot) and given.status in _STARTED:
-            draft.infusions.append(_infusion(given, code, of_lot=of_lot))
+            draft.infusions.append(replace(_infusion(given, code, of_lot=of_lot), lots=_lot_numbers(draft, given)))
         elif code is not None or of_lot:
             draft.note(given.item, "an infusion of the product whose status does not say that it was given")
             _leave_open(draft, given, draft.dictionary.therapies)
@@ -41,7 +44,22 @@ def _infusion(given: Given, code: Coding | None, *, of_lot: bool) -> Infusion:
         problem=find_problem(given.item),
         status=given.status or "completed",
         of_lot=of_lot,
+        recorded_as=_our_number(given),
     )
+
+
+def _lot_numbers(draft: Draft, given: Given) -> tuple[str, ...]:
+    """The names of the lots that an act refers to; a reference is no name."""
+    linked, resource, holder = draft.bundle.linked, given.item.resource, given.item.reference
+    lots = [find_lot(linked, resource, one, holder) for one in given.products]
+    return tuple(sorted({name for lot in lots if lot is not None for name in lot.names - {lot.reference}}))
+
+
+def _our_number(given: Given) -> str:
+    """The id under which a course of ours recorded an administration."""
+    resource = given.item.resource
+    identifiers = resource.identifier if isinstance(resource, MedicationAdministration) else ()
+    return next((one.value for one in identifiers if one.system == RECORDED_INFUSION and one.value), "")
 
 
 def _product_code(draft: Draft, given: Given) -> Coding | None:

@@ -20,6 +20,8 @@ from mscprotocol.codes import Coding as Code
 
 # The canonical addresses of what the project itself defines. They are names and need not resolve.
 CANONICAL = "https://mscprotocol.example/fhir"
+# The identifiers of infusions that a course of ours recorded.
+RECORDED_INFUSION = f"{CANONICAL}/NamingSystem/recorded-infusion"
 DATUM = CodeSystem.DATUM.value
 CRITERION = f"{CANONICAL}/CodeSystem/criterion"
 TERMINOLOGY = "http://terminology.hl7.org/CodeSystem"

@@ -71,6 +71,11 @@ class CourseView:
     questions: list[str]
 
     @property
+    def following(self) -> int:
+        """The number of the infusion to be recorded next; the gate counts those that were charted elsewhere too."""
+        return next_infusion(self.chart.standing)
+
+    @property
     def is_open(self) -> bool:
         """Whether the next infusion may be recorded as far as the gate goes."""
         return self.gate.decision == "go" or self.override is not None
@@ -245,7 +250,7 @@ class Course:
             if form.infusion > protocol.schedule.count:
                 raise RequestError("course_complete", f"The protocol has {protocol.schedule.count}, no more infusions.")
             self._check(chart, form, new)
-            answer, parts, request = self.subjects.judge(chart, form.started, "infusion")
+            answer, parts, request = self.subjects.judge(chart, form.started, "infusion", recording=form)
             assert answer.gate is not None
             if answer.gate.decision != "go" and self._signed(chart, answer.gate, form.started) is None:
                 raise GateClosedError(answer.gate)
@@ -259,7 +264,7 @@ class Course:
         for entry in reversed(chart.of_kind("override")):
             form = read_form(entry.content, Override)
             is_fresh = form.signed - CLOCK_TOLERANCE <= at <= form.signed + holds
-            if form.infusion == gate.infusion and is_fresh and set(gate.because) <= set(form.because):
+            if form.infusion == next_infusion(chart.standing) and is_fresh and set(gate.because) <= set(form.because):
                 return form
         return None
 

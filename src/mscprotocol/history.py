@@ -1,30 +1,99 @@
-"""Which charted infusions belong to the course of a protocol, and which are therapy that went before it."""
+"""Which charted infusions belong to the course of a protocol, each once, and which are therapy that went before it."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Literal
 
 from mscprotocol.codes import CodeSystem, is_same_code
 from mscprotocol.knowledge import KnowledgeBase
-from mscprotocol.protocols import Protocol
+from mscprotocol.protocols import Practice, Protocol
 from mscprotocol.reasons import Reason
-from mscprotocol.record import Infusion, PatientRecord, Presence
+from mscprotocol.record import Infusion, PatientRecord, Presence, QualityNote
+from mscprotocol.schedule import length
 from mscprotocol.truth import Truth
+
+_TWICE = "charted within {span} of the start of an infusion that counts: taken for the same one, and counted once"
+_UNCLEAR = (
+    "an infusion charted within {span} of another one, and not surely the same: it is not counted until a person says "
+    "whether it took place beside the other, or corrects its time or lot"
+)
 
 
 def tell_apart(record: PatientRecord, protocol: Protocol, knowledge: KnowledgeBase) -> PatientRecord:
     """The record as a protocol reads it: an infusion of another product is earlier therapy, an undated one a doubt.
 
-    A record whose infusions are all of the course, each at a known instant, is returned as it is.
+    An infusion that was charted twice counts once; where it cannot be told, the history is in conflict. A record whose
+    infusions are all of the course, each once at a known instant, is returned as it is.
     """
     own = tuple(one for one in record.infusions if _is_own(one, protocol))
+    counted = count_once(own, knowledge.practices[protocol.practice])
     past = [_as_therapy(one, Truth.MET) for one in record.infusions if one not in own]
-    past += [_as_therapy(one, Truth.UNKNOWN) for one in own if one.time is None or not one.time.is_instant]
-    if not past:
+    undated = (one for one in own if one not in counted.unclear and (one.time is None or not one.time.is_instant))
+    past += [_as_therapy(one, Truth.UNKNOWN) for one in undated]
+    past += [replace(_as_therapy(one, Truth.UNKNOWN), problem=Reason.CONFLICT) for one in counted.unclear]
+    if not past and not counted.notes:
         return record
     therapies = [name for name, one in knowledge.conditions.items() if one.kind == "therapy"]
     told = {name: (*record.presences.get(name, ()), *(replace(one, name=name) for one in past)) for name in therapies}
-    return replace(record, infusions=own, presences=record.presences | told)
+    kept = tuple(one for one in (counted.of(one) for one in own) if one is not None)
+    notes = (*record.notes, *counted.notes)
+    return replace(record, infusions=kept, presences=record.presences | told, notes=notes)
+
+
+@dataclass(slots=True)
+class Counted:
+    """The infusions that count, those of which nobody can tell, and what is to be said of either."""
+
+    kept: list[Infusion] = field(default_factory=list)
+    stopped: list[Infusion] = field(default_factory=list)
+    unclear: list[Infusion] = field(default_factory=list)
+    notes: list[QualityNote] = field(default_factory=list)
+
+    def of(self, infusion: Infusion) -> Infusion | None:
+        """An infusion as it counts, if it does: stopped, if any of its charts says so."""
+        if infusion not in self.kept:
+            return None
+        return replace(infusion, status="stopped") if infusion in self.stopped else infusion
+
+
+def count_once(infusions: Sequence[Infusion], practice: Practice) -> Counted:
+    """Each infusion once: what a course of ours recorded stands, what was charted of it elsewhere goes with it."""
+    found, same = Counted(), practice.one_infusion_within
+    for one in sorted(infusions, key=_standing):
+        relations = {index: compare(kept, one, practice) for index, kept in enumerate(found.kept)}
+        twin = next((found.kept[index] for index, said in relations.items() if said == "same"), None)
+        if twin is not None:
+            found.notes.append(QualityNote(one.reference, _TWICE.format(span=same.value)))
+            found.stopped += [twin] if one.status == "stopped" else []
+        elif "unclear" in relations.values():
+            found.notes.append(QualityNote(one.reference, _UNCLEAR.format(span=practice.two_infusions_from.value)))
+            found.unclear.append(one)
+        else:
+            found.kept.append(one)
+    return found
+
+
+def compare(one: Infusion, other: Infusion, practice: Practice) -> Literal["same", "unclear", "apart"]:
+    """Whether two charts are of one infusion: by our own id, else by their starts and lots."""
+    if one.recorded_as and other.recorded_as:
+        return "same" if one.recorded_as == other.recorded_as else "apart"
+    if one.time is None or other.time is None:
+        return "apart"  # each is a doubt already
+    gap = max(one.time.earliest - other.time.latest, other.time.earliest - one.time.latest, timedelta(0))
+    if gap >= length(practice.two_infusions_from):
+        return "apart"
+    is_exact = one.time.is_instant and other.time.is_instant
+    is_one_lot = not one.lots or not other.lots or not set(one.lots).isdisjoint(other.lots)
+    return "same" if is_exact and is_one_lot and gap <= length(practice.one_infusion_within) else "unclear"
+
+
+def _standing(one: Infusion) -> tuple[object, ...]:
+    """What counts first: what we recorded, what has an instant, what began first."""
+    begun = (True, 0.0) if one.time is None else (not one.time.is_instant, one.time.earliest.timestamp())
+    return not one.recorded_as, *begun, one.reference
 
 
 def _is_own(infusion: Infusion, protocol: Protocol) -> bool:

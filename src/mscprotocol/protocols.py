@@ -137,6 +137,8 @@ class Practice(Strict):
     endotoxin_limit: Sourced
     viability_age: Sourced
     closes: Sourced
+    one_infusion_within: Sourced
+    two_infusions_from: Sourced
     release_valid: Sourced
     event_forms: Annotated[tuple[Sourced, ...], BeforeValidator(tuple)]
     small_cell: Sourced

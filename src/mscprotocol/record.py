@@ -92,10 +92,16 @@ class Attestation(Entry):
 
 @dataclass(frozen=True, slots=True)
 class Infusion(Entry):
-    """An infusion of the product that was started (`completed` or `stopped`), `of_lot` if of a lot that is known."""
+    """An infusion of the product that was started (`completed` or `stopped`), `of_lot` if of a lot that is known.
+
+    `lots` are the names of the lot that it was of, as far as it says; `recorded_as` is the id under which a course of
+    ours recorded it.
+    """
 
     status: str = "completed"
     of_lot: bool = False
+    lots: tuple[str, ...] = ()
+    recorded_as: str = ""
 
 
 @dataclass(frozen=True, slots=True)

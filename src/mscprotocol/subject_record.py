@@ -100,7 +100,8 @@ def _infusion(entry: SubjectEntry, _: Sequence[SubjectEntry]) -> Fragment:
     infusion = read_form(entry.content, Infusion)
     if infusion.status == "entered-in-error":
         return {}
-    return {"infusions": [{"started": _written(infusion.started), "status": infusion.status}]}
+    said = {"started": _written(infusion.started), "status": infusion.status, "recorded_as": entry.id}
+    return {"infusions": [said | ({"lot": infusion.lot} if infusion.lot else {})]}
 
 
 def _events(entries: Sequence[SubjectEntry], lasting: Collection[str]) -> Iterator[Fragment]:

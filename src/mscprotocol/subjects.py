@@ -15,16 +15,20 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from fhir_adapters.record_builder import build_record
+from fhir_adapters.setting_aside import set_aside
 from fhir_adapters.sources import read_parts
 from mscprotocol.answer import Assessment
 from mscprotocol.assessment import assess
 from mscprotocol.case import Request
-from mscprotocol.course_forms import FORMS, Plan, read_form
+from mscprotocol.course_forms import FORMS, Infusion, Plan, read_form
 from mscprotocol.definitions import FindingDefinition
 from mscprotocol.errors import RequestError
+from mscprotocol.history import compare
 from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.knowledge_forms import ConditionLeaf, FindingLeaf, walk_leaves
 from mscprotocol.protocols import Stage
+from mscprotocol.record import Infusion as Given
+from mscprotocol.record import PatientRecord
 from mscprotocol.rulebook import compile_rulebook
 from mscprotocol.schedule import length
 from mscprotocol.service import Caller, Order, Service
@@ -32,8 +36,10 @@ from mscprotocol.store import audit, subjects
 from mscprotocol.store.subjects import NewEntry, standing
 from mscprotocol.store.tables import Screening, StoredAssessment, Subject, SubjectEntry
 from mscprotocol.subject_record import CourseRules, gather_parts
+from mscprotocol.timespan import instant
 
 DOOR = "course"
+BEING_RECORDED = "charted elsewhere: it is the infusion that is recorded here after this assessment"
 # It doubles as the id of the patient in records of ours, so it follows the rule for ids of FHIR.
 _NUMBER = re.compile(r"[A-Za-z0-9][A-Za-z0-9.\-]{0,63}")
 
@@ -204,12 +210,31 @@ class Subjects:
             stored = self.keep(session, chart.subject, answer, parts, request, caller)
             return Recorded(chart.subject, assessment_id=stored.id, answer=answer)
 
-    def judge(self, chart: Chart, at: datetime, stage: Stage | None = None) -> tuple[Assessment, list[bytes], Request]:
-        """The answer for a subject at an instant, the parts of the record that it rests on, and what was asked."""
+    def judge(
+        self, chart: Chart, at: datetime, stage: Stage | None = None, recording: Infusion | None = None
+    ) -> tuple[Assessment, list[bytes], Request]:
+        """The answer for a subject at an instant, the parts of the record that it rests on, and what was asked.
+
+        An infusion that is about to be recorded may have been charted elsewhere already: those charts are set aside.
+        """
         parts = self.parts(chart, at)
         request = self.request(chart, at, stage)
-        record = build_record(read_parts(parts, self.knowledge, ZoneInfo(chart.subject.zone)), self.knowledge)
+        record = self._read(chart.subject, parts)
+        if recording is not None and (charted := self._charted(chart.subject, record, recording)):
+            parts = [set_aside(one, dict.fromkeys(charted, BEING_RECORDED))[0] for one in parts]
+            record = self._read(chart.subject, parts)
         return assess(record, compile_rulebook(self.knowledge, chart.subject.protocol_id), request), parts, request
+
+    def _charted(self, subject: Subject, record: PatientRecord, form: Infusion) -> list[str]:
+        """The references of what was charted elsewhere of an infusion."""
+        practice = self.knowledge.practices[self.knowledge.protocols[subject.protocol_id].practice]
+        lots = (form.lot,) if form.lot else ()
+        own = Given("infusion", "", instant(form.started), "", lots=lots)
+        others = (one for one in record.infusions if not one.recorded_as)
+        return [one.reference for one in others if compare(own, one, practice) == "same"]
+
+    def _read(self, subject: Subject, parts: Sequence[bytes]) -> PatientRecord:
+        return build_record(read_parts(parts, self.knowledge, ZoneInfo(subject.zone)), self.knowledge)
 
     def keep(
         self,
@@ -227,7 +252,7 @@ class Subjects:
 
     def build(self, chart: Chart, at: datetime) -> None:
         """Read the record of a subject once, to see that it can be read."""
-        build_record(read_parts(self.parts(chart, at), self.knowledge, ZoneInfo(chart.subject.zone)), self.knowledge)
+        self._read(chart.subject, self.parts(chart, at))
 
     def parts(self, chart: Chart, at: datetime) -> list[bytes]:
         """The parts of the subject's record as they stand at an instant."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,13 +11,16 @@ import pytest
 from sqlalchemy import select
 
 from mscprotocol.answer import Assessment
+from mscprotocol.codes import CodeSystem
 from mscprotocol.course_actions import Course, GateClosedError
 from mscprotocol.course_forms import Consent, DoseCheck, Events, Infusion, Lot, Override, Withdrawal
 from mscprotocol.errors import RequestError
 from mscprotocol.service import Caller
 from mscprotocol.store import audit
 from mscprotocol.store.database import Database
-from mscprotocol.store.tables import AuditEntry
+from mscprotocol.store.subjects import NewEntry
+from mscprotocol.store.tables import AuditEntry, StoredAssessment
+from mscprotocol.verification import verify
 from tests.patients import LOT, severe_and_worsening
 from tests.store.people import CLINICIAN, COORDINATOR, SECOND, Clock, bundle, entry, newcomer, open_subjects, token
 
@@ -268,6 +272,60 @@ def test_an_infusion_entered_in_error_can_be_entered_again(ward: Ward) -> None:
     view = ward.course.view(ward.subject)
     assert view.infusions == []
     assert view.gate.infusion == 1
+
+
+def charted(started: datetime, name: str = "mar-1") -> NewEntry:
+    """What an EHR exports of an infusion of the product."""
+    code = {"coding": [{"system": CodeSystem.DATUM.value, "code": "infusion"}]}
+    given = {
+        "resourceType": "MedicationAdministration", "id": name, "status": "completed",
+        "subject": {"reference": "Patient/anna"}, "effectiveDateTime": started.isoformat(),
+        "medicationCodeableConcept": code,
+    }  # fmt: skip
+    tree = json.loads(severe_and_worsening("anna", started.isoformat()).to_json())
+    tree["entry"] = [one for one in tree["entry"] if one["resource"]["resourceType"] == "Patient"]
+    tree["entry"].append({"resource": given})
+    return NewEntry("bundle", json.dumps(tree).encode(), token())
+
+
+def test_an_infusion_that_comes_back_from_the_ehr_counts_once(ward: Ward) -> None:
+    ward.give(1)
+    ward.clock.set(START + timedelta(hours=2))
+    ward.course.subjects.record(ward.subject, charted(START + timedelta(minutes=4)), COORDINATOR)
+    view = ward.course.view(ward.subject)
+    assert view.gate.infusion == 2
+    assert [row.status for row in view.answer.schedule] == ["given", "conditional", "conditional", "conditional"]
+    assert any("counted once" in note.text for note in view.answer.data_quality)
+    assert view.answer.schedule[0].planned == START.isoformat(), "the start that was recorded here stands"
+
+
+def test_whether_it_is_the_same_infusion_is_asked_where_nobody_can_tell(ward: Ward) -> None:
+    ward.give(1)
+    ward.observe(1, START)
+    ward.prepare(2)
+    assert ward.course.view(ward.subject).gate.decision == "go"
+    ward.course.subjects.record(ward.subject, charted(START + timedelta(hours=5)), COORDINATOR)
+    view = ward.course.view(ward.subject)
+    assert (view.gate.infusion, view.gate.decision) == (2, "hold")
+    assert "SCH-01: unknown" in view.gate.because
+
+
+def test_an_infusion_that_the_ehr_knew_first_can_be_recorded(ward: Ward) -> None:
+    ward.prepare(1)
+    ward.check(1)
+    ward.check(1, who=SECOND)
+    ward.clock.set(START + timedelta(hours=2))
+    ward.course.subjects.record(ward.subject, charted(START + timedelta(minutes=3)), COORDINATOR)
+    view = ward.course.view(ward.subject)
+    assert (view.gate.infusion, view.following) == (2, 1)
+    ward.clock.set(START)
+    answer = ward.infuse(1).answer
+    assert [row.status for row in answer.schedule[:2]] == ["given", "proposed"]
+    assert answer.gate.infusion == 2
+    with ward.course.service.database.reading() as session:
+        stored = session.execute(select(StoredAssessment)).scalars().all()
+    knowledge = ward.course.subjects.knowledge
+    assert {verify(one, knowledge, START).outcome for one in stored} == {"same"}
 
 
 def test_who_may_record(ward: Ward) -> None:
