@@ -45,6 +45,8 @@ CLINICIANS = frozenset({"clinician"})
 BEFORE = "before"  # the questions asked again at the gate, beside those that are due after an infusion
 # Only a clinician decides these; anybody who records may answer the other questions.
 DECISIONS = ("continue_despite_improvement", "marked_improvement")
+# What is put right by a form of its own; a dose check is done again, and a signature lapses.
+CORRECTABLE = ("consent", "plan", "lot", "infusion", "events", "withdrawal")
 _COMPLETE = "course: complete"
 
 
@@ -131,15 +133,16 @@ class Course:
 
     def events(self, subject_id: str, form: Events, token: str, caller: Caller) -> Recorded:
         """Record what was seen after an infusion. Raises RequestError for questions that are not asked."""
-        if set(form.answers) - set(self.questions()):
-            raise RequestError("invalid_request", "A question here is not one of the form.")
-        if CLINICIANS.isdisjoint(caller.scopes) and any(form.answers.get(one) == "yes" for one in DECISIONS):
-            raise RequestError("forbidden", "Only a clinician says that the patient has improved, or goes on.")
         return self._record(subject_id, "events", form, token, caller)
 
     def correct(self, subject_id: str, form: Form, token: str, replaced: str, reason: str, caller: Caller) -> Recorded:
-        """Put an entry right: the earlier one stays on record, and the reason with the new one."""
+        """Put an entry right, or say how a running infusion ended: the earlier entry stays, the new one says why.
+
+        The gate is not asked: what was done was done. Raises RequestError as recording the form does.
+        """
         kind = next(name for name, one in FORMS.items() if isinstance(form, one))
+        if kind not in CORRECTABLE:
+            raise RequestError("invalid_request", "This is not corrected: it is done again.")
         return self._record(subject_id, kind, form, token, caller, replaced, reason)
 
     def _record(
@@ -160,7 +163,21 @@ class Course:
                 return repeated
             check_entry(chart, new)
             self._check(chart, form, new)
+            if isinstance(form, Events):
+                self._check_answers(chart, form, new, caller)
             return self.subjects.add(session, chart, new, caller)
+
+    def _check_answers(self, chart: Chart, form: Events, new: NewEntry, caller: Caller) -> None:
+        """Refuse questions that are not asked, and what only a clinician decides or takes back."""
+        if set(form.answers) - set(self.questions()):
+            raise RequestError("invalid_request", "A question here is not one of the form.")
+        if CLINICIANS & caller.scopes:
+            return
+        if any(form.answers.get(one) == "yes" for one in DECISIONS):
+            raise RequestError("forbidden", "Only a clinician says that the patient has improved, or goes on.")
+        before = next((read_form(one.content, Events) for one in chart.standing if one.id == new.supersedes), form)
+        if any(said == "yes" and form.answers.get(name) != "yes" for name, said in before.answers.items()):
+            raise RequestError("forbidden", "Only a clinician takes back what was seen.")
 
     def _check(self, chart: Chart, form: Form, new: NewEntry) -> None:
         self._refuse_future(form)
@@ -171,6 +188,8 @@ class Course:
             replaced = next(one for one in chart.standing if one.id == new.supersedes)
             if getattr(read_form(replaced.content, type(form)), "infusion", None) != number:
                 raise RequestError("invalid_request", "A correction is about the same infusion.")
+            if isinstance(form, Infusion):
+                _refuse_disorder(chart, form)
             return
         following = next_infusion(chart.standing)
         if isinstance(form, Events):
@@ -300,6 +319,15 @@ def _signed_at(form: Override, at: datetime) -> Override:
 def _allow(caller: Caller, roles: frozenset[str]) -> None:
     if roles.isdisjoint(caller.scopes):
         raise RequestError("forbidden", f"This is for: {', '.join(sorted(roles))}.")
+
+
+def _refuse_disorder(chart: Chart, form: Infusion) -> None:
+    """Refuse a corrected infusion that would leave a gap in the numbers, or begin before an earlier one."""
+    others = [one for one in read_infusions(chart.standing) if one.infusion != form.infusion]
+    if form.status == "entered-in-error" and any(one.infusion > form.infusion for one in others):
+        raise RequestError("conflict", "A later infusion is recorded: correct that one first.")
+    if any((one.infusion < form.infusion) != (one.started < form.started) for one in others):
+        raise RequestError("invalid_request", "By its start the infusion would not be of this number any more.")
 
 
 def _slot(chart: Chart, number: int) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import unicodedata
+from datetime import datetime
 from functools import lru_cache
 from typing import Literal
+from zoneinfo import ZoneInfo
 
 import segno
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -12,6 +14,7 @@ from markupsafe import Markup
 
 from mscprotocol.answer import Assessment
 from mscprotocol.checklist import build_checklist
+from mscprotocol.checklist_parts import print_instant
 from mscprotocol.errors import MscProtocolError
 from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.places import find_folder
@@ -104,6 +107,7 @@ def template_environment() -> Environment:
     environment.filters["margin_strip"] = _margin_markup
     environment.filters["qr_code"] = _qr_markup
     environment.filters["consort_plot"] = _consort_markup
+    environment.filters["clock"] = _clock_markup
     return environment
 
 
@@ -130,6 +134,13 @@ def _qr_markup(code: str) -> Markup:
     drawn: str = segno.make(command, error="m").svg_inline(scale=2, dark="#000", title="QR code", desc=command)
     drawn = drawn.replace("<svg ", '<svg role="img" ', 1)
     return Markup(drawn)  # noqa: S704 - squares and nothing of a record
+
+
+def _clock_markup(moment: datetime | str, zone: str) -> Markup:
+    """A time as the clocks of a zone show it, with its offset; the machine's own writing stands in the attribute."""
+    aware = moment if isinstance(moment, datetime) else datetime.fromisoformat(moment)
+    local = aware.astimezone(ZoneInfo(zone)).isoformat(timespec="seconds")
+    return Markup('<time datetime="{}">{}</time>').format(local, print_instant(local))
 
 
 def _margin_markup(strip: MarginStrip) -> Markup:

@@ -92,4 +92,4 @@ def test_the_order_of_the_charts_means_nothing_and_none_goes_unsaid(minutes: lis
     assert all(one == found[0] for one in found)
     kept = {one.reference for one in found[0].kept}
     assert kept | {one.reference for one in found[0].notes} == {one.reference for one in charts}
-    assert set(one.reference for one in found[0].unclear).isdisjoint(kept)
+    assert {one.reference for one in found[0].unclear}.isdisjoint(kept)

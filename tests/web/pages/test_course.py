@@ -14,7 +14,7 @@ from mscprotocol.screening_log import count, harmless, read_line, write_csv
 from mscprotocol.service import Caller, Service
 from mscprotocol.store.tables import Signature
 from mscprotocol.subjects import Subjects
-from mscprotocol.web.pages.course import read_local
+from mscprotocol.web.pages.course_fields import read_local
 from tests.patients import severe_and_worsening
 from tests.store.people import bundle, newcomer
 from tests.web.conftest import NOW

@@ -84,7 +84,7 @@ def write_record(typed: Typed, form: ScreeningForm, patient_id: str = DRAFT_ID) 
         "conditions": [one for field in form.conditions for one in _conditions(typed, field)],
         "answers": [one for field in findings for one in _answers(typed, field)],
     }
-    lot = _lot(typed, form)
+    lot = write_lot(typed, form)
     return msgspec.json.encode(record | ({"product": lot} if lot else {}))
 
 
@@ -152,7 +152,7 @@ def _answers(typed: Typed, field: ConditionField) -> Iterator[Fragment]:
     yield {"name": field.name, "answer": said, "at": at} | ({"by": typed.by} if typed.by else {})
 
 
-def _lot(typed: Typed, form: ScreeningForm) -> Fragment:
+def write_lot(typed: Typed, form: ScreeningForm) -> Fragment:
     """The product lot in the words of a lot file; a lot without a number is none."""
     number = typed.text("lot")
     if not number:

@@ -1,0 +1,96 @@
+"""One recorded entry of a subject: what it says, what it corrects or was corrected by, and a form to correct it."""
+
+from __future__ import annotations
+
+import secrets
+from zoneinfo import ZoneInfo
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from mscprotocol.course_actions import CORRECTABLE
+from mscprotocol.course_forms import FORMS, Form, Infusion, read_form
+from mscprotocol.errors import DataError, RequestError
+from mscprotocol.service import Caller
+from mscprotocol.store import audit
+from mscprotocol.store.tables import SubjectEntry
+from mscprotocol.subjects import Chart
+from mscprotocol.web.pages import posted
+from mscprotocol.web.pages.course import (
+    REFUSED,
+    Fields,
+    Posted,
+    Reader,
+    Recorder,
+    course_of,
+    read_fields,
+    read_token,
+    typed_of,
+    words_of,
+)
+from mscprotocol.web.pages.course_fields import fields_of
+from mscprotocol.web.pages.layout import render_page
+from mscprotocol.web.pages.people import Person, of_app
+from mscprotocol.web.problems import ProblemError
+
+router = APIRouter()
+PATH = "/subjects/{identity}/entries/{entry}"
+
+
+@router.get(PATH)
+def show_entry(request: Request, identity: str, entry: str, person: Reader) -> Response:
+    """What was recorded, and a form to put it right."""
+    service, _ = of_app(request)
+    chart = course_of(request).subjects.chart(identity)
+    found = _find(chart, entry)
+    with service.database.writing() as session:
+        said = {"what": f"entry {found.sequence}"}
+        audit.append(session, service.clock(), person.name, "read", f"Subject/{identity}", said)
+    return _page(request, chart, found, person, None)
+
+
+@router.post(PATH)
+def correct(request: Request, identity: str, entry: str, person: Recorder, form: Posted) -> Response:
+    """Record a correction beside what it corrects; what was refused is told on the page, and nothing typed is lost."""
+    course = course_of(request)
+    chart = course.subjects.chart(identity)
+    found, fields = _find(chart, entry), read_fields(form)
+    if found.kind not in CORRECTABLE:
+        raise ProblemError(404, "not_found", "There is no form to correct this.")
+    try:
+        said = typed_of(course, chart.subject, fields).read(found.kind)
+        caller = Caller(person.name, person.roles)
+        course.correct(identity, said, read_token(fields), entry, fields.get("reason", ""), caller)
+    except (RequestError, DataError) as error:
+        return _page(request, chart, found, person, fields, str(error), REFUSED.get(error.code, 422))
+    return posted.see_other(request, f"/subjects/{identity}/course", "Corrected: both stand on record.")
+
+
+def _page(
+    request: Request, chart: Chart, entry: SubjectEntry, person: Person, fields: Fields | None, error: str = "",
+    status: int = 200,
+) -> Response:  # fmt: skip
+    course = course_of(request)
+    form = read_form(entry.content, FORMS[entry.kind]) if entry.kind in FORMS else None
+    said = {} if form is None else fields_of(form, ZoneInfo(chart.subject.zone))
+    is_running = isinstance(form, Infusion) and form.status == "in-progress"
+    return render_page(
+        request, "entry", status, chart=chart, entry=entry, said=said, error=error,
+        fields=said if fields is None else fields, is_running=is_running,
+        corrects=next((one for one in chart.entries if one.id == entry.supersedes), None),
+        corrected_by=next((one for one in chart.entries if one.supersedes == entry.id), None),
+        may_correct=_may_correct(chart, entry, form, person), token=secrets.token_urlsafe(24),
+        **words_of(course, chart.subject),
+    )  # fmt: skip
+
+
+def _may_correct(chart: Chart, entry: SubjectEntry, form: Form | None, person: Person) -> bool:
+    is_recorder = bool(person.roles & {"coordinator", "clinician"})
+    return is_recorder and form is not None and entry.kind in CORRECTABLE and entry in chart.standing
+
+
+def _find(chart: Chart, entry: str) -> SubjectEntry:
+    found = next((one for one in chart.entries if one.id == entry), None)
+    if found is None:
+        raise ProblemError(404, "not_found", "There is no entry of that id.")
+    return found

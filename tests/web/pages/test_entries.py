@@ -1,0 +1,169 @@
+"""What was recorded, entry by entry: completed, corrected with a reason, both shown; a lot filled in by its fields."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+import pytest
+from starlette.testclient import TestClient
+
+from mscprotocol.course_forms import Events, Infusion, Lot, read_form
+from mscprotocol.settings import Settings
+from mscprotocol.store.database import open_database
+from mscprotocol.web.app import create_app
+from tests.store.people import CLINICIAN, COORDINATOR, SECOND, token
+from tests.store.test_course import START, Ward
+from tests.web.pages.conftest import SAME
+from tests.web.pages.test_course import form_of
+
+
+class Page:
+    """The pages of one subject, as whoever sits at the demo sees them."""
+
+    def __init__(self, ward: Ward, client: TestClient) -> None:
+        self.ward, self.client = ward, client
+        self.base = f"/subjects/{ward.subject}"
+
+    def link_to(self, kind: str) -> str:
+        """The newest entry of a kind, by its link on the course page."""
+        return re.findall(
+            rf'href="({self.base}/entries/[^"]+)">{kind}, entry', self.client.get(f"{self.base}/course").text
+        )[0]
+
+    def correct(self, path: str, **fields: str) -> tuple[int, str]:
+        page = self.client.get(path).text
+        inside = page.split('method="post" action="/subjects')[1].split("</form>", maxsplit=1)[0]
+        hidden = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', inside))
+        reply = self.client.post(path, data=hidden | fields)
+        return reply.status_code, reply.text
+
+    def send(self, action: str, **more: object) -> tuple[int, str]:
+        page = self.client.get(f"{self.base}/course").text
+        fields = form_of(page, action) | more.pop("data")  # type: ignore[operator]
+        reply = self.client.post(f"{self.base}/course/{action}", data=fields, **more)  # type: ignore[arg-type]
+        return reply.status_code, reply.text
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    database = open_database("sqlite://")
+    database.migrate()
+    ward = Ward(database)
+    app = create_app(Settings(database_url="sqlite://", requests_per_minute=0), ward.course.service)
+    with TestClient(app, base_url="http://127.0.0.1") as client:
+        client.headers.update(SAME)
+        yield Page(ward, client)
+
+
+def local(moment: datetime) -> str:
+    return moment.replace(tzinfo=None).isoformat(timespec="minutes")
+
+
+def running(ward: Ward) -> None:
+    """An infusion that is recorded while it runs."""
+    ward.prepare(1)
+    ward.check(1)
+    ward.check(1, who=SECOND)
+    ward.course.infuse(ward.subject, Infusion(1, START, status="in-progress", lot="LOT-7"), token(), COORDINATOR)
+    ward.clock.set(START + timedelta(hours=2))
+
+
+def test_a_running_infusion_is_completed_and_both_stand(page: Page) -> None:
+    running(page.ward)
+    course = page.client.get(f"{page.base}/course").text
+    assert "still running" in course
+    path = page.link_to("infusion")
+    assert f'href="{path}">Record how it ended' in course
+    assert "2020-03-27T10:00" in page.client.get(path).text
+    fields = {"started": local(START), "lot": "LOT-7", "status": "completed", "reason": "the infusion has ended"}
+    status, text = page.correct(path, ended=local(START - timedelta(hours=1)), **fields)
+    assert (status, "the end lies before the start" in text) == (422, True)
+    status, text = page.correct(path, ended=local(START + timedelta(hours=1)), volume_ml="100", **fields)
+    assert (status, "Corrected: both stand on record." in text) == (200, True)
+    assert "is on record as still running" not in text
+    assert "corrected</span>" in text
+    view = page.ward.course.view(page.ward.subject)
+    assert [(one.status, one.volume_ml) for one in view.infusions] == [("completed", "100")]
+    assert [one.sequence for one in view.chart.entries if one.kind == "infusion"] == [7, 8]
+    assert view.chart.screenings[-1].sequence == 8, "assessed with the correction"
+    again = page.client.get(path).text
+    assert "It was corrected by" in again
+    assert "Record the correction" not in again
+
+
+def test_a_correction_needs_a_reason_and_is_made_once(page: Page) -> None:
+    page.send("consent", data={"version": "v3", "given": local(START - timedelta(hours=2))})
+    path = page.link_to("consent")
+    right = {"version": "v4", "given": local(START - timedelta(hours=2)), "given_by": "patient"}
+    assert page.correct(path, **right, reason="")[0] == 422
+    assert page.correct(path, **right, reason="the newer form was signed")[0] == 200
+    reply = page.client.post(path, data=right | {"token": "t" * 20, "reason": "again"})
+    assert (reply.status_code, "corrected already" in reply.text) == (409, True)
+    shown = page.client.get(page.link_to("consent")).text
+    assert "the newer form was signed" in shown
+    assert "It corrects" in shown
+
+
+def test_an_infusion_keeps_its_place_when_its_start_is_corrected(page: Page) -> None:
+    ward = page.ward
+    ward.give(1)
+    ward.observe(1, START)
+    second = ward.now
+    ward.give(2)
+    ward.clock.set(second + timedelta(hours=2))
+    path = page.link_to("infusion")
+    fields = {"status": "completed", "ended": local(START + timedelta(hours=1)), "reason": "misread"}
+    status, text = page.correct(path, started=local(START - timedelta(hours=1)), **fields)
+    assert (status, "not be of this number" in text) == (422, True)
+    first = page.client.get(f"{page.base}/course").text
+    links = re.findall(rf'href="({page.base}/entries/[^"]+)">infusion, entry', first)
+    status, text = page.correct(links[1], started=local(START), status="entered-in-error", reason="wrong patient")
+    assert (status, "correct that one first" in text) == (409, True)
+
+
+def test_what_was_seen_is_taken_back_by_a_clinician_only(page: Page) -> None:
+    ward = page.ward
+    ward.give(1)
+    ward.observe(1, START, until=6, infusion_reaction="yes")
+    seen = next(one for one in ward.course.subjects.chart(ward.subject).of_kind("events"))
+    form = read_form(seen.content, Events)
+    undone = Events(form.infusion, form.point, form.observed, form.answers | {"infusion_reaction": "no"}, "wrong bed")
+    with pytest.raises(Exception, match="Only a clinician takes back"):
+        ward.course.correct(ward.subject, undone, token(), seen.id, "wrong bed", COORDINATOR)
+    with pytest.raises(Exception, match="Only a clinician says"):
+        improved = Events(form.infusion, form.point, form.observed, form.answers | {"marked_improvement": "yes"})
+        ward.course.correct(ward.subject, improved, token(), seen.id, "misread", COORDINATOR)
+    assert ward.course.view(ward.subject).gate.decision == "stop"
+    ward.course.correct(ward.subject, undone, token(), seen.id, "wrong bed", CLINICIAN)
+    assert "STP-05: met" not in ward.course.view(ward.subject).gate.because
+
+
+def test_a_lot_by_its_fields_by_its_text_or_by_its_file(page: Page) -> None:
+    by_fields = {"lot": "LOT-7", "at.lot": local(START), "d.product_viability.0.value": "85,5"}
+    by_fields |= {"d.product_viability.0.unit": "%", "d.product_viability.0.at": local(START - timedelta(hours=1))}
+    assert page.send("lot", data=by_fields)[0] == 200
+    kept = page.ward.course.subjects.chart(page.ward.subject).of_kind("lot")[-1]
+    assert read_form(kept.content, Lot).product == {
+        "lot": "LOT-7",
+        "at": START.isoformat(),
+        "product_viability": {"value": "85.5 %", "at": (START - timedelta(hours=1)).isoformat()},
+    }
+    text = "lot: LOT-8\nproduct_bag_volume: 50 mL\n"
+    assert page.send("lot", data={"product": text})[0] == 200
+    assert page.send("lot", data={}, files={"upload": ("lot.yaml", text.replace("8", "9"))})[0] == 200
+    lots = page.ward.course.subjects.chart(page.ward.subject).of_kind("lot")
+    assert [read_form(one.content, Lot).product["lot"] for one in lots] == ["LOT-7", "LOT-8", "LOT-9"]
+    status, said = page.send("lot", data=by_fields | {"product": text})
+    assert (status, "both were given" in said) == (422, True)
+    assert page.send("lot", data={})[0] == 422
+    assert page.send("lot", data={}, files={"upload": ("lot.bin", b"\xff\xfe\x00")})[0] == 422
+
+
+def test_times_are_those_of_the_ward_and_of_the_machine(page: Page) -> None:
+    running(page.ward)
+    course = page.client.get(f"{page.base}/course").text
+    assert '<time datetime="2020-03-30T11:00:00+02:00">Mon 30 Mar 2020 11:00 +02:00</time>' in course
+    assert not re.search(r">[^<]*\d{4}-\d{2}-\d{2}T\d{2}:\d{2}[^<]*<", course), "no raw time is shown"
+    assert page.client.get(f"{page.base}/entries/none").status_code == 404
