@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from mscprotocol.codes import CodeSystem, is_same_code
@@ -92,8 +92,11 @@ def compare(one: Infusion, other: Infusion, practice: Practice) -> Literal["same
 
 def _standing(one: Infusion) -> tuple[object, ...]:
     """What counts first: what we recorded, what has an instant, what began first."""
-    begun = (True, 0.0) if one.time is None else (not one.time.is_instant, one.time.earliest.timestamp())
-    return not one.recorded_as, *begun, one.reference
+    return not one.recorded_as, one.time is None or not one.time.is_instant, _begun(one), one.reference
+
+
+def _begun(one: Infusion) -> datetime:
+    return datetime.max.replace(tzinfo=UTC) if one.time is None else one.time.earliest
 
 
 def _is_own(infusion: Infusion, protocol: Protocol) -> bool:
