@@ -99,6 +99,9 @@ READINGS: dict[str, Callable[[], list[_Test]]] = {
 EDGES: dict[str, list[_Test]] = {
     "deterioration": [(test_urgency.test_a_step_up_is_urgent_for_24_hours, one) for one in test_urgency.MINUTES],
     "interval_h": [(test_parameters.test_how_three_days_are_read, one) for one in test_parameters.THREE_DAYS],
+    "small_cell": [
+        (test_parameters.test_the_smallest_number_that_is_told, (least,)) for least in test_parameters.SMALLEST_NUMBERS
+    ],
     "weight": [(test_edges.test_an_actual_weight_far_from_the_predicted_one, one) for one in test_edges.BASIS],
     **{
         name: [(test_edges.test_a_value_is_noted, one) for one in test_edges.NOTED if one[0] == name]

@@ -19,6 +19,8 @@ KNOWLEDGE = load_knowledge()
 NOTED = [
     ("predicted_body_weight", {"sex": "male", "height": "146.9 cm"}, "short"),
     ("predicted_body_weight", {"sex": "male", "height": "147 cm"}, None),
+    ("predicted_body_weight", {"sex": "male", "height": ["175 cm @ 1 h", "172 cm @ 30 h"]}, None),
+    ("predicted_body_weight", {"sex": "male", "height": ["175 cm @ 1 h", "171.9 cm @ 30 h"]}, "differs"),
     ("sf_ratio", {"spo2": "79.9 %", "fio2": "50 %"}, "low_saturation"),
     ("sf_ratio", {"spo2": "80 %", "fio2": "50 %"}, None),
 ]

@@ -16,6 +16,7 @@ from mscprotocol.scores import Scores
 from tests.criteria.leaves import CASES
 
 SEED = "seed-covid-4x"
+PRACTICE = "site-default"
 
 
 def points(given, **choices):
@@ -126,6 +127,14 @@ def test_how_three_days_are_read(hours, earliest):
     schedule = load_knowledge(choices={"interval_h": str(hours)}).protocols[SEED].schedule
     assert length(schedule.interval).total_seconds() == hours * 3600
     assert length(schedule.earliest).total_seconds() == earliest * 3600
+
+
+SMALLEST_NUMBERS = [5, 10, 20]
+
+
+@pytest.mark.parametrize("least", SMALLEST_NUMBERS)
+def test_the_smallest_number_that_is_told(least):
+    assert load_knowledge(choices={"small_cell": str(least)}).practices[PRACTICE].small_cell.value.value == least
 
 
 @pytest.mark.parametrize("most", [3, 4, 5, 6])
