@@ -6,18 +6,27 @@ import sqlite3
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
-from sqlalchemy import delete, select
+from sqlalchemy import CursorResult, Result, delete, select
 from sqlalchemy.orm import Session
 
 from mscprotocol.errors import RequestError
-from mscprotocol.store import assessments, audit, subjects
+from mscprotocol.store import assessments, audit, signatures, subjects
 from mscprotocol.store.database import Database
-from mscprotocol.store.tables import AuditEntry, Screening, StoredAssessment, Subject, SubjectEntry
+from mscprotocol.store.tables import (
+    AuditEntry,
+    Screening,
+    ScreeningDraft,
+    Signature,
+    StoredAssessment,
+    Subject,
+    SubjectEntry,
+)
 from mscprotocol.verification import write_sealed
 
 _POSTGRESQL = "PostgreSQL has a command of its own for this: pg_dump --format=custom --file=FILE DATABASE"
@@ -77,28 +86,57 @@ def export_subject(session: Session, subject: Subject) -> bytes:
                 "entries": entries,
                 "screenings": [_plain(one) for one in subjects.screenings(session, subject.id)],
                 "assessments": sealed,
+                "signatures": [_plain(one) for one in signatures.of_subject(session, f"Subject/{subject.id}")],
                 "audit": [_plain(one) for one in trail],
             }
         )
     )
 
 
-def delete_subject(session: Session, subject: Subject, at: datetime, actor: str) -> int:
-    """Delete all data of one subject; the audit trail keeps that it was done. Gives the number of assessments.
+@dataclass(frozen=True)
+class Deleted:
+    """How much went with a subject, and how many assessments under the same patient id came through other doors."""
 
-    What the trail kept of each entry is a salted hash, and the salt goes with the entry.
+    assessments: int
+    signatures: int
+    drafts: int
+    elsewhere: int
+
+
+def delete_subject(session: Session, subject: Subject, at: datetime, actor: str) -> Deleted:
+    """Delete all data of one subject; the audit trail keeps that it was done.
+
+    What the trail kept of each entry is a salted hash, and the salt goes with the entry; who signed stays in the trail.
+    Exports that wait in a screening form go with it, whosever they are: nothing ties them to a subject, and they would
+    be gone within a day.
     """
     ids = [one.id for one in session.execute(_assessments_of(subject)).scalars()]
     session.execute(delete(Screening).where(Screening.subject_id == subject.id))
     for entry in reversed(subjects.entries_of(session, subject.id)):  # a correction before what it corrects
         session.delete(entry)
         session.flush()
+    patients = set(session.execute(select(StoredAssessment.patient_id).where(StoredAssessment.id.in_(ids))).scalars())
     session.execute(delete(StoredAssessment).where(StoredAssessment.id.in_(ids)))
+    names = [f"Assessment/{one}" for one in ids]
+    signed = delete(Signature).where(Signature.subject.in_([f"Subject/{subject.id}", *names]))
+    gone = Deleted(
+        assessments=len(ids),
+        signatures=_count(session.execute(signed)),
+        drafts=_count(session.execute(delete(ScreeningDraft))),
+        elsewhere=len(
+            session.execute(select(StoredAssessment.id).where(StoredAssessment.patient_id.in_(patients))).all()
+        ),
+    )
     session.execute(delete(Subject).where(Subject.id == subject.id))
     session.expire_all()
-    names = [f"Assessment/{one}" for one in ids]
-    audit.append(session, at, actor, "delete", f"Subject/{subject.id}", {"assessments": names})
-    return len(ids)
+    detail = {"assessments": names, "signatures": gone.signatures, "drafts": gone.drafts}
+    audit.append(session, at, actor, "delete", f"Subject/{subject.id}", detail)
+    return gone
+
+
+def _count(result: Result[Any]) -> int:
+    assert isinstance(result, CursorResult)
+    return result.rowcount
 
 
 def find_subject(session: Session, number: str, protocol: str | None) -> Subject:

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
 
 from mscprotocol import records
 from mscprotocol.clients_cli import OPERATOR, opened_database
@@ -14,9 +16,10 @@ from mscprotocol.errors import DataError, MscProtocolError
 from mscprotocol.service import now
 from mscprotocol.serving import read_settings
 from mscprotocol.store import audit
+from mscprotocol.store.database import open_database
 from mscprotocol.store.tables import StoredAssessment
 from mscprotocol.terminal import ALTERED, DATA, DIFFERENT, EXPIRED, OK, load_or_exit, print_line, say
-from mscprotocol.verification import Verified, find_by_code, is_anchored, read_sealed, verify, write_sealed
+from mscprotocol.verification import Anchor, Verified, find_anchor, find_by_code, read_sealed, verify, write_sealed
 
 Number = Annotated[str, typer.Argument(help="Subject number.")]
 InProtocol = Annotated[str | None, typer.Option("--protocol", help="Where protocols share the number.")]
@@ -25,15 +28,54 @@ records_app = typer.Typer(no_args_is_help=True, help="What this installation kee
 
 
 def verify_command(what: Annotated[str, typer.Argument(help="Sealed record, code of a printed sheet, or id.")]) -> None:
-    """Replay a sealed record and say: same, different (and why), altered, or expired. Nothing is fetched or changed."""
+    """Replay a sealed record and say: same, different (and why), altered, or expired. Nothing is fetched or changed.
+
+    A file alone cannot show that it was sealed anew; the audit chain can, where the database is at hand: it is asked.
+    """
     path = Path(what)
-    if path.is_file():
-        stored, anchored = _read_file(path), True
-    else:
-        stored, anchored = _find(what)
+    stored = _read_file(path) if path.is_file() else _find(what)
+    anchor = _anchor_of(stored) if path.is_file() else _anchor_here(stored)
     knowledge = load_or_exit(site=read_settings().site_file)
-    found = verify(stored, knowledge, now()) if anchored else Verified("altered", ["the audit trail has another seal"])
+    found = verify(stored, knowledge, now())
+    if found.outcome != "altered" and anchor in ("other", "broken"):
+        found = Verified("altered", [_ANCHORS[anchor]])
     _tell(stored, found)
+    if anchor not in ("other", "broken"):
+        print_line(f"  {_ANCHORS[anchor]}")
+    _leave(found)
+
+
+_ANCHORS = {
+    "held": "the audit chain of this installation is whole and holds this seal",
+    "other": "the audit chain of this installation holds another seal for it: it was sealed anew",
+    "broken": "the audit chain of this installation is broken, so it proves nothing: see `mscprotocol records audit`",
+    "unknown": (
+        "the seal was checked by itself only: whoever can change a record can also seal it anew, and that shows only "
+        "where its audit chain is kept; this installation holds none for it"
+    ),
+}
+
+
+def _anchor_here(stored: StoredAssessment) -> Anchor:
+    database = open_database(read_settings().database_url)  # as it is: verifying changes nothing
+    try:
+        with database.reading() as session:
+            return find_anchor(session, stored)
+    finally:
+        database.close()
+
+
+def _anchor_of(stored: StoredAssessment) -> Anchor:
+    """What the chain at hand says of a file; where there is no database, or none of ours, none is made."""
+    url = make_url(read_settings().database_url)
+    is_file = url.get_backend_name() == "sqlite"
+    if is_file and (url.database in (None, "", ":memory:") or not Path(url.database or "").is_file()):
+        return "unknown"
+    try:
+        return _anchor_here(stored)
+    except SQLAlchemyError:
+        say("The database of this installation does not answer: the seal is checked by itself only.")
+        return "unknown"
 
 
 def _tell(stored: StoredAssessment, found: Verified) -> None:
@@ -44,6 +86,9 @@ def _tell(stored: StoredAssessment, found: Verified) -> None:
         print_line(f"  {stored.protocol_id}, {stored.stage}: {stored.verdict}; made {stored.made_at.isoformat()}")
     if found.has_expired:
         print_line("  no longer valid: the time until which it held has passed, assess again")
+
+
+def _leave(found: Verified) -> None:
     if found.outcome == "same":
         raise typer.Exit(EXPIRED if found.has_expired else OK)
     raise typer.Exit(ALTERED if found.outcome == "altered" else DIFFERENT)
@@ -57,13 +102,13 @@ def _read_file(path: Path) -> StoredAssessment:
         raise typer.Exit(DATA) from error
 
 
-def _find(code: str) -> tuple[StoredAssessment, bool]:
+def _find(code: str) -> StoredAssessment:
     with opened_database() as database, database.reading() as session:
         found = find_by_code(session, code)
         if not found:
             say("No file of that name, and no stored assessment of that code.")
             raise typer.Exit(DATA)
-        return found[0], is_anchored(session, found[0])
+        return found[0]
 
 
 @records_app.command("audit")
@@ -83,7 +128,7 @@ def seal_command(
     out: Annotated[Path | None, typer.Option(help="File to write; standard output if left out.")] = None,
 ) -> None:
     """Give one stored assessment out as a sealed record."""
-    stored, _ = _find(code)
+    stored = _find(code)
     _write(write_sealed(stored), out)
 
 
@@ -118,8 +163,10 @@ def delete_command(
             subject = records.find_subject(session, number, protocol)
         except MscProtocolError as error:
             raise typer.BadParameter(str(error)) from error
-        count = records.delete_subject(session, subject, now(), OPERATOR)
-    say(f"deleted, with {count} assessments")
+        gone = records.delete_subject(session, subject, now(), OPERATOR)
+    say(f"deleted, with {gone.assessments} assessments, {gone.signatures} signatures, {gone.drafts} waiting exports")
+    if gone.elsewhere:
+        say(f"{gone.elsewhere} assessments under the same patient id came through other doors and are still kept")
 
 
 @records_app.command("backup")

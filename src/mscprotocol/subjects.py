@@ -138,21 +138,24 @@ class Subjects:
                 return Recorded(known, is_repeated=True)
             if subjects.find_by_number(session, new.protocol, new.number) is not None:
                 raise RequestError("conflict", "A subject of that number exists already under this protocol.")
-            at, level = self.service.clock(), new.dose_level
-            subject = Subject(
-                id=str(uuid.uuid4()),
-                number=new.number,
-                protocol_id=new.protocol,
-                dose_level=None if level is None else str(level),
-                zone=new.zone,
-                made_at=at,
-                actor=caller.name,
-                token=new.token,
-                entries=0,
-            )
-            subjects.create(session, subject)
-            audit.append(session, at, caller.name, "enrol", f"Subject/{subject.id}", {"protocol": new.protocol})
-            return Recorded(subject)
+            return Recorded(self._create(session, new, caller))
+
+    def _create(self, session: Session, new: NewSubject, caller: Caller) -> Subject:
+        at, level = self.service.clock(), new.dose_level
+        subject = Subject(
+            id=str(uuid.uuid4()),
+            number=new.number,
+            protocol_id=new.protocol,
+            dose_level=None if level is None else str(level),
+            zone=new.zone,
+            made_at=at,
+            actor=caller.name,
+            token=new.token,
+            entries=0,
+        )
+        subjects.create(session, subject)
+        audit.append(session, at, caller.name, "enrol", f"Subject/{subject.id}", {"protocol": new.protocol})
+        return subject
 
     def _check_new(self, new: NewSubject) -> None:
         self.service.check_protocol(new.protocol)
@@ -176,6 +179,38 @@ class Subjects:
             check_entry(chart, new)
             return self.add(session, chart, new, caller, with_assessment=assess)
 
+    def screen(
+        self, new: NewSubject, entries: Sequence[NewEntry], caller: Caller, stage: Stage, at: datetime
+    ) -> Recorded:
+        """Record the parts of one screening, of a new subject or of one that is known, and assess it by all of them.
+
+        Subject, entries and assessment are one transaction. A form sent twice gives the first result back. Raises as
+        `enrol` and `record` do.
+        """
+        self._check_new(new)
+        try:
+            return self._screen(new, entries, caller, stage, at)
+        except IntegrityError:  # somebody was faster: now it is found
+            return self._screen(new, entries, caller, stage, at)
+
+    def _screen(
+        self, new: NewSubject, entries: Sequence[NewEntry], caller: Caller, stage: Stage, at: datetime
+    ) -> Recorded:
+        with self.service.database.writing() as session:
+            found = subjects.find_by_number(session, new.protocol, new.number)
+            chart = self._chart(session, (found or self._create(session, new, caller)).id, lock=True)
+            known = {one.token: one for one in chart.entries}
+            fresh = [one for one in entries if one.token not in known]
+            if not fresh and entries:
+                last = known[entries[-1].token]
+                return Recorded(chart.subject, last, _caused(chart, last), is_repeated=True)
+            for one in fresh:
+                check_entry(chart, one)
+                chart = self._append(session, chart, one, caller)
+            answer, parts, request = self.judge(chart, at, stage)
+            stored = self.keep(session, chart.subject, answer, parts, request, caller)
+            return Recorded(chart.subject, chart.entries[-1], stored.id, answer)
+
     @contextmanager
     def acting(self, subject_id: str) -> Iterator[tuple[Session, Chart]]:
         """One transaction in which no other writer touches the subject."""
@@ -186,18 +221,21 @@ class Subjects:
         self, session: Session, chart: Chart, new: NewEntry, caller: Caller, *, with_assessment: bool = True
     ) -> Recorded:
         """Add an entry that was checked, with its audit entry and its assessment, inside the caller's transaction."""
-        at = self.service.clock()
-        entry = subjects.append(session, chart.subject, new, at, caller.name)
-        detail = {"kind": new.kind, "sequence": entry.sequence, "seal": entry.sha256, "supersedes": new.supersedes}
-        audit.append(session, at, caller.name, "record", f"Subject/{chart.subject.id}", detail)
-        after = replace(chart, entries=[*chart.entries, entry])
-        recorded = Recorded(chart.subject, entry)
+        after, at = self._append(session, chart, new, caller), self.service.clock()
+        recorded = Recorded(chart.subject, after.entries[-1])
         if not with_assessment:
             self.build(after, at)  # what cannot be read is refused before it is kept
             return recorded
         answer, parts, request = self.judge(after, at)
         stored = self.keep(session, chart.subject, answer, parts, request, caller)
         return replace(recorded, assessment_id=stored.id, answer=answer)
+
+    def _append(self, session: Session, chart: Chart, new: NewEntry, caller: Caller) -> Chart:
+        at = self.service.clock()
+        entry = subjects.append(session, chart.subject, new, at, caller.name)
+        detail = {"kind": new.kind, "sequence": entry.sequence, "seal": entry.sha256, "supersedes": new.supersedes}
+        audit.append(session, at, caller.name, "record", f"Subject/{chart.subject.id}", detail)
+        return replace(chart, entries=[*chart.entries, entry])
 
     # -- assess --
 

@@ -22,7 +22,7 @@ from mscprotocol.errors import DataError, MscProtocolError
 from mscprotocol.fingerprint import CODE_PART
 from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.rulebook import compile_rulebook
-from mscprotocol.store import assessments
+from mscprotocol.store import assessments, audit
 from mscprotocol.store.tables import AuditEntry, StoredAssessment
 
 KIND = "mscprotocol sealed assessment 1"
@@ -154,8 +154,20 @@ def find_by_code(session: Session, code: str) -> list[StoredAssessment]:
     return list(session.execute(query.order_by(StoredAssessment.made_at.desc())).scalars())
 
 
-def is_anchored(session: Session, stored: StoredAssessment) -> bool:
-    """Whether the audit chain holds the seal of an assessment: one that was sealed anew is found by it."""
+Anchor = Literal["held", "other", "unknown", "broken"]
+
+
+def find_anchor(session: Session, stored: StoredAssessment) -> Anchor:
+    """What the audit chain of this installation says of a seal: one that was made anew is found by it alone.
+
+    `held`: the chain is whole and holds this seal. `other`: it holds another one for the same assessment. `unknown`: it
+    knows no such assessment, or none with a seal. `broken`: the chain itself was altered, so it proves nothing.
+    """
     query = select(AuditEntry).where(AuditEntry.subject == f"Assessment/{stored.id}", AuditEntry.action == "assess")
     entry = session.execute(query).scalars().first()
-    return entry is not None and entry.detail.get("seal") in (stored.seal_sha256, None)
+    seal = None if entry is None else entry.detail.get("seal")
+    if seal is None:
+        return "unknown"
+    if seal != stored.seal_sha256:
+        return "other"
+    return "held" if audit.find_fault(session) is None else "broken"

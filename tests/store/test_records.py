@@ -15,9 +15,9 @@ from mscprotocol import records
 from mscprotocol.errors import DataError, RequestError
 from mscprotocol.fingerprint import short_code
 from mscprotocol.knowledge_loader import load_knowledge
-from mscprotocol.store import audit
+from mscprotocol.store import audit, drafts, signatures
 from mscprotocol.store.database import Database
-from mscprotocol.store.tables import AuditEntry, StoredAssessment, Subject, SubjectEntry
+from mscprotocol.store.tables import AuditEntry, ScreeningDraft, Signature, StoredAssessment, Subject, SubjectEntry
 from mscprotocol.subjects import Subjects
 from mscprotocol.verification import find_by_code, read_sealed, verify, write_sealed
 from tests.patients import severe_and_worsening
@@ -149,13 +149,21 @@ def test_one_subject_is_given_out_whole(people: Subjects) -> None:
 
 def test_one_subject_is_deleted_and_the_chain_still_holds(people: Subjects) -> None:
     with people.service.database.writing() as session:
-        assert records.delete_subject(session, records.find_subject(session, "S-1", None), AT, "operator") == 2
+        subject = records.find_subject(session, "S-1", None)
+        signer = signatures.Signer("dr.example", None, "Dr Example", "demo")
+        for name in (f"Subject/{subject.id}", "Subject/another"):
+            signatures.sign(session, AT, signer, "sets the gate aside", name, b"0" * 64)
+        drafts.keep(session, AT, "coordinator.one", b'{"resourceType": "Bundle", "id": "anna"}')
+        gone = records.delete_subject(session, subject, AT, "operator")
+        assert gone == records.Deleted(assessments=2, signatures=1, drafts=1, elsewhere=0)
     with people.service.database.reading() as session:
         assert [one.number for one in session.execute(select(Subject)).scalars()] == ["S-2"]
         assert audit.find_fault(session) is None
         assert list(records.find_faults(session)) == []
         actions = [one.action for one in session.execute(select(AuditEntry)).scalars()]
         assert actions[-1] == "delete"
+        assert [one.subject for one in session.execute(select(Signature)).scalars()] == ["Subject/another"]
+        assert session.execute(select(ScreeningDraft)).first() is None
         trail = " ".join(str(one.detail) for one in session.execute(select(AuditEntry)).scalars())
         assert "anna" not in trail.lower()
         with pytest.raises(RequestError, match="no subject"):

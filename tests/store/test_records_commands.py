@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 from typer.testing import CliRunner
 
 from mscprotocol import terminal
 from mscprotocol.cli import app
 from mscprotocol.fingerprint import short_code
+from mscprotocol.store.assessments import seal
 from mscprotocol.store.database import open_database
-from mscprotocol.store.tables import StoredAssessment
+from mscprotocol.store.tables import AuditEntry, StoredAssessment
+from mscprotocol.verification import read_sealed, write_sealed
 from tests.patients import severe_and_worsening
 from tests.store.people import COORDINATOR, Clock, bundle, newcomer, open_subjects
 
@@ -56,6 +59,36 @@ def test_a_file_is_verified_and_one_changed_word_is_found(stored: StoredAssessme
     assert (code, said.splitlines()[0]) == (terminal.ALTERED, "altered")
     file.write_text("{}")
     assert run("verify", str(file))[0] == terminal.DATA
+
+
+def test_a_file_that_was_sealed_anew_is_found_only_by_the_chain(
+    stored: StoredAssessment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "sealed.json"
+    run("records", "seal", stored.id, "--out", str(file))
+    assert "is whole and holds this seal" in run("verify", str(file))[1]
+    assert "is whole and holds this seal" in run("verify", stored.id)[1]
+    forged = read_sealed(file.read_bytes())
+    forged.actor = "somebody.else"
+    forged.seal_sha256 = seal(forged)
+    file.write_bytes(write_sealed(forged))
+    code, said = run("verify", str(file))
+    assert (code, said.splitlines()[0]) == (terminal.ALTERED, "altered")
+    assert "it was sealed anew" in said
+    monkeypatch.setenv("MSCPROTOCOL_DATABASE_URL", f"sqlite:///{tmp_path}/none.sqlite3")
+    code, said = run("verify", str(file))
+    assert (code, said.splitlines()[0]) == (terminal.EXPIRED, "same")
+    assert "can also seal it anew" in said
+    assert not (tmp_path / "none.sqlite3").exists(), "verifying a file makes no database"
+
+
+def test_a_broken_chain_proves_nothing(stored: StoredAssessment) -> None:
+    database = open_database(os.environ["MSCPROTOCOL_DATABASE_URL"])
+    with database.writing() as session:
+        session.execute(update(AuditEntry).where(AuditEntry.sequence == 1).values(actor="somebody.else"))
+    database.close()
+    code, said = run("verify", stored.id)
+    assert (code, "so it proves nothing" in said) == (terminal.ALTERED, True)
 
 
 def test_what_is_kept_is_checked_given_out_and_deleted(stored: StoredAssessment, tmp_path: Path) -> None:

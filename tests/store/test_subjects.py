@@ -96,6 +96,27 @@ def test_a_double_click_gives_the_first_result_back(people: Subjects) -> None:
         people.record(first.subject.id, replace(consent, content=b"{}"), COORDINATOR)
 
 
+def test_a_screening_is_saved_whole_or_not_at_all(people: Subjects, monkeypatch: pytest.MonkeyPatch) -> None:
+    new, at = newcomer("S-9"), datetime.fromisoformat(NOW)
+    weight = {"patient": {"id": "x"}, "data": [{"name": "weight", "value": "70 kg", "at": NOW}]}
+    parts = [bundle(severe_and_worsening("anna", NOW, weight=None)), entry("record", weight)]
+    with monkeypatch.context() as broken, pytest.raises(OSError, match="power"):
+        broken.setattr(people, "keep", raise_power_failure)
+        people.screen(new, parts, COORDINATOR, "screening", at)
+    assert people.list_subjects() == []
+    first, second = (people.screen(new, parts, COORDINATOR, "screening", at) for _ in range(2))
+    assert (second.assessment_id, second.is_repeated) == (first.assessment_id, True)
+    chart = people.chart(first.subject.id)
+    assert ([one.kind for one in chart.entries], len(chart.screenings)) == (["bundle", "record"], 1)
+    with pytest.raises(DataError, match="more than one patient"):
+        people.screen(new, [bundle(severe_and_worsening("berta", NOW))], COORDINATOR, "screening", at)
+    assert len(people.chart(first.subject.id).entries) == 2
+
+
+def raise_power_failure(*_: object) -> None:
+    raise OSError("power")
+
+
 def test_a_number_is_given_once(people: Subjects) -> None:
     people.enrol(newcomer("S-1"), COORDINATOR)
     with pytest.raises(RequestError, match="exists already"):
