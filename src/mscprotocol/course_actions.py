@@ -275,7 +275,7 @@ class Course:
             if answer.gate.decision != "go" and self._signed(chart, answer.gate, form.started) is None:
                 raise GateClosedError(answer.gate)
             _refuse_unchecked(chart, answer, form.infusion)
-            self.subjects.keep(session, chart.subject, answer, parts, request, caller)
+            self.subjects.keep(session, chart, answer, parts, request, caller)
             return self.subjects.add(session, chart, new, caller)
 
     def _signed(self, chart: Chart, gate: GateResult, at: datetime) -> Override | None:

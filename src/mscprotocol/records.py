@@ -26,6 +26,7 @@ from mscprotocol.store.tables import (
     StoredAssessment,
     Subject,
     SubjectEntry,
+    SubjectLine,
 )
 from mscprotocol.verification import write_sealed
 
@@ -111,7 +112,8 @@ def delete_subject(session: Session, subject: Subject, at: datetime, actor: str)
     be gone within a day.
     """
     ids = [one.id for one in session.execute(_assessments_of(subject)).scalars()]
-    session.execute(delete(Screening).where(Screening.subject_id == subject.id))
+    for table in (Screening, SubjectLine):
+        session.execute(delete(table).where(table.subject_id == subject.id))
     for entry in reversed(subjects.entries_of(session, subject.id)):  # a correction before what it corrects
         session.delete(entry)
         session.flush()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from datetime import datetime
 from functools import lru_cache
+from threading import Lock
 from typing import Literal
 from zoneinfo import ZoneInfo
 
@@ -20,6 +21,8 @@ from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.places import find_folder
 from mscprotocol.plots import MarginStrip, TimelineBar, TrendPlot, draw_consort, draw_margin, draw_timeline, draw_trend
 
+# A sheet is set page by page on one processor for many seconds: more at once would only starve the other doors.
+_one_at_a_time = Lock()
 Paper = Literal["A4", "Letter"]
 _JOINERS = "\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"
 
@@ -50,7 +53,8 @@ def render_pdf(answer: Assessment, knowledge: KnowledgeBase, paper: Paper = "A4"
     nothing = URLFetcher(allowed_protocols=(), fail_on_errors=True)
     page = HTML(string=render_html(answer, knowledge), url_fetcher=nothing)
     try:
-        pdf: bytes = page.write_pdf(stylesheets=[CSS(string=f"@page {{ size: {paper} }}")])
+        with _one_at_a_time:
+            pdf: bytes = page.write_pdf(stylesheets=[CSS(string=f"@page {{ size: {paper} }}")])
     except FatalURLFetchingError as error:  # a BaseException, which no door would turn into its own language
         raise RenderingError("the checklist loads nothing, yet something in it asked for an address") from error
     return pdf

@@ -5,13 +5,12 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from mscprotocol.course_forms import Consent, read_form
-from mscprotocol.subject_record import read_infusions
-from mscprotocol.subjects import Chart
+from mscprotocol.store.tables import SubjectLine
+from mscprotocol.subject_record import NOT_ASSESSED
 
 HEAD = (
     "subject", "protocol", "consent_version", "consent_given", "screened_at", "eligible", "outlook", "reasons",
@@ -49,38 +48,26 @@ class LogLine:
         return self.valid_until is not None and self.valid_until <= at
 
 
-def read_line(chart: Chart) -> LogLine:
+def read_line(kept: SubjectLine) -> LogLine:
     """The line of one subject."""
-    last = chart.screenings[-1] if chart.screenings else None
-    consents = [read_form(one.content, Consent) for one in chart.of_kind("consent")]
-    infusions = read_infusions(chart.standing)
     return LogLine(
-        id=chart.subject.id,
-        number=chart.subject.number,
-        protocol=chart.subject.protocol_id,
-        consent_version=consents[-1].version if consents else "",
-        consent_given=consents[-1].given if consents else None,
-        screened_at=None if last is None else last.evaluated_at,
-        verdict="not assessed" if last is None else last.verdict,
-        outlook=None if last is None else last.outlook,
-        against=() if last is None else tuple(last.reasons["against"]),
-        open_items=() if last is None else tuple(last.reasons["open"]),
-        by=chart.subject.actor if last is None else last.actor,
-        valid_until=None if last is None else last.valid_until,
-        is_time_critical=last is not None and last.time_critical and last.verdict != "ineligible",
-        infusions=len(infusions),
-        gate=None if last is None else last.gate,
-        is_stopped=bool(chart.of_kind("withdrawal")) or (last is not None and last.gate == "stop"),
-        latest=None if last is None else last.assessment_id,
-    )
-
-
-def in_order(lines: Iterable[LogLine]) -> list[LogLine]:
-    """Who cannot wait first, then whose verdict expires first; those whom nothing can be done for last."""
-    never = datetime.max.replace(tzinfo=UTC)
-    return sorted(
-        lines,
-        key=lambda one: (not one.is_time_critical, one.verdict == "ineligible", one.valid_until or never, one.number),
+        id=kept.subject_id,
+        number=kept.number,
+        protocol=kept.protocol_id,
+        consent_version=kept.consent_version or "",
+        consent_given=kept.consent_given,
+        screened_at=kept.screened_at,
+        verdict=kept.verdict,
+        outlook=kept.outlook,
+        against=tuple(kept.reasons["against"]),
+        open_items=tuple(kept.reasons["open"]),
+        by=kept.actor,
+        valid_until=kept.valid_until,
+        is_time_critical=kept.time_critical,
+        infusions=kept.infusions,
+        gate=kept.gate,
+        is_stopped=kept.is_stopped,
+        latest=kept.assessment_id,
     )
 
 
@@ -106,7 +93,7 @@ def _cells(one: LogLine) -> tuple[str, ...]:
         one.consent_version,
         _moment(one.consent_given),
         _moment(one.screened_at),
-        _ELIGIBLE.get(one.verdict, "not assessed"),
+        _ELIGIBLE.get(one.verdict, NOT_ASSESSED),
         one.outlook or "",
         " ".join(one.against),
         " ".join(one.open_items),
@@ -149,7 +136,7 @@ def count(lines: Sequence[LogLine], most: int) -> Consort:
         screened=len(lines),
         excluded=len(excluded),
         excluded_by=tuple(sorted(by.items(), key=lambda item: (-item[1], item[0]))),
-        open=sum(one.verdict in ("undetermined", "not assessed") for one in waiting),
+        open=sum(one.verdict in ("undetermined", NOT_ASSESSED) for one in waiting),
         eligible=len(begun) + sum(one.verdict == "eligible" for one in waiting),
         enrolled=len(begun) + sum(bool(one.consent_version) and one.verdict == "eligible" for one in waiting),
         infused=tuple(sum(one.infusions >= number for one in lines) for number in range(1, most + 1)),

@@ -14,10 +14,11 @@ import msgspec
 
 from fhir_adapters.plain_record import parse_record
 from mscprotocol.course_forms import Consent, Events, Infusion, Lot, Withdrawal, read_form
-from mscprotocol.store.tables import SubjectEntry
+from mscprotocol.store.tables import Screening, Subject, SubjectEntry, SubjectLine
 
 Fragment = dict[str, Any]
 _encoder = msgspec.json.Encoder(decimal_format="number")
+NOT_ASSESSED = "not assessed"
 _LISTS = ("data", "conditions", "answers", "infusions")
 
 
@@ -72,6 +73,30 @@ def read_infusions(entries: Sequence[SubjectEntry]) -> list[Infusion]:
     found = [read_form(one.content, Infusion) for one in entries if one.kind == "infusion"]
     given = [one for one in found if one.status != "entered-in-error"]
     return sorted(given, key=lambda one: one.infusion)
+
+
+def summarise(subject: Subject, entries: Sequence[SubjectEntry], last: Screening | None) -> SubjectLine:
+    """The line of a worklist that follows from the entries that stand and the newest assessment."""
+    consents = [read_form(one.content, Consent) for one in entries if one.kind == "consent"]
+    has_withdrawn = any(one.kind == "withdrawal" for one in entries)
+    return SubjectLine(
+        subject_id=subject.id,
+        number=subject.number,
+        protocol_id=subject.protocol_id,
+        actor=subject.actor if last is None else last.actor,
+        verdict=NOT_ASSESSED if last is None else last.verdict,
+        outlook=None if last is None else last.outlook,
+        reasons={"against": [], "open": []} if last is None else last.reasons,
+        screened_at=None if last is None else last.evaluated_at,
+        valid_until=None if last is None else last.valid_until,
+        time_critical=last is not None and last.time_critical and last.verdict != "ineligible",
+        gate=None if last is None else last.gate,
+        assessment_id=None if last is None else last.assessment_id,
+        consent_version=consents[-1].version if consents else None,
+        consent_given=consents[-1].given if consents else None,
+        infusions=len(read_infusions(entries)),
+        is_stopped=has_withdrawn or (last is not None and last.gate == "stop"),
+    )
 
 
 # -- fragments -------------------------------------------------------------------------------------

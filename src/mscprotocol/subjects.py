@@ -33,9 +33,9 @@ from mscprotocol.rulebook import compile_rulebook
 from mscprotocol.schedule import length
 from mscprotocol.service import Caller, Order, Service
 from mscprotocol.store import audit, subjects
-from mscprotocol.store.subjects import NewEntry, standing
-from mscprotocol.store.tables import Screening, StoredAssessment, Subject, SubjectEntry
-from mscprotocol.subject_record import CourseRules, gather_parts
+from mscprotocol.store.subjects import NewEntry, Wanted, standing
+from mscprotocol.store.tables import Screening, StoredAssessment, Subject, SubjectEntry, SubjectLine
+from mscprotocol.subject_record import CourseRules, gather_parts, summarise
 from mscprotocol.timespan import instant
 
 DOOR = "course"
@@ -67,6 +67,11 @@ class Chart:
     def standing(self) -> list[SubjectEntry]:
         """The entries that no later one replaced."""
         return standing(self.entries)
+
+    @property
+    def last(self) -> Screening | None:
+        """The newest assessment."""
+        return self.screenings[-1] if self.screenings else None
 
     def of_kind(self, kind: str) -> list[SubjectEntry]:
         """The standing entries of one kind, oldest first."""
@@ -107,10 +112,15 @@ class Subjects:
         with self.service.database.reading() as session:
             return self._chart(session, subject_id)
 
-    def charts(self) -> list[Chart]:
-        """The charts of all subjects, in the order in which they came."""
+    def lines(self, wanted: Wanted) -> tuple[list[SubjectLine], int]:
+        """The lines of a worklist in its order, and how many there are on all its pages."""
         with self.service.database.reading() as session:
-            return [self._chart(session, one.id) for one in subjects.list_subjects(session)]
+            missing = subjects.without_line(session)
+        for one in missing:
+            with self.acting(one) as (session, chart):
+                subjects.write_line(session, summarise(chart.subject, chart.standing, chart.last))
+        with self.service.database.reading() as session:
+            return subjects.lines(session, wanted), subjects.count_lines(session, wanted)
 
     def _chart(self, session: Session, subject_id: str, *, lock: bool = False) -> Chart:
         subject = subjects.find(session, subject_id, lock=lock)
@@ -154,6 +164,7 @@ class Subjects:
             entries=0,
         )
         subjects.create(session, subject)
+        subjects.write_line(session, summarise(subject, [], None))
         audit.append(session, at, caller.name, "enrol", f"Subject/{subject.id}", {"protocol": new.protocol})
         return subject
 
@@ -208,7 +219,7 @@ class Subjects:
                 check_entry(chart, one)
                 chart = self._append(session, chart, one, caller)
             answer, parts, request = self.judge(chart, at, stage)
-            stored = self.keep(session, chart.subject, answer, parts, request, caller)
+            stored = self.keep(session, chart, answer, parts, request, caller)
             return Recorded(chart.subject, chart.entries[-1], stored.id, answer)
 
     @contextmanager
@@ -225,9 +236,10 @@ class Subjects:
         recorded = Recorded(chart.subject, after.entries[-1])
         if not with_assessment:
             self.build(after, at)  # what cannot be read is refused before it is kept
+            subjects.write_line(session, summarise(after.subject, after.standing, after.last))
             return recorded
         answer, parts, request = self.judge(after, at)
-        stored = self.keep(session, chart.subject, answer, parts, request, caller)
+        stored = self.keep(session, after, answer, parts, request, caller)
         return replace(recorded, assessment_id=stored.id, answer=answer)
 
     def _append(self, session: Session, chart: Chart, new: NewEntry, caller: Caller) -> Chart:
@@ -245,7 +257,7 @@ class Subjects:
         """Assess a subject by all that stands recorded, and keep the answer."""
         with self.acting(subject_id) as (session, chart):
             answer, parts, request = self.judge(chart, at or self.service.clock(), stage)
-            stored = self.keep(session, chart.subject, answer, parts, request, caller)
+            stored = self.keep(session, chart, answer, parts, request, caller)
             return Recorded(chart.subject, assessment_id=stored.id, answer=answer)
 
     def judge(
@@ -277,15 +289,16 @@ class Subjects:
     def keep(
         self,
         session: Session,
-        subject: Subject,
+        chart: Chart,
         answer: Assessment,
         parts: Sequence[bytes],
         request: Request,
         caller: Caller,
     ) -> StoredAssessment:
-        """Keep an answer with its line in the screening log."""
-        stored = self.service.keep(session, answer, parts, Order(subject.protocol_id, request, DOOR, caller))
-        subjects.log_screening(session, subject, stored, answer)
+        """Keep an answer with its line in the screening log, and the subject's line in worklists."""
+        stored = self.service.keep(session, answer, parts, Order(chart.subject.protocol_id, request, DOOR, caller))
+        last = subjects.log_screening(session, chart.subject, stored, answer)
+        subjects.write_line(session, summarise(chart.subject, chart.standing, last))
         return stored
 
     def build(self, chart: Chart, at: datetime) -> None:

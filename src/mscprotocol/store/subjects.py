@@ -8,13 +8,14 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
-from sqlalchemy import select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from mscprotocol.answer import Assessment
-from mscprotocol.store.tables import Screening, StoredAssessment, Subject, SubjectEntry
+from mscprotocol.store.tables import Screening, StoredAssessment, Subject, SubjectEntry, SubjectLine
 
 KINDS = (
     "bundle", "record", "consent", "plan", "lot", "dose", "dose_check", "infusion", "events", "override", "withdrawal",
@@ -163,3 +164,55 @@ def screenings(session: Session, subject_id: str | None = None) -> list[Screenin
     return list(
         session.execute(query if subject_id is None else query.where(Screening.subject_id == subject_id)).scalars()
     )
+
+
+# -- worklists -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which lines are wanted: of a protocol, with a verdict, with some letters in the number, one page of them."""
+
+    protocol: str = ""
+    verdict: str = ""
+    words: str = ""
+    limit: int | None = None
+    offset: int = 0
+
+
+def write_line(session: Session, line: SubjectLine) -> None:
+    """Put the line of a subject in the place of the one before."""
+    session.merge(line)
+    session.flush()
+
+
+def lines(session: Session, wanted: Wanted) -> list[SubjectLine]:
+    """Who cannot wait first, then whose verdict expires first; those whom nothing can be done for last."""
+    order = (
+        SubjectLine.time_critical.desc(),
+        SubjectLine.verdict == "ineligible",
+        SubjectLine.valid_until.is_(None),
+        SubjectLine.valid_until,
+        SubjectLine.number,
+        SubjectLine.subject_id,
+    )
+    query = _wanted(select(SubjectLine), wanted).order_by(*order).limit(wanted.limit).offset(wanted.offset)
+    return list(session.execute(query).scalars())
+
+
+def count_lines(session: Session, wanted: Wanted) -> int:
+    """How many lines there are on all pages."""
+    found: int = session.execute(_wanted(select(func.count()).select_from(SubjectLine), wanted)).scalar_one()
+    return found
+
+
+def without_line(session: Session) -> list[str]:
+    """The subjects that have no line yet: they were there before lines were."""
+    return list(session.execute(select(Subject.id).where(Subject.id.not_in(select(SubjectLine.subject_id)))).scalars())
+
+
+def _wanted(query: Select[Any], wanted: Wanted) -> Select[Any]:
+    for column, value in ((SubjectLine.protocol_id, wanted.protocol), (SubjectLine.verdict, wanted.verdict)):
+        query = query.where(column == value) if value else query
+    words = wanted.words.strip().lower()
+    return query.where(func.lower(SubjectLine.number).contains(words, autoescape=True)) if words else query

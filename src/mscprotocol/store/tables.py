@@ -235,6 +235,30 @@ class Screening(Table):
     infusion: Mapped[int | None]
 
 
+class SubjectLine(Table):
+    """A subject as worklists show it: follows from its entries and its newest assessment, and is written with them."""
+
+    __tablename__ = "subject_line"
+    __table_args__ = (Index("ix_subject_line_protocol", "protocol_id", "number"),)
+
+    subject_id: Mapped[str] = mapped_column(ForeignKey("subject.id"), primary_key=True)
+    number: Mapped[str] = mapped_column(String(64))
+    protocol_id: Mapped[str] = mapped_column(String(64))
+    actor: Mapped[str] = mapped_column(String(200))
+    verdict: Mapped[str] = mapped_column(String(16))
+    outlook: Mapped[str | None] = mapped_column(String(16))
+    reasons: Mapped[dict[str, Any]]
+    screened_at: Mapped[datetime | None]
+    valid_until: Mapped[datetime | None]
+    time_critical: Mapped[bool]
+    gate: Mapped[str | None] = mapped_column(String(8))
+    assessment_id: Mapped[str | None] = mapped_column(ID)
+    consent_version: Mapped[str | None] = mapped_column(String(200))
+    consent_given: Mapped[datetime | None]
+    infusions: Mapped[int]
+    is_stopped: Mapped[bool]
+
+
 class UserAccount(Table):
     """A person who may log in: with a password of ours, or through an identity provider that vouches for them."""
 

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Collection
 from datetime import datetime
 from functools import lru_cache
+from threading import BoundedSemaphore
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -19,6 +20,8 @@ from mscprotocol.store.tables import UserAccount, WebSession
 ROLES = ("coordinator", "clinician", "auditor", "administrator")
 SHORTEST_PASSWORD, LONGEST_PASSWORD = 12, 1000
 _hasher = PasswordHasher()
+# Each hash takes 64 MiB on purpose: a whole shift that logs in at once must not take all memory of the machine.
+_at_once = BoundedSemaphore(2)
 
 
 def add(
@@ -81,7 +84,8 @@ def is_password(user: UserAccount | None, password: str) -> bool:
     is_known = user is not None and user.disabled_at is None and user.password_hash is not None
     kept = user.password_hash if is_known and user is not None and user.password_hash else _nobodys_hash()
     try:
-        _hasher.verify(kept, _normalised(password))
+        with _at_once:
+            _hasher.verify(kept, _normalised(password))
     except (VerificationError, InvalidHashError):
         return False
     return is_known

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Depends, FastAPI, Request
 from starlette.responses import Response
 
-from mscprotocol.web.pages import course, entries, login, provider_login, screening, sheets, worklist
+from mscprotocol.web.pages import course, day_sheets, entries, login, provider_login, screening, sheets, worklist
 from mscprotocol.web.pages.layout import MENU, STATIC, render_page, send_static
 from mscprotocol.web.pages.people import current_user
 from mscprotocol.web.pages.posted import check_origin, see_other
@@ -40,5 +40,6 @@ def install(app: FastAPI) -> None:
         worklist.router,
         course.router,
         entries.router,
+        day_sheets.router,
     ):
         app.include_router(one, include_in_schema=False, dependencies=[Depends(check_origin)])

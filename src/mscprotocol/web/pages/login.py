@@ -49,8 +49,9 @@ def log_in(request: Request, form: Posted) -> Response:
     service, settings = of_app(request)
     name, password, target = text_of(form, "name"), str(form.get("password", "")), local_path(text_of(form, "next"))
     at = service.clock()
+    attempt = try_password(request, name, password, at)
     with service.database.writing() as session:
-        found = check_password(session, request, name, password, at)
+        found = settle_attempt(session, request, attempt, at)
         token = "" if isinstance(found, Refusal) else start_session(session, request, found, at, "password")
     if isinstance(found, Refusal):
         return _page(request, target, found, name)
@@ -72,27 +73,47 @@ def log_out(request: Request) -> Response:
     return response
 
 
-def check_password(session: Session, request: Request, name: str, password: str, at: datetime) -> UserAccount | Refusal:
-    """The account of a name and password, or what to tell the person who typed them.
+@dataclass(frozen=True)
+class Attempt:
+    """A name that was typed, and the hash that its password fits; none if it fits none."""
 
-    Whether an account exists is not told, and what was typed as a name is not kept: it may have been a password.
+    name: str
+    fits: str | None
+
+
+def try_password(request: Request, name: str, password: str, at: datetime) -> Attempt:
+    """Hash what was typed, before any transaction: it takes long on purpose, and nobody is to wait for it.
+
+    Where the name or the address is locked nothing is hashed.
     """
-    settings = request.app.state.settings
-    limits = limits_of(settings)
-    address = request.client.host if request.client is not None else "unknown"
-    keys = {f"user:{name}": limits.failures, f"address:{address}": limits.address_failures}
-    sessions.forget_old(session, at, limits)
-    if until := _locked(session, at, keys, limits):
+    service, _ = of_app(request)
+    with service.database.reading() as session:
+        if _locked(session, request, name, at):
+            return Attempt(name, None)
+        user = users.find(session, name)
+    return Attempt(name, user.password_hash if users.is_password(user, password) and user is not None else None)
+
+
+def settle_attempt(session: Session, request: Request, attempt: Attempt, at: datetime) -> UserAccount | Refusal:
+    """The account of an attempt, or what to tell the person who made it; a failure is counted.
+
+    Locks are looked at again: of many attempts at once no more count than of as many in turn. Whether an account
+    exists is not told, and what was typed as a name is not kept: it may have been a password.
+    """
+    settings, name = request.app.state.settings, attempt.name
+    sessions.forget_old(session, at, limits_of(settings))
+    if until := _locked(session, request, name, at):
         return _say_locked(until, settings.zone)
     user = users.find(session, name)
-    if users.is_password(user, password):
-        assert user is not None
+    is_right = attempt.fits is not None and user is not None and user.password_hash == attempt.fits
+    if is_right and user is not None and user.disabled_at is None:
         sessions.forgive(session, f"user:{name}")
         return user
-    sessions.note_failure(session, at, *keys)
+    address = _address(request)
+    sessions.note_failure(session, at, f"user:{name}", f"address:{address}")
     actor, subject = (user.name, f"User/{user.id}") if user is not None else (NOBODY, "User/unknown")
     audit.append(session, at, actor, "login failed", subject, {"address": address})
-    until = _locked(session, at, keys, limits)
+    until = _locked(session, request, name, at)
     if until is None:
         return _WRONG
     audit.append(session, at, actor, "lockout", subject, {"address": address, "until": until.isoformat()})
@@ -107,9 +128,16 @@ def start_session(session: Session, request: Request, user: UserAccount, at: dat
     return sessions.begin(session, at, user)
 
 
-def _locked(session: Session, at: datetime, keys: dict[str, int], limits: sessions.Limits) -> datetime | None:
+def _locked(session: Session, request: Request, name: str, at: datetime) -> datetime | None:
+    """Until when a name or the address of a request is locked, if either is."""
+    limits = limits_of(request.app.state.settings)
+    keys = {f"user:{name}": limits.failures, f"address:{_address(request)}": limits.address_failures}
     found = (sessions.locked_until(session, at, key, most, limits) for key, most in keys.items())
     return max((until for until in found if until is not None), default=None)
+
+
+def _address(request: Request) -> str:
+    return request.client.host if request.client is not None else "unknown"
 
 
 def _say_locked(until: datetime, zone: str) -> Refusal:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Depends, Request
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import HTMLResponse, Response
 
 from mscprotocol.rendering import RenderingError, render_html, render_pdf
@@ -17,6 +17,8 @@ from mscprotocol.web.problems import ProblemError
 from mscprotocol.web.stored import SHEET_POLICY, answer_for_sheet, find_stored
 
 router = APIRouter()
+# Who waits for a PDF waits here, and holds no thread that others need.
+_ONE = CapacityLimiter(1)
 Reader = Annotated[Person, Depends(require("coordinator", "clinician", "auditor"))]
 
 
@@ -48,7 +50,7 @@ async def send_pdf(request: Request, identity: str, person: Reader) -> Response:
         return render_pdf(answer_for_sheet(service, identity, person.caller), service.knowledge)
 
     try:
-        content = await run_in_threadpool(work)
+        content = await to_thread.run_sync(work, limiter=_ONE)
     except RenderingError as error:
         raise ProblemError(501, "no_pdf", str(error)) from error
     name = f"checklist-{identity[:8]}.pdf"

@@ -8,7 +8,7 @@ from fastapi import Request
 
 from mscprotocol.store.signatures import Signer
 from mscprotocol.store.tables import WebSession
-from mscprotocol.web.pages.login import Refusal, check_password
+from mscprotocol.web.pages.login import Refusal, settle_attempt, try_password
 from mscprotocol.web.pages.people import Person, of_app
 from mscprotocol.web.problems import ProblemError
 
@@ -29,8 +29,10 @@ def prove(request: Request, person: Person, password: str) -> Signer:
 
 def _by_password(request: Request, person: Person, password: str) -> Signer:
     service, _ = of_app(request)
+    at = service.clock()
+    attempt = try_password(request, person.name, password, at)
     with service.database.writing() as session:
-        found = check_password(session, request, person.name, password, service.clock())
+        found = settle_attempt(session, request, attempt, at)
     if isinstance(found, Refusal):
         raise ProblemError(found.status, "not_signed", f"Not signed. {found.text}")
     return Signer(person.name, person.user_id, person.full_name, "password")

@@ -3,47 +3,54 @@
 from __future__ import annotations
 
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Query, Request
 from sqlalchemy import select
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 
 from mscprotocol.course_calendar import write_calendar
-from mscprotocol.rendering import render_html
 from mscprotocol.schedule import length
-from mscprotocol.screening_log import LogLine, consort_boxes, count, in_order, read_line, write_csv
+from mscprotocol.screening_log import LogLine, consort_boxes, count, read_line, write_csv
 from mscprotocol.service import Service
 from mscprotocol.store import assessments, audit
+from mscprotocol.store.subjects import Wanted
 from mscprotocol.store.tables import AuditEntry
+from mscprotocol.subject_record import summarise
 from mscprotocol.subjects import Subjects
 from mscprotocol.web.pages.layout import render_page
 from mscprotocol.web.pages.people import Person, of_app, require
 from mscprotocol.web.pages.screening_result import Result
 from mscprotocol.web.problems import ProblemError
-from mscprotocol.web.stored import SHEET_POLICY, answer_for_sheet
 
 router = APIRouter()
 Reader = Annotated[Person, Depends(require("coordinator", "clinician", "auditor"))]
 Auditor = Annotated[Person, Depends(require("auditor", "administrator"))]
 VERDICTS = ("eligible", "undetermined", "ineligible")
 _SHOWN_ENTRIES = 500
-_SHEETS = 40
+_PAGE = 100
 
 
 @router.get("/worklist")
-def show_worklist(request: Request, person: Reader, protocol: str = "", verdict: str = "", q: str = "") -> Response:
-    """All subjects, those who cannot wait first."""
-    service, _ = of_app(request)
-    lines = _lines(service, protocol, verdict, q)
+def show_worklist(
+    request: Request, person: Reader, protocol: str = "", verdict: str = "", q: str = "",
+    page: Annotated[int, Query(ge=1, le=10_000)] = 1,
+) -> Response:  # fmt: skip
+    """The subjects, those who cannot wait first; so many a page."""
+    service, settings = of_app(request)
+    wanted = Wanted(protocol, verdict, q, _PAGE, (page - 1) * _PAGE)
+    kept, total = Subjects(service).lines(wanted)
+    lines = [read_line(one) for one in kept]
     cards = service.knowledge.protocols
     flows = {
-        name: consort_boxes(count(_lines(service, name), cards[name].schedule.count))
+        name: consort_boxes(count(_lines(service, Wanted(name)), cards[name].schedule.count))
         for name in sorted({one.protocol for one in lines} & set(cards))
     }
     chosen = {"protocol": protocol, "verdict": verdict, "q": q}
     return render_page(
         request, "worklist", lines=lines, flows=flows, chosen=chosen, protocols=service.assessable, verdicts=VERDICTS,
-        now=service.clock(),
+        now=service.clock(), zone=settings.zone, total=total, page=page,
+        pages=max(1, -(-total // _PAGE)), today=service.clock().astimezone(ZoneInfo(settings.zone)).date(),
     )  # fmt: skip
 
 
@@ -54,35 +61,10 @@ def send_log(request: Request, person: Reader, protocol: str = "", verdict: str 
     with service.database.writing() as session:
         audit.append(session, service.clock(), person.name, "export", "ScreeningLog", {"protocol": protocol})
     return Response(
-        write_csv(_lines(service, protocol, verdict)),
+        write_csv(_lines(service, Wanted(protocol, verdict))),
         media_type="text/csv; charset=utf-8",
         headers={"content-disposition": 'attachment; filename="screening-log.csv"'},
     )
-
-
-@router.get("/worklist/sheets")
-def print_sheets(request: Request, person: Reader) -> Response:
-    """The sheets of all subjects whose course is open, one after the other, to print."""
-    service, _ = of_app(request)
-    wanted = [one for one in _lines(service) if one.latest and one.verdict != "ineligible" and not one.is_stopped]
-    sheets = []
-    for one in wanted[:_SHEETS]:
-        assert one.latest is not None
-        try:
-            sheets.append(render_html(answer_for_sheet(service, one.latest, person.caller), service.knowledge))
-        except ProblemError:  # the rules have changed since: the sheet would show others than were used
-            continue
-    if not sheets:
-        raise ProblemError(404, "not_found", "There is no sheet to print: nobody has an answer by the present rules.")
-    return HTMLResponse(_together(sheets), headers={"content-security-policy": SHEET_POLICY})
-
-
-def _together(sheets: list[str]) -> str:
-    """Several sheets as one page: the head of the first, each body on a paper of its own."""
-    head = sheets[0].partition("<body>")[0]
-    bodies = [one.partition("<body>")[2].rpartition("</body>")[0] for one in sheets]
-    break_here = '<div style="break-after: page"></div>'
-    return f"{head}<body>{break_here.join(bodies)}</body></html>"
 
 
 @router.get("/subjects/{identity}")
@@ -96,9 +78,10 @@ def show_subject(request: Request, identity: str, person: Reader) -> Response:
         if stored is not None and stored.rulebase_sha256 == service.knowledge.sha256:
             result = Result(assessments.read_answer(stored), service.knowledge)
     replaced = {one.supersedes for one in chart.entries}
+    line = read_line(summarise(chart.subject, chart.standing, chart.last))
     return render_page(
-        request, "subject", chart=chart, line=read_line(chart), stored=stored, result=result, replaced=replaced,
-        asides=(), places={}, now=service.clock(),
+        request, "subject", chart=chart, line=line, stored=stored, result=result, replaced=replaced, asides=(),
+        places={}, now=service.clock(),
     )  # fmt: skip
 
 
@@ -126,12 +109,5 @@ def show_audit(request: Request, person: Auditor) -> Response:
     return render_page(request, "audit", entries=entries, fault=fault, most=_SHOWN_ENTRIES)
 
 
-def _lines(service: Service, protocol: str = "", verdict: str = "", words: str = "") -> list[LogLine]:
-    lines = [read_line(one) for one in Subjects(service).charts()]
-    return in_order(
-        one
-        for one in lines
-        if protocol in ("", one.protocol)
-        and verdict in ("", one.verdict)
-        and words.strip().lower() in one.number.lower()
-    )
+def _lines(service: Service, wanted: Wanted) -> list[LogLine]:
+    return [read_line(one) for one in Subjects(service).lines(wanted)[0]]
