@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import groupby
 from typing import TypeVar
+
+from msgspec.structs import replace
 
 from fhir_adapters.bundle import Item, PatientBundle
 from fhir_adapters.datatypes import CodeableConcept, Reference

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from fhir_adapters.acts import why_not_taken
 from fhir_adapters.bundle import Item

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+
+import msgspec
+from msgspec.structs import replace
 
 from fhir_adapters.bundle import Item
 from fhir_adapters.dictionary import DRUG_SYSTEMS, codings, main_code, text_of, words_of
@@ -26,8 +28,7 @@ _USABLE = ("final", "amended", "corrected")
 _DROPPED = ("cancelled", "entered-in-error")
 
 
-@dataclass(frozen=True, slots=True)
-class _Observed:
+class _Observed(msgspec.Struct, frozen=True):
     """One value of an observation, with what its components share."""
 
     draft: Draft

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
+import msgspec
+
 from mscprotocol.knowledge_forms import ConditionLeaf
 from mscprotocol.reasons import Reason, in_precedence
 from mscprotocol.record import Attestation, Entry, Presence
@@ -13,8 +15,7 @@ from mscprotocol.timespan import TimeSpan
 from mscprotocol.truth import Truth
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(msgspec.Struct, frozen=True):
     """The answer about a presence: truth, reasons if open, evidence, and when it would expire."""
 
     truth: Truth

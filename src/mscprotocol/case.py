@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
 
 from mscprotocol.answer import EvidenceItem
 from mscprotocol.deterioration import SignalResult
@@ -29,8 +30,7 @@ FIRST_YEAR, LAST_YEAR = 1900, 2200
 REVIEWABLE = (Reason.NEEDS_REVIEW, Reason.CONFLICTING_SIGNALS)
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(msgspec.Struct, frozen=True):
     """What is asked about a record: when, at which stage, and when and where a first infusion would start.
 
     `dose_level` names the cohort of a protocol with several, in the unit of its levels (10*6/kg or 10*6).
@@ -65,8 +65,7 @@ class Request:
         return STAGES.index(criterion.stage) <= STAGES.index(self.stage)
 
 
-@dataclass(frozen=True)
-class Judgement:
+class Judgement(msgspec.Struct, frozen=True):
     """One criterion as judged for one patient."""
 
     id: str
@@ -136,8 +135,7 @@ def dose_inputs(
     return {"verdict": verdict, "tier": tier, "weight": known, "level": level_state}
 
 
-@dataclass(frozen=True)
-class Case:
+class Case(msgspec.Struct, frozen=True):
     """Everything that was found and concluded for one assessment, before it is put into words."""
 
     record: PatientRecord
@@ -153,4 +151,4 @@ class Case:
     dose_status: str
     level_state: str
     level: Sourced | None
-    evidence_items: dict[tuple[int, bool, Reason | None], EvidenceItem] = field(default_factory=dict)
+    evidence_items: dict[tuple[int, bool, Reason | None], EvidenceItem] = msgspec.field(default_factory=dict)

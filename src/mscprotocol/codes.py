@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from enum import Enum
+
+import msgspec
 
 
 class CodeSystem(Enum):
@@ -39,8 +40,7 @@ _ALIASES = {
 _BY_URI = {system.value: system for system in CodeSystem if system.value} | _ALIASES
 
 
-@dataclass(frozen=True, slots=True)
-class Coding:
+class Coding(msgspec.Struct, frozen=True):
     """One code of one system, with the words that came with it."""
 
     system: CodeSystem

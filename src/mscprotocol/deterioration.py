@@ -8,11 +8,12 @@ concluded from them by a ruleset.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
 from typing import Literal
+
+import msgspec
 
 from mscprotocol.attestation import may_act
 from mscprotocol.courses import find_points, find_shortage
@@ -31,8 +32,7 @@ from mscprotocol.units import to_canonical
 SignalState = Literal["worse", "better", "reversing", "stable", "insufficient"]
 
 
-@dataclass(frozen=True, slots=True)
-class SignalResult:
+class SignalResult(msgspec.Struct, frozen=True):
     """What one signal says, with the points that were used and what more it would need."""
 
     name: str

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
+
+import msgspec
+from msgspec.structs import replace
 
 from mscprotocol.attestation import may_act
 from mscprotocol.changes import has_changed, is_far_enough
@@ -37,8 +39,7 @@ from mscprotocol.timespan import TimeSpan, Window
 from mscprotocol.truth import Truth, any_of, known
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(msgspec.Struct, frozen=True):
     """One answered, or open, question about the patient, with the evidence that was looked at."""
 
     truth: Truth

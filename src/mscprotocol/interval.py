@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Context, Decimal, DivisionByZero, InvalidOperation, Overflow
 from functools import reduce
+
+import msgspec
+from msgspec.structs import force_setattr
 
 from mscprotocol.truth import Truth, known
 
@@ -16,8 +18,7 @@ EXACT = Context(prec=80, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation, Divi
 ZERO = Decimal(0)
 
 
-@dataclass(frozen=True, slots=True)
-class Interval:
+class Interval(msgspec.Struct, frozen=True):
     """All values that a quantity may have; `None` is an unbounded end. Both ends carry the same unit."""
 
     low: Decimal | None = None
@@ -27,9 +28,9 @@ class Interval:
 
     def __post_init__(self) -> None:
         if self.low is None and self.low_open:
-            object.__setattr__(self, "low_open", False)
+            force_setattr(self, "low_open", False)
         if self.high is None and self.high_open:
-            object.__setattr__(self, "high_open", False)
+            force_setattr(self, "high_open", False)
         if self.low is None or self.high is None:
             return
         if self.low > self.high or (self.low == self.high and (self.low_open or self.high_open)):

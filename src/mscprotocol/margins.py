@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Context, Decimal
+
+from msgspec.structs import replace
 
 from mscprotocol.answer import FRAGILE, Flip, MarginChoice, MarginItem, Note
 from mscprotocol.case import GATING, NOT_APPLICABLE, Case

@@ -7,8 +7,9 @@ window of each other, they are combined, and contradict each other if they share
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from datetime import datetime
+
+from msgspec.structs import replace
 
 from mscprotocol.data_dictionary import Inference
 from mscprotocol.interval import Interval, between

@@ -7,10 +7,11 @@ of their own, so that no rule and no trend can mix them with what was measured.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from itertools import pairwise
+
+from msgspec.structs import replace
 
 from mscprotocol.data_dictionary import Measurement as Datum
 from mscprotocol.interval import EXACT, Interval, exactly

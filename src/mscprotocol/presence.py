@@ -8,9 +8,10 @@ outside the dictionary) is a doubt, and a doubt is settled only by a denial that
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
+
+from msgspec.structs import replace
 
 from mscprotocol.attestation import latest_attestation
 from mscprotocol.ballot import Ballot, Found, decide, known_since, note

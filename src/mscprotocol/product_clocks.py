@@ -7,7 +7,8 @@ one instant, which the common rule of selection calls a conflict.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from mscprotocol.interval import EXACT, Interval, exactly
 from mscprotocol.reasons import Reason

@@ -7,9 +7,11 @@ data that suffice whatever the others are. What is decided stays decided; it is 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations, product
 from math import ceil, floor
+
+from msgspec.structs import replace
 
 from mscprotocol.definitions import Decision, FindingDefinition, Ladder, Score, ScoreItem, ScoreRow
 from mscprotocol.deterioration import SignalResult, SignalState, summarise

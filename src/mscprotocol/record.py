@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import date, datetime
+
+import msgspec
 
 from mscprotocol.codes import Coding
 from mscprotocol.interval import Interval
@@ -12,16 +13,14 @@ from mscprotocol.timespan import TimeSpan
 from mscprotocol.truth import Truth
 
 
-@dataclass(frozen=True, slots=True)
-class Identifier:
+class Identifier(msgspec.Struct, frozen=True):
     """A patient identifier: the value means nothing without its system."""
 
     system: str
     value: str
 
 
-@dataclass(frozen=True, slots=True)
-class Patient:
+class Patient(msgspec.Struct, frozen=True):
     """Who the record is about. Birth and death are kept as intervals of dates and instants.
 
     `sex_contradicted` says that sources disagree about the sex, which is then None.
@@ -37,8 +36,7 @@ class Patient:
     died: TimeSpan | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True):
     """What every entry of a record carries: where it came from, when it held, and how it was written."""
 
     name: str
@@ -50,8 +48,7 @@ class Entry:
     attested_by: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Measurement(Entry):
+class Measurement(Entry, frozen=True):
     """A quantity in its canonical unit, or one of the answers that the dictionary lists.
 
     `time` is when it was taken; of an amount collected over a period it is the end, and `began` the start.
@@ -68,8 +65,7 @@ class Measurement(Entry):
     flags: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Presence(Entry):
+class Presence(Entry, frozen=True):
     """Something that is present or absent: a disease, a procedure, a medication, an event, a consent.
 
     `time` is its onset and `ended` its end; `active` says whether it holds now as far as the source tells.
@@ -83,15 +79,13 @@ class Presence(Entry):
     charted: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Attestation(Entry):
+class Attestation(Entry, frozen=True):
     """A named person's answer about a finding or a criterion."""
 
     answer: Truth = Truth.UNKNOWN
 
 
-@dataclass(frozen=True, slots=True)
-class Infusion(Entry):
+class Infusion(Entry, frozen=True):
     """An infusion of the product that was started (`completed` or `stopped`), `of_lot` if of a lot that is known.
 
     `lots` are the names of the lot that it was of, as far as it says; `recorded_as` is the id under which a course of
@@ -104,8 +98,7 @@ class Infusion(Entry):
     recorded_as: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Unmapped:
+class Unmapped(msgspec.Struct, frozen=True):
     """A code that looks relevant to a finding but is not in the dictionary; `relevant` names the findings."""
 
     reference: str
@@ -114,22 +107,20 @@ class Unmapped:
     time: TimeSpan | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class QualityNote:
+class QualityNote(msgspec.Struct, frozen=True):
     """Something about the input that a person should know; never patient data beyond a reference."""
 
     reference: str
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class PatientRecord:
+class PatientRecord(msgspec.Struct, frozen=True):
     """All that is known of one patient. Order carries no meaning: the builder sorts."""
 
     patient: Patient
-    measurements: dict[str, tuple[Measurement, ...]] = field(default_factory=dict)
-    presences: dict[str, tuple[Presence, ...]] = field(default_factory=dict)
-    attestations: dict[str, tuple[Attestation, ...]] = field(default_factory=dict)
+    measurements: dict[str, tuple[Measurement, ...]] = msgspec.field(default_factory=dict)
+    presences: dict[str, tuple[Presence, ...]] = msgspec.field(default_factory=dict)
+    attestations: dict[str, tuple[Attestation, ...]] = msgspec.field(default_factory=dict)
     infusions: tuple[Infusion, ...] = ()
     unmapped: tuple[Unmapped, ...] = ()
     notes: tuple[QualityNote, ...] = ()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
+
+import msgspec
 
 from mscprotocol.protocols import Schedule, Sourced
 
@@ -14,8 +15,7 @@ TAKEN_PLACE = ("given", "stopped")
 _MINUTES = {"min": 1, "h": 60, "d": 24 * 60}
 
 
-@dataclass(frozen=True, slots=True)
-class ScheduledInfusion:
+class ScheduledInfusion(msgspec.Struct, frozen=True):
     """One infusion of the course; times are aware, in the zone of the ward."""
 
     infusion: int

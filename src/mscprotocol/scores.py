@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+
+import msgspec
 
 from mscprotocol.attestation import latest_attestation
 from mscprotocol.definitions import Baseline, FindingDefinition, Score, ScoreItem
@@ -26,8 +27,7 @@ from mscprotocol.truth import Truth
 _POINTS = Interval(Decimal(0))
 
 
-@dataclass(frozen=True, slots=True)
-class ItemResult:
+class ItemResult(msgspec.Struct, frozen=True):
     """The points that an item may have, with what was looked at."""
 
     points: Interval
@@ -36,8 +36,7 @@ class ItemResult:
     expires: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class ScoreResult:
+class ScoreResult(msgspec.Struct, frozen=True):
     """A score's items and their total, as far as they are known."""
 
     id: str
@@ -60,8 +59,7 @@ class ScoreResult:
         return total(self.items[name].points for name in names or self.items)
 
 
-@dataclass(frozen=True, slots=True)
-class BaselineResult:
+class BaselineResult(msgspec.Struct, frozen=True):
     """What a score was before the acute illness, as far as it is known, and how that is known in words."""
 
     points: Interval

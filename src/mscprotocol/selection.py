@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeVar
+
+import msgspec
+from msgspec.structs import replace
 
 from mscprotocol.reasons import Reason
 from mscprotocol.record import Entry, Measurement
@@ -17,8 +19,7 @@ E = TypeVar("E", bound=Entry)
 Taken = tuple[Truth, tuple[Measurement, ...]]
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(msgspec.Struct, frozen=True):
     """An entry that was looked at: used, or not and why."""
 
     entry: Entry
@@ -26,8 +27,7 @@ class Evidence:
     why_not: Reason | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(msgspec.Struct, frozen=True):
     """The entry that answers, or the reason why none does; `expires` is when the answer would become stale."""
 
     chosen: Measurement | None

@@ -7,8 +7,9 @@ the entries that it was made of, so selection, shelf life and trends need no sec
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
+
+from msgspec.structs import replace
 
 from mscprotocol.interval import Interval
 from mscprotocol.knowledge import KnowledgeBase

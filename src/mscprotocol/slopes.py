@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import combinations
+
+import msgspec
 
 from mscprotocol.interval import EXACT
 from mscprotocol.record import Measurement
@@ -15,8 +16,7 @@ _HOUR = Decimal(3600)
 _TWO = Decimal(2)
 
 
-@dataclass(frozen=True, slots=True)
-class Point:
+class Point(msgspec.Struct, frozen=True):
     """One value of a course: hours are counted from its first point."""
 
     at: datetime
@@ -24,8 +24,7 @@ class Point:
     entry: Measurement | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Slope:
+class Slope(msgspec.Struct, frozen=True):
     """A robust slope: the median of all pairwise slopes, and how many pairs rise less how many fall."""
 
     per_hour: Decimal

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from calendar import monthrange
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
+
+import msgspec
 
 # A date without a zone may have been written anywhere: from UTC+14 to UTC-12.
 EASTERNMOST, WESTERNMOST = timedelta(hours=14), timedelta(hours=12)
@@ -17,8 +18,7 @@ _UNITS = {"min": "minutes", "h": "hours", "d": "days", "wk": "weeks"}
 _WINDOW = re.compile(r"(\d+) (min|h|d|wk|mo|a)")
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class TimeSpan:
+class TimeSpan(msgspec.Struct, frozen=True, order=True):
     """The instants at which something may have happened, both ends included."""
 
     earliest: datetime
@@ -45,8 +45,7 @@ class TimeSpan:
         return max(at - self.latest, timedelta(0))
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(msgspec.Struct, frozen=True):
     """A length of time to look back, in exact hours or in calendar months; the longer of several counts."""
 
     parts: tuple[tuple[int, str], ...]

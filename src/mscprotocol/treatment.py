@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
 from zoneinfo import ZoneInfo
+
+from msgspec.structs import replace
 
 from mscprotocol.answer import DoseItem, DoseLine, ScheduleRow
 from mscprotocol.case import Case

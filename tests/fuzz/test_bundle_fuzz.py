@@ -10,7 +10,6 @@ import sys
 import traceback
 from collections import Counter
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from random import Random
 from tempfile import gettempdir
@@ -20,6 +19,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from fhir_adapters.bundle import read_bundle
 from fhir_adapters.record_builder import build_record
