@@ -29,16 +29,12 @@ def derive_support(series: Series) -> Iterator[Measurement]:
     timed = sorted((one for one in observed if one.time is not None), key=lambda one: (_instant(one), one.reference))
     yield from (entry for entry in observed if entry.time is None)
     for entry in timed:
-        yield _combined(entry, [other for other in timed if _is_beside(series, entry, other)])
+        yield _combined(entry, [other for other in _near(series, entry.time, timed) if other is not entry])
 
 
 def support_at(series: Series, time: TimeSpan, wanted: Sequence[str]) -> Truth:
     """Whether the support at a time was one of the wanted levels, as charted within the pairing window."""
-    near = [
-        entry
-        for entry in series.points(_NAME)
-        if entry.time is not None and _is_within_pairing(series, time, entry.time)
-    ]
+    near = _near(series, time, series.points(_NAME))
     if not near:
         return Truth.UNKNOWN
     distances = [abs(_instant(entry) - time.latest) for entry in near]
@@ -54,7 +50,7 @@ def support_in_force(series: Series, time: TimeSpan, wanted: Sequence[str]) -> t
     the same, as long as a charting counts, and a procedure from its start to its end; before the first charting, and
     between two that differ, it is not known.
     """
-    near = [one for one in series.points(_NAME) if one.time is not None and _is_within_pairing(series, time, one.time)]
+    near = _near(series, time, series.points(_NAME))
     beside = support_at(series, time, wanted)
     if beside is not Truth.UNKNOWN or any(one.problem is not None for one in near) or not time.is_instant:
         return beside, tuple(near)
@@ -184,18 +180,13 @@ def _combined(entry: Measurement, beside: Sequence[Measurement]) -> Measurement:
     return replace(entry, value=value)
 
 
-def _is_beside(series: Series, entry: Measurement, other: Measurement) -> bool:
-    if other is entry or entry.time is None or other.time is None:
-        return False
-    return _is_within_pairing(series, entry.time, other.time)
-
-
-def _is_within_pairing(series: Series, time: TimeSpan, other: TimeSpan) -> bool:
-    if not (time.is_instant and other.is_instant):
-        return False
+def _near(series: Series, time: TimeSpan | None, entries: Sequence[Measurement]) -> list[Measurement]:
+    """The entries within the pairing window of a time, before or after it; none is near what is known in part."""
+    if time is None or not time.is_instant:
+        return []
     pairing = series.knowledge.measurements[_NAME].pairing
-    first, second = sorted((time.latest, other.latest))
-    return first >= (second if pairing is None else pairing.start(second))
+    first, last = (time.latest, time.latest) if pairing is None else pairing.around(time)
+    return [one for one in entries if one.time is not None and one.time.is_instant and first <= one.time.latest <= last]
 
 
 def _instant(entry: Measurement) -> datetime:

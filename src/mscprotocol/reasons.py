@@ -32,6 +32,9 @@ class Reason(Enum):
     AFTER_EVALUATION = "after_evaluation"
     MISSING = "missing"
 
+    # Members are single objects, so identity is enough; Enum would hash the name each time.
+    __hash__ = object.__hash__
+
 
 _PRECEDENCE = {reason: place for place, reason in enumerate(Reason)}
 

@@ -74,6 +74,7 @@ class Scores:
     def __init__(self, findings: Findings) -> None:
         self.findings = findings
         self._results: dict[str, ScoreResult] = {}
+        self._items: dict[int, ItemResult] = {}
         self._baselines: dict[str, BaselineResult | None] = {}
 
     def result(self, name: str) -> ScoreResult:
@@ -148,6 +149,13 @@ class Scores:
         return bool(found.evidence) or asked is not None
 
     def _item(self, item: ScoreItem) -> ItemResult:
+        # Items belong to the rule base, which outlives every assessment, so their identity is a safe key.
+        found = self._items.get(id(item))
+        if found is None:
+            found = self._items[id(item)] = self._find_item(item)
+        return found
+
+    def _find_item(self, item: ScoreItem) -> ItemResult:
         """The first row that holds counts; rows that may hold leave their points open."""
         possible: list[int] = []
         for row in item.rows:

@@ -36,7 +36,7 @@ class TimeSpan(msgspec.Struct, frozen=True, order=True):
 
     def is_after(self, at: datetime) -> bool:
         """Whether it surely lies after `at`, beyond what a clock may run ahead."""
-        return self.earliest > _shifted(at, CLOCK_TOLERANCE)
+        return self.earliest > _tolerated(at)
 
     def oldest_age(self, at: datetime) -> timedelta:
         return at - self.earliest
@@ -61,7 +61,17 @@ class Window(msgspec.Struct, frozen=True):
 
     def expiry(self, since: datetime) -> datetime:
         """The last instant at which something that happened at `since` still lies in the window."""
-        return max([_forward(since, amount, unit) for amount, unit in self.parts])
+        return _expiry(self.parts, since)
+
+
+@lru_cache(maxsize=1024)
+def _tolerated(at: datetime) -> datetime:
+    return _shifted(at, CLOCK_TOLERANCE)
+
+
+@lru_cache(maxsize=65536)
+def _expiry(parts: tuple[tuple[int, str], ...], since: datetime) -> datetime:
+    return max([_forward(since, amount, unit) for amount, unit in parts])
 
 
 @lru_cache(maxsize=65536)

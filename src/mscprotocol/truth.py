@@ -17,6 +17,9 @@ class Truth(Enum):
     def __bool__(self) -> NoReturn:
         raise TypeError("a three-valued truth has no bool: compare it with Truth.MET, NOT_MET or UNKNOWN")
 
+    # Members are single objects, so identity is enough; Enum would hash the name each time.
+    __hash__ = object.__hash__
+
     def __invert__(self) -> Truth:
         return _NEGATION[self]
 
@@ -37,12 +40,21 @@ def known(answer: bool) -> Truth:
 
 def all_of(members: Iterable[Truth]) -> Truth:
     """Kleene conjunction: one `NOT_MET` settles it; else one `UNKNOWN` leaves it open."""
-    return ~any_of(~member for member in members)
+    found = Truth.MET
+    for member in members:
+        if member is Truth.NOT_MET:
+            return member
+        if member is Truth.UNKNOWN:
+            found = member
+    return found
 
 
 def any_of(members: Iterable[Truth]) -> Truth:
     """Kleene disjunction: one `MET` settles it; else one `UNKNOWN` leaves it open."""
-    found = frozenset(members)
-    if Truth.MET in found:
-        return Truth.MET
-    return Truth.UNKNOWN if Truth.UNKNOWN in found else Truth.NOT_MET
+    found = Truth.NOT_MET
+    for member in members:
+        if member is Truth.MET:
+            return member
+        if member is Truth.UNKNOWN:
+            found = member
+    return found
