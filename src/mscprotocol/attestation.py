@@ -20,7 +20,9 @@ def latest_attestation(
     The answer is unknown, with the reason in the evidence, where answers of one time contradict each other, or where
     one without a usable time says otherwise.
     """
-    answers = series.record.attestations.get(name, ())
+    answers = series.record.attestations.get(name)
+    if not answers:
+        return None
     given, undated = [], []
     for entry in answers:
         valid = Truth.UNKNOWN if entry.time is None else within_window(entry.time, window, at)
@@ -46,6 +48,8 @@ def may_act(series: Series, name: str) -> bool:
 
     Whoever is not sure whether it is leaves open what it would disturb; who denies it does not undo that it still acts.
     """
+    if series.is_silent_on(name):
+        return False
     definition = series.knowledge.conditions[name]
     if series.may_run(name):
         return True

@@ -33,7 +33,7 @@ from mscprotocol.presence import find_presence, is_since
 from mscprotocol.protocols import Stage
 from mscprotocol.reasons import Reason, in_precedence
 from mscprotocol.record import Measurement, PatientRecord
-from mscprotocol.selection import Evidence, Selection, Taken, find_latest, pair, within_window
+from mscprotocol.selection import NOTHING, Evidence, Selection, Taken, find_latest, pair, within_window
 from mscprotocol.series import PARTIAL, Series
 from mscprotocol.timespan import TimeSpan, Window
 from mscprotocol.truth import Truth, any_of, known
@@ -144,6 +144,8 @@ class Findings:
         return found
 
     def _select(self, name: str, window: Window | None, points: Sequence[Measurement]) -> Selection:
+        if not points and name not in self.series.record.measurements and not self.series.record.unmapped:
+            return NOTHING
         found = find_latest(points, window or self.shelf_life(name), self.at)
         if found.chosen is None and found.reason is Reason.MISSING:
             return self._explain_missing(name, found)

@@ -25,11 +25,15 @@ from mscprotocol.timespan import TimeSpan, Window, instant
 from mscprotocol.truth import Truth, all_of
 from mscprotocol.units import to_canonical
 
+UNMENTIONED = Found(Truth.UNKNOWN, (Reason.MISSING,), ())
+ABSENT = Found(Truth.NOT_MET, (), ())  # where no record means no
 ShelfLife = Callable[[str], Window | None]
 
 
 def find_presence(series: Series, leaf: ConditionLeaf, at: datetime, shelf_life: ShelfLife) -> Found:
     """The answer to a condition leaf from all entries of its value set, its parts and its tests."""
+    if series.is_silent_on(leaf.condition):
+        return ABSENT if leaf.no_record == "not_met" and leaf.began_within is None else UNMENTIONED
     definition = series.knowledge.conditions[leaf.condition]
     if leaf.began_within is not None:
         denials = _poll(series, ConditionLeaf(condition=leaf.condition), definition, at, shelf_life).no

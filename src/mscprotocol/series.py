@@ -43,6 +43,7 @@ class Series:
         self._derivations = derivations
         self._points: dict[str, Points] = {}
         self._charted: dict[str, Points] = {}
+        self._silent: dict[str, bool] = {}
 
     def points(self, name: str) -> Points:
         """The entries of a measurement up to `at`, the newest first; entries without a time come last."""
@@ -78,6 +79,25 @@ class Series:
             ends_later = entry.ended is not None and entry.ended.is_after(self.at)
             found.append(replace(entry, ended=None, active=Truth.MET) if ends_later else entry)
         return tuple(found)
+
+    def is_silent_on(self, name: str) -> bool:
+        """Whether nothing on record, of whatever time, speaks of a condition: no entry, answer, test or look-alike."""
+        found = self._silent.get(name)
+        if found is None:
+            found = self._silent[name] = self._is_silent_on(name)
+        return found
+
+    def _is_silent_on(self, name: str) -> bool:
+        record, definition = self.record, self.knowledge.conditions[name]
+        if (
+            name in record.presences
+            or name in record.attestations
+            or any(name in one.relevant for one in record.unmapped)
+        ):
+            return False
+        if any(self.points(test.measurement) for test in definition.tests):
+            return False
+        return all(map(self.is_silent_on, (*definition.parts, *definition.denied_by, *definition.requires)))
 
     def may_run(self, name: str) -> bool:
         """Whether the record shows that something may hold at `at`, or act on after its end.
