@@ -33,7 +33,7 @@ from mscprotocol.presence import find_presence, is_since
 from mscprotocol.protocols import Stage
 from mscprotocol.reasons import Reason, in_precedence
 from mscprotocol.record import Measurement, PatientRecord
-from mscprotocol.selection import NOTHING, Evidence, Selection, Taken, find_latest, pair, within_window
+from mscprotocol.selection import Evidence, Selection, Taken, find_latest, pair, within_window
 from mscprotocol.series import PARTIAL, Series
 from mscprotocol.timespan import TimeSpan, Window
 from mscprotocol.truth import Truth, any_of, known
@@ -51,6 +51,7 @@ class Finding(msgspec.Struct, frozen=True):
 # Why a value is a range, by the flag that says so; else it came as a bound.
 _WIDENED = {PARTIAL: Reason.PARTIAL_DATE, MAYBE_CORRECTED: Reason.QUALIFIER_MISSING}
 MISSING = Finding(Truth.UNKNOWN, (Reason.MISSING,))
+ABSENT = Finding(Truth.NOT_MET)  # where no record means no
 
 
 class Findings:
@@ -144,8 +145,6 @@ class Findings:
         return found
 
     def _select(self, name: str, window: Window | None, points: Sequence[Measurement]) -> Selection:
-        if not points and name not in self.series.record.measurements and not self.series.record.unmapped:
-            return NOTHING
         found = find_latest(points, window or self.shelf_life(name), self.at)
         if found.chosen is None and found.reason is Reason.MISSING:
             return self._explain_missing(name, found)
@@ -231,6 +230,11 @@ class Findings:
 
     # -- measurements --
 
+    def _is_unmentioned(self, name: str) -> bool:
+        """Whether nothing on record, of whatever time, is or may be a value of a measurement."""
+        record = self.series.record
+        return not record.unmapped and name not in record.measurements and not self.series.points(name)
+
     def _is_hinted_at(self, definition: Datum) -> bool:
         """Whether something is on record from which the datum may be inferred, though it leaves all open."""
         names = (one.measurement for one in definition.inferred)
@@ -238,6 +242,8 @@ class Findings:
 
     def _measurement(self, leaf: MeasurementLeaf) -> Finding:
         definition = self.knowledge.measurements[leaf.measurement]
+        if self._is_unmentioned(leaf.measurement):
+            return ABSENT if leaf.no_record and not self._is_hinted_at(definition) else MISSING
         if leaf.worst or definition.select == "any":
             return self._any_in_window(leaf, definition)
         selection = self.select(leaf.measurement, leaf.within, leaf.during)

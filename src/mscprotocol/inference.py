@@ -10,7 +10,7 @@ from mscprotocol.engine import Conclusion, Engine
 from mscprotocol.findings import Finding, Findings
 from mscprotocol.knowledge_forms import ScoreLeaf
 from mscprotocol.rulebook import Rulebook
-from mscprotocol.rulesets import UNKNOWN
+from mscprotocol.rulesets import UNKNOWN, Ruleset
 from mscprotocol.scores import Scores
 from mscprotocol.truth import Truth
 
@@ -60,14 +60,20 @@ def conclude(
         for key, leaf in book.leaves.items()
     }
     result = Conclusions(book, engine, found, {key: finding.truth.value for key, finding in found.items()})
-    for name, ruleset in book.steps.items():
-        if isinstance(book.knowledge.definitions.get(name), Decision):
+    for name, ruleset, is_decision in book.once("steps", lambda: _steps(book)):
+        if is_decision:
             if name in given:
                 decide(result, engine, name, given[name])
             continue
         made = result.made[name] = engine.conclude(ruleset, result.tokens)
         result.tokens[name] = made.token
     return result
+
+
+def _steps(book: Rulebook) -> tuple[tuple[str, Ruleset, bool], ...]:
+    """The steps of a rulebook, and which of them are decisions that are made from given tokens."""
+    definitions = book.knowledge.definitions
+    return tuple((name, one, isinstance(definitions.get(name), Decision)) for name, one in book.steps.items())
 
 
 def decide(result: Conclusions, engine: Engine, name: str, tokens: Mapping[str, str]) -> str:

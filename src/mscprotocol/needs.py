@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
+import msgspec
+
 from mscprotocol.answer import NeededItem
 from mscprotocol.case import GATING, MET, NOT_MET, TRIGGERS, Case, Judgement
 from mscprotocol.definitions import Score
@@ -26,8 +28,7 @@ from mscprotocol.rulebook import Rulebook
 from mscprotocol.wording import describe_leaf
 
 
-@dataclass(frozen=True)
-class Datum:
+class Datum(msgspec.Struct, frozen=True):
     """A datum that a person can obtain: how it is called, how it is ordered, and whether the bedside can tell."""
 
     id: str
@@ -87,23 +88,20 @@ def data_behind(book: Rulebook, leaf: Leaf, findings: Findings) -> tuple[Datum, 
     """The data that a person would obtain to answer a leaf."""
     if not isinstance(leaf, ScoreLeaf):
         return book.once(("data", id(leaf)), lambda: tuple(data_of(book.knowledge, leaf)))
-    rows = book.once(("rows", id(leaf)), lambda: _row_leaves(book, leaf))
-    found = (
-        datum
-        for one in rows
-        if isinstance(one, ScoreLeaf) or findings.find(one).reasons
-        for datum in data_behind(book, one, findings)
-    )
-    return tuple(dict.fromkeys(found))
+    rows = book.once(("rows", id(leaf)), lambda: tuple(_rows_behind(book.knowledge, leaf)))
+    return tuple(dict.fromkeys([datum for one, data in rows if findings.find(one).reasons for datum in data]))
 
 
-def _row_leaves(book: Rulebook, leaf: ScoreLeaf) -> tuple[Leaf, ...]:
-    """The leaves that a score's items rest on."""
-    score = book.knowledge.definitions[leaf.score]
+def _rows_behind(knowledge: KnowledgeBase, leaf: ScoreLeaf) -> Iterator[tuple[Leaf, tuple[Datum, ...]]]:
+    """The measured leaves that a score's items rest on, with the data that answer them."""
+    score = knowledge.definitions[leaf.score]
     assert isinstance(score, Score)
-    rows = [row for item in leaf.items or score.items for row in score.items[item].rows]
-    kinds = (ScoreLeaf, MeasurementLeaf, ConditionLeaf)
-    return tuple(one for row in rows for one in walk_leaves(row.when) if isinstance(one, kinds))
+    for row in (row for item in leaf.items or score.items for row in score.items[item].rows):
+        for one in walk_leaves(row.when):
+            if isinstance(one, ScoreLeaf):
+                yield from _rows_behind(knowledge, one)
+            elif isinstance(one, MeasurementLeaf | ConditionLeaf):
+                yield one, tuple(data_of(knowledge, one))
 
 
 def data_of(knowledge: KnowledgeBase, leaf: Leaf) -> Iterator[Datum]:

@@ -41,4 +41,5 @@ _PRECEDENCE = {reason: place for place, reason in enumerate(Reason)}
 
 def in_precedence(reasons: Iterable[Reason]) -> tuple[Reason, ...]:
     """The distinct reasons, the one to give first."""
-    return tuple(sorted(set(reasons), key=_PRECEDENCE.__getitem__))
+    found = set(reasons)
+    return tuple(found) if len(found) < 2 else tuple(sorted(found, key=_PRECEDENCE.__getitem__))

@@ -23,6 +23,7 @@ from mscprotocol.answer import (
     TraceItem,
 )
 from mscprotocol.case import MET, NOT_APPLICABLE, Case, Judgement
+from mscprotocol.data_dictionary import Measurement as Datum
 from mscprotocol.definitions import Ladder
 from mscprotocol.deterioration import SignalResult
 from mscprotocol.fingerprint import round_interval
@@ -343,11 +344,16 @@ def report_quality(case: Case) -> list[Note]:
 
 def _noted_values(case: Case) -> Iterator[Note]:
     """What the dictionary says of a value that carries one of its flags: corrected, imputed, estimated."""
-    for name, datum in case.book.knowledge.measurements.items():
-        chosen = case.findings.select(name).chosen if datum.notes else None
+    noted = case.book.once("noted", lambda: _with_notes(case.book.knowledge))
+    for name, datum in noted:
+        chosen = case.findings.select(name).chosen
         for flag, text in datum.notes.items():
             if chosen is not None and flag in chosen.flags:
                 yield Note(chosen.reference, text, datum.mark)
+
+
+def _with_notes(knowledge: KnowledgeBase) -> tuple[tuple[str, Datum], ...]:
+    return tuple((name, datum) for name, datum in knowledge.measurements.items() if datum.notes)
 
 
 def _later(case: Case) -> Iterator[Note]:
