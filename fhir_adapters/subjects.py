@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from urllib.parse import unquote
 
 from msgspec import Raw
@@ -16,6 +17,7 @@ _LITERAL = re.compile(r"(?:(https?://[^?#]+)/)?([A-Z][A-Za-z]{0,39})/([^/?#|]+)(
 _CONDITIONAL = re.compile(r"Patient\?identifier=([^&|]+)\|([^&|]+)")
 
 
+@lru_cache(maxsize=4096)
 def split_url(url: str | None) -> tuple[str, str, str] | None:
     """The server, type and id of a literal reference; the server is empty for a relative one."""
     match = _LITERAL.fullmatch(url or "")
@@ -59,7 +61,7 @@ class Owner:
             return subject.identifier is not None and self._is_named({*_business_names((subject.identifier,))})
         if text.startswith("#"):
             return self._is_contained(text[1:], contained)
-        if conditional := _CONDITIONAL.fullmatch(text):
+        if "?" in text and (conditional := _CONDITIONAL.fullmatch(text)):
             return self._is_named({(unquote(conditional[1]), unquote(conditional[2]))})
         return without_version(text) in self._names or self._is_literal(text, full_url)
 
