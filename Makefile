@@ -39,7 +39,7 @@ demo: venv ## show what it does
 .PHONY: test
 test: venv ## run the tests
 	scripts/test-extras
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 .PHONY: check
 check: venv ## format, lint, types, layers, rules

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
+import msgspec
 import pytest
-from msgspec.structs import replace
 
 from mscprotocol.answer import Assessment
 from mscprotocol.assessment import assess, assess_all
@@ -317,7 +318,7 @@ def test_one_pass_gives_the_answers_of_one_by_one(sample: object, knowledge: Kno
     from fhir_adapters.record_builder import build_record as build
 
     record = build(read_bundle([(sample.folder / "input.json").read_bytes()]), knowledge)  # type: ignore[attr-defined]
-    request = replace(sample.request, dose_level=None)  # type: ignore[attr-defined]
+    request = msgspec.structs.replace(sample.request, dose_level=None)  # type: ignore[attr-defined]
     books = [compile_rulebook(knowledge, name) for name in knowledge.protocols]
     assert assess_all(record, books, request) == [assess(record, book, request) for book in books]
 

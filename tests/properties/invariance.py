@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from msgspec.structs import replace
+import msgspec
 
 from mscprotocol.assessment import assess
 from mscprotocol.case import Request
@@ -158,7 +159,7 @@ def _shuffle_record(record: PatientRecord, chance: random.Random) -> PatientReco
     def mixed(named: Mapping[str, tuple[Any, ...]]) -> dict[str, tuple[Any, ...]]:
         return {name: tuple(_shuffled(named[name], chance)) for name in _shuffled(named, chance)}
 
-    return replace(
+    return msgspec.structs.replace(
         record,
         measurements=mixed(record.measurements),
         presences=mixed(record.presences),

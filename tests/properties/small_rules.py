@@ -4,12 +4,12 @@ Written apart from the code under test: values are numbers, comparisons are Pyth
 of data are tried one after another.
 """
 
+from dataclasses import replace
 from decimal import Decimal
 from itertools import combinations, product
 from operator import ge, gt, le, lt
 
 from hypothesis import strategies as st
-from msgspec.structs import replace
 from pydantic import TypeAdapter
 
 from mscprotocol.case import Request

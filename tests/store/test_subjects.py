@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import threading
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
-from msgspec.structs import replace
 from sqlalchemy import select, update
 
 from mscprotocol.course_forms import Consent

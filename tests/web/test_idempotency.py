@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import threading
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi import Response
-from msgspec.structs import replace
 from sqlalchemy import func, select
 from starlette.testclient import TestClient
 
