@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from fhir_adapters.dictionary import INFUSION, codings, text_of, words_of
 from fhir_adapters.draft import Draft, Given, find_problem
