@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from calendar import monthrange
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 
@@ -45,7 +46,8 @@ class TimeSpan(msgspec.Struct, frozen=True, order=True):
         return max(at - self.latest, timedelta(0))
 
 
-class Window(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Window:
     """A length of time to look back, in exact hours or in calendar months; the longer of several counts."""
 
     parts: tuple[tuple[int, str], ...]
