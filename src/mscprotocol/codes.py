@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from enum import Enum
-
-import msgspec
 
 
 class CodeSystem(Enum):
@@ -40,7 +39,8 @@ _ALIASES = {
 _BY_URI = {system.value: system for system in CodeSystem if system.value} | _ALIASES
 
 
-class Coding(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Coding:
     """One code of one system, with the words that came with it."""
 
     system: CodeSystem

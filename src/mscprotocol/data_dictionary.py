@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, ConfigDict, InstanceOf, RootModel, model_validator
+from pydantic import BeforeValidator, ConfigDict, RootModel, model_validator
 
 from mscprotocol.codes import Coding, parse_code
 from mscprotocol.knowledge_forms import Lookback, Mark, Names, SourceRef, Sources, Strict, WithUnit, as_tuple
@@ -20,7 +20,7 @@ def _parse_decimal(text: object) -> object:
     return Decimal(text) if isinstance(text, str | int) else text
 
 
-Code = Annotated[InstanceOf[Coding], BeforeValidator(_parse_code)]
+Code = Annotated[Coding, BeforeValidator(_parse_code)]
 Number = Annotated[Decimal, BeforeValidator(_parse_decimal)]
 
 
