@@ -11,7 +11,7 @@ from typing import NamedTuple
 import msgspec
 from msgspec import Raw
 
-from fhir_adapters.datatypes import CodeableConcept, Element, Identifier, Meta, Period, Reference
+from fhir_adapters.datatypes import Bundle, CodeableConcept, Element, Entry, Identifier, Meta, Period, Reference
 from fhir_adapters.decoding import UNREADABLE, decode, decode_tolerantly
 from fhir_adapters.dictionary import Dictionary, Source, codings, index, words_of
 from fhir_adapters.resources import CLINICAL, LINKED
@@ -22,7 +22,7 @@ from mscprotocol.errors import DataError
 from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.timespan import TimeSpan
 
-ENCOUNTER = "Encounter"
+ENCOUNTER, BUNDLE = "Encounter", "Bundle"
 _ID = re.compile(r"[A-Za-z0-9.-]{1,64}")
 _CONDITIONAL = re.compile(r"Patient\?identifier=([^&|]+)\|([^&|]+)")
 _URN = "urn:uuid:"
@@ -178,6 +178,22 @@ def _look(line: bytes | Raw) -> _Glance:
     if read is None:
         raise DataError("unreadable", "the line is not JSON of one resource, or is nested too deeply")
     return _Glance(**{name: getattr(read[0], name) for name in _Owned.__struct_fields__})
+
+
+def find_deletions(line: bytes) -> Iterator[str]:
+    """The resources that a bundle in one line says its server no longer has, by type and id.
+
+    Raises DataError `not_a_bundle` for a bundle that holds anything else.
+    """
+    opened = decode_tolerantly(Bundle, line)
+    for raw in () if opened is None else opened[0].entry:
+        read = decode_tolerantly(Entry, raw)
+        request = None if read is None else read[0].request
+        parts = split_url(request.url if request else None)
+        if request is None or (request.method or "").upper() != "DELETE" or parts is None:
+            text = "a Bundle in one line: of such only deletions are read; give bundles as files of their own"
+            raise DataError("not_a_bundle", text)
+        yield f"{parts[1]}/{parts[2]}"
 
 
 def _left(kind: str, name: str, seen: _Glance, *, with_time: bool) -> Left:

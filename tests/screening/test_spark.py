@@ -37,6 +37,9 @@ def folder(tmp_path):
         '{"resourceType":"Condition","id":"c","subject":{"identifier":{"system":"urn:example:mrn","value":"PREGNANT"}}}\n'
         '{"resourceType":"Condition","id":"c","subject":{"identifier":{"system":"urn:example:mrn","value":"NOBODY"}}}\n'
         '{"resourceType":"Con\n'
+        '{"resourceType":"Observation","id":"gone","status":"final","code":{"coding":[{"system":"http://loinc.org",'
+        '"code":"777-3"}]},"subject":{"reference":"Patient/pregnant"}}\n'
+        '{"resourceType":"Bundle","entry":[{"request":{"method":"DELETE","url":"Observation/gone"}}]}\n'
     )
     return folder
 

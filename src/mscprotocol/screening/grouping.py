@@ -91,6 +91,7 @@ def group(spools: list[Path], path: Path, names: list[str], parts: int = 0) -> G
         left.unlink(missing_ok=True)
     with _connected(path) as connection:
         _load(connection, spools)
+        _leave_deleted(connection)
         _join_messages(connection)
         problems = [*_resolve_identifiers(connection, names)]
         _leave_single_versions(connection)
@@ -136,6 +137,14 @@ def _load(connection: duckdb.DuckDBPyConnection, spools: list[Path]) -> None:
             f" max_line_size={largest}, columns={_COLUMNS})",
             [str(spool)],
         )
+
+
+def _leave_deleted(connection: duckdb.DuckDBPyConnection) -> None:
+    """What its server no longer has does not count, in whatever file it came."""
+    connection.execute(
+        "DELETE FROM pieces WHERE kind = 'deleted'"
+        " OR (name <> '' AND name IN (SELECT name FROM pieces WHERE kind = 'deleted'))"
+    )
 
 
 def _number(connection: duckdb.DuckDBPyConnection, query: str) -> int:

@@ -14,7 +14,8 @@ class Piece(msgspec.Struct, frozen=True, array_like=True):
 
     `uses` names what it refers to; a piece without owner is such a thing, by its `name`. An `alias` says by which
     other name its owner goes; a `version` is of a resource that is not read, and stays only beside one of the same
-    owner and name that is. Sorted by `block` and `line`, pieces stand as they came.
+    owner and name that is; a `deleted` takes away every piece of its name. Sorted by `block` and `line`, pieces stand
+    as they came.
     """
 
     owner: str

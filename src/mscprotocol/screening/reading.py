@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 from msgspec import Raw
 
-from fhir_adapters.bulk_export import Left, Pick, Picker
+from fhir_adapters.bulk_export import BUNDLE, Left, Pick, Picker, find_deletions
 from fhir_adapters.bundle_owners import owners_of
 from fhir_adapters.hl7v2_files import split_file
 from fhir_adapters.hl7v2_mapping import identity_of
@@ -31,7 +31,7 @@ from mscprotocol.screening.pieces import FHIR, IDENTIFIER, LIST, MESSAGES, Count
 
 Found = Iterator[Piece | Problem]
 ALIAS, RESOURCE, ENTRY, NOTE, ROW, MESSAGE, PAGE = "alias", "resource", "entry", "note", "row", "message", "page"
-SEEN, VERSION = "seen", "version"
+SEEN, VERSION, DELETED = "seen", "version", "deleted"
 # What a bulk export may hold beside resources: the log of the export itself.
 _LOG = ("exportId", "eventId")
 
@@ -80,8 +80,10 @@ class Reader:
                     raise line.problem
                 picked = self._picker.pick(line.content)
                 if isinstance(picked, Left):
+                    if picked.kind == BUNDLE:
+                        yield from _deleted(line, block)
                     yield from _versions(picked, block, line.number)
-                    counts.leave(picked.kind)
+                    counts.leave("deletions" if picked.kind == BUNDLE else picked.kind)
                     seen.add(picked)
                     continue
                 text = check_text(line.content)
@@ -284,6 +286,10 @@ def _versions(left: Left, block: Block, line: int, full_url: str | None = None) 
     if left.text and left.owner and name:
         text = _entry(full_url, check_text(left.text))
         yield Piece(f"{FHIR}/{left.owner}", VERSION, block.number, line, name, (), text)
+
+
+def _deleted(line: Line, block: Block) -> list[Piece]:
+    return [Piece("", DELETED, block.number, line.number, name, (), "") for name in find_deletions(line.content)]
 
 
 def _entry(full_url: str | None, text: str) -> str:

@@ -81,7 +81,7 @@ class Spark:
         # Few tasks for little data: starting one costs more than a megabyte of rows.
         size = sum(spool.stat().st_size for spool in spools)
         width = max(1, min(4 * self._context.defaultParallelism, size // _PER_TASK + 1))
-        rows = self._context.textFile(",".join(full)).coalesce(width).map(_parse).persist()
+        rows = _without_deleted(self._context.textFile(",".join(full)).coalesce(width).map(_parse)).persist()
         aliases = rows.filter(lambda row: row[1] == "alias").map(lambda row: (row[4], row[0])).distinct(width).persist()
         owned = self._joined_messages(rows.filter(lambda row: row[1] != "alias"), aliases)
         owned, problems = _resolved(owned, aliases, names, width)
@@ -107,6 +107,12 @@ class Spark:
 def _parse(line: str) -> Row:
     owner, kind, block, number, name, uses, text = line.split(FIELD)
     return owner, kind, int(block), int(number), name, uses, text
+
+
+def _without_deleted(rows: Any) -> Any:
+    """What its server no longer has does not count, in whatever file it came."""
+    gone = set(rows.filter(lambda row: row[1] == "deleted").map(itemgetter(4)).collect())
+    return rows.filter(lambda row: row[4] not in gone)
 
 
 def _resolved(rows: Any, aliases: Any, names: list[str], width: int) -> tuple[Any, list[Any]]:
