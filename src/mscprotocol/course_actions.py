@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
+import msgspec
 from sqlalchemy.orm import Session
 
-from mscprotocol.answer import Assessment, GateResult
+from mscprotocol.answer import Assessment, GateResult, ScheduleRow
 from mscprotocol.course_forms import (
     FORMS,
     Consent,
@@ -30,7 +31,7 @@ from mscprotocol.course_forms import (
 )
 from mscprotocol.errors import RequestError
 from mscprotocol.protocols import Practice, Protocol
-from mscprotocol.schedule import length
+from mscprotocol.schedule import TAKEN_PLACE, length
 from mscprotocol.service import Caller
 from mscprotocol.store import audit
 from mscprotocol.store.subjects import NewEntry
@@ -76,6 +77,20 @@ class CourseView:
     def following(self) -> int:
         """The number of the infusion to be recorded next; the gate counts those that were charted elsewhere too."""
         return next_infusion(self.chart.standing)
+
+    @property
+    def schedule(self) -> list[ScheduleRow]:
+        """The schedule; the next infusion is `released` while a clinician's signature for it is in force.
+
+        An open gate alone releases nothing: a person does.
+        """
+        rows = self.answer.schedule
+        if self.override is None:
+            return rows
+        return [msgspec.structs.replace(one, status="released") if self._is_next(one) else one for one in rows]
+
+    def _is_next(self, row: ScheduleRow) -> bool:
+        return row.infusion == self.following and row.status not in TAKEN_PLACE
 
     @property
     def is_open(self) -> bool:

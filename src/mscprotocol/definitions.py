@@ -92,13 +92,31 @@ class DecisionRow(Strict):
     conclude: str
 
 
+class Explained(Strict):
+    """What a token of a decision means in words for whoever reads it, and what that person does next."""
+
+    text: str
+    next: str
+
+
 class Decision(Definition):
-    """A decision list: inputs with their tokens, ordered rows, and what holds when none applies."""
+    """A decision list: inputs with their tokens, ordered rows, and what holds when none applies.
+
+    `words` explain some tokens of some inputs to people.
+    """
 
     kind: Literal["decision"]
     inputs: dict[str, Names]
     rows: Annotated[tuple[DecisionRow, ...], BeforeValidator(tuple)]
     otherwise: str
+    words: dict[str, dict[str, Explained]] = {}
+
+    @model_validator(mode="after")
+    def _explains_what_it_has(self) -> Decision:
+        for name, of_tokens in self.words.items():
+            if unknown := set(of_tokens) - set(self.inputs.get(name, ())):
+                raise ValueError(f"words for what is no token of {name}: {', '.join(sorted(unknown))}")
+        return self
 
     @property
     def conclusions(self) -> tuple[str, ...]:

@@ -349,6 +349,13 @@ def event_names(knowledge: KnowledgeBase, finding: str) -> Iterator[str]:
             yield from event_names(knowledge, leaf.finding)
 
 
+def event_findings(knowledge: KnowledgeBase, finding: str) -> frozenset[str]:
+    """The findings that an event is made of."""
+    definition = knowledge.definitions[finding]
+    assert isinstance(definition, FindingDefinition)
+    return frozenset(one.finding for one in walk_leaves(definition.when) if isinstance(one, FindingLeaf))
+
+
 def find_repeated(chart: Chart, new: NewEntry) -> Recorded | None:
     """The result of a form that was recorded before: a second click records nothing."""
     for entry in chart.entries:

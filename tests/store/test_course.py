@@ -209,8 +209,11 @@ def test_a_clinician_may_set_a_hold_aside_for_a_while(ward: Ward) -> None:
         ward.course.override(ward.subject, Override(2, "judgement", "x", [], ward.now), token(), CLINICIAN)
     ward.course.override(ward.subject, form, token(), CLINICIAN)
     signed = ward.now
+    released = [row.status for row in ward.course.view(ward.subject).schedule]
+    assert released == ["given", "released", "proposed", "proposed"]
     ward.clock.set(signed + timedelta(hours=6, minutes=1))
     assert ward.course.view(ward.subject).override is None
+    assert "released" not in [row.status for row in ward.course.view(ward.subject).schedule]
     ward.clock.set(signed)
     assert ward.course.view(ward.subject).is_open
     ward.infuse(2)

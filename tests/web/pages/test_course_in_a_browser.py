@@ -10,9 +10,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from mscprotocol.course_forms import Infusion
 from mscprotocol.settings import Settings
 from mscprotocol.store.database import open_database
 from mscprotocol.web.app import create_app
+from tests.store.people import COORDINATOR, token
 from tests.store.test_course import START, Ward
 from tests.web.conftest import SECRET
 from tests.web.pages.browser import (
@@ -174,3 +176,29 @@ def test_a_reaction_stops_the_course(desk: Desk) -> None:
         desk.browser.get(desk.address + path)
         check_look(desk.browser, path)
     assert named(desk.browser, "protocol") is not None
+
+
+def test_a_lot_is_filled_in_and_a_running_infusion_ended(desk: Desk) -> None:
+    ward = desk.ward
+    ward.prepare(1)
+    desk.open(desk.browser, "coordinator")
+    desk.fill(desk.browser, "lot", lot="LOT-7", **{"d.product_viability.0.value": "85"})
+    check_look(desk.browser, "a lot that is filled in")
+    assert "Recorded." in desk.send(desk.browser, "lot")
+    ward.prepare(1)
+    desk.check_dose(1)
+    form = Infusion(1, ward.now, status="in-progress", lot="LOT-7")
+    ward.course.infuse(ward.subject, form, token(), COORDINATOR)
+    ward.clock.set(ward.now + timedelta(hours=2))
+    for driver in (desk.other, desk.browser):
+        desk.open(driver, "coordinator" if driver is desk.browser else "second")
+        assert "still running" in find(driver, "main").text
+    follow(desk.browser, find(desk.browser, "a[href*='/entries/'].button"))
+    check_look(desk.browser, "an entry with its form")
+    set_time(desk.browser, "ended", local(ward.now - timedelta(hours=1)))
+    desk.browser.execute_script("document.getElementById('i-status').value = 'completed'")
+    follow(desk.browser, find(desk.browser, "main form button"))
+    assert "Corrected: both stand on record." in find(desk.browser, "main").text
+    follow(desk.browser, find(desk.browser, "s a[href*='/entries/']"))
+    assert "It was corrected by" in find(desk.browser, "main").text
+    check_look(desk.browser, "an entry that was corrected")

@@ -21,6 +21,7 @@ from mscprotocol.store.tables import Subject
 from mscprotocol.subjects import Chart, Subjects
 from mscprotocol.web.pages import posted
 from mscprotocol.web.pages.course_fields import CourseFields
+from mscprotocol.web.pages.gate_lines import explain_gate
 from mscprotocol.web.pages.layout import render_page
 from mscprotocol.web.pages.people import Person, of_app, require
 from mscprotocol.web.pages.screening_fields import build_form
@@ -69,8 +70,9 @@ def _page(
         view = course.view(identity)
     except DataError as problem:
         failure = failure or str(problem)
+    reasons = [] if view is None else explain_gate(view.answer, course.subjects.knowledge)
     return render_page(
-        request, "course", status,
+        request, "course", status, gate_lines=reasons,
         running=_running(chart), replaced={one.supersedes for one in chart.entries}, view=view,
         chart=chart, error=failure, fields=fields,
         token=secrets.token_urlsafe(24), correctable=CORRECTABLE, is_clinician="clinician" in person.roles,
@@ -86,11 +88,10 @@ def _running(chart: Chart) -> list[dict[str, Any]]:
 
 
 def words_of(course: Course, subject: Subject) -> dict[str, Any]:
-    """What the rules say that a course page shows: texts of reasons, questions, points in time, fields of a lot."""
+    """What the rules say that a course page shows: questions, points in time, fields of a lot."""
     knowledge = course.subjects.knowledge
     practice = knowledge.practices[knowledge.protocols[subject.protocol_id].practice]
     return {
-        "texts": {name: one.text for name, one in (*knowledge.definitions.items(), *knowledge.criteria.items())},
         "questions": {name: knowledge.conditions[name].text for name in course.questions()},
         "points": [f"{one.value.value} {one.value.unit}" for one in practice.event_forms],
         "reasons": knowledge.override_reasons,

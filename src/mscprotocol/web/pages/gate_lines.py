@@ -1,0 +1,71 @@
+"""The reasons of a gate in words: what each means, where the rule comes from, and what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from mscprotocol.answer import Assessment
+from mscprotocol.course import HOLD_EVENT, STOP_EVENT
+from mscprotocol.definitions import Decision
+from mscprotocol.knowledge import KnowledgeBase
+from mscprotocol.knowledge_forms import SourceRef
+from mscprotocol.rulebook import GATE
+from mscprotocol.subjects import event_findings
+
+_MOST = 4
+
+
+@dataclass(frozen=True)
+class GateLine:
+    """One reason as the gate gives it, the words of its rule, the marks of its sources, and what follows."""
+
+    reason: str
+    text: str
+    marks: tuple[str, ...]
+    next: str
+
+
+def explain_gate(answer: Assessment, knowledge: KnowledgeBase) -> list[GateLine]:
+    """Every reason of the gate of an answer."""
+    assert answer.gate is not None
+    return [_explain(one, answer, knowledge) for one in answer.gate.because]
+
+
+def _explain(reason: str, answer: Assessment, knowledge: KnowledgeBase) -> GateLine:
+    name, _, said = reason.partition(": ")
+    gate = knowledge.definitions[GATE]
+    assert isinstance(gate, Decision)
+    kind, token = _token(name, said.replace(" ", "_"), answer, knowledge)
+    words = gate.words.get(kind, {}).get(token)
+    rule = knowledge.criteria.get(name) or knowledge.definitions.get(name)
+    means, then = ("", "") if words is None else (words.text, words.next)
+    texts = filter(None, (None if rule is None else rule.text, means))
+    sources = gate.sources if rule is None else rule.sources
+    return GateLine(
+        reason, " ".join(texts), tuple(_marks(sources)), " ".join(filter(None, (then, _needed(name, answer))))
+    )
+
+
+def _token(name: str, said: str, answer: Assessment, knowledge: KnowledgeBase) -> tuple[str, str]:
+    """The input of the gate that a reason is of, and its token; a criterion or an event is one of several."""
+    found = next((one for one in answer.criteria if one.id == name), None)
+    if found is not None:
+        if found.status == "unknown":
+            return "open", "one"
+        return ("excluded" if found.role == "exclusion" else "violated"), "one"
+    for event in (STOP_EVENT, HOLD_EVENT):
+        if name in event_findings(knowledge, event):
+            return event, said
+    return name, said
+
+
+def _needed(name: str, answer: Assessment) -> str:
+    """The data that would settle a criterion."""
+    data = [one.datum for one in answer.needed if name in one.settles]
+    more = f" and {len(data) - _MOST} more" if len(data) > _MOST else ""
+    return f"It is settled by: {', '.join(data[:_MOST])}{more}." if data else ""
+
+
+def _marks(sources: tuple[SourceRef, ...]) -> Iterator[str]:
+    yield from dict.fromkeys(f"{one.id}: {one.mark}" for one in sources)
