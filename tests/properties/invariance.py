@@ -71,10 +71,15 @@ def may_become(book: Rulebook, name: str, before: str, after: str) -> bool:
     return before in ("unknown", after)
 
 
+# Why a value is refused for what stands beside it: a ratio or a body mass index beyond its limits, a venous gas.
+_REFUSED = (Reason.IMPLAUSIBLE, Reason.SPECIMEN_MISMATCH)
+
+
 def turned_by_refined_values(knowledge: KnowledgeBase, number: int) -> Iterator[str]:
     """Findings that a value turned round when its interval was narrowed, in the records of the case tables.
 
-    A narrower value may contradict what was charted beside it; then, and only then, an answer may become unknown.
+    A narrower value may contradict what was charted beside it, or be none that a body or an artery has beside it; then,
+    and only then, an answer may become unknown.
     """
     chance = random.Random("refined values")
     leaves = {key: leaf for book in all_books(knowledge) for key, leaf in book.leaves.items()}
@@ -90,7 +95,7 @@ def turned_by_refined_values(knowledge: KnowledgeBase, number: int) -> Iterator[
             f"{key}: {before[key].truth} with {name} {wide}, {after[key].truth} with {narrow} ({row.name})"
             for key in leaves
             if before[key].truth not in (Truth.UNKNOWN, after[key].truth)
-            and not (contradicted and after[key].truth is Truth.UNKNOWN)
+            and not (after[key].truth is Truth.UNKNOWN and (contradicted or after[key].reasons[0] in _REFUSED))
         )
 
 
