@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import msgspec
 from msgspec import Raw
 
+from fhir_adapters.bundle import PatientBundle, assemble
 from fhir_adapters.datatypes import Head, OperationOutcome
 from fhir_adapters.decoding import decode_tolerantly
 from fhir_adapters.fhir_client import FhirError, FhirReader, NotHeldError
 from fhir_adapters.requirements import conditions_of, requirements
-from fhir_adapters.unpacking import Unit, make_unit, open_bundles
+from fhir_adapters.unpacking import Unit, check_text, make_unit, open_bundles
 from fhir_adapters.writing import DATUM, Json, known_coding
 from mscprotocol.codes import CodeSystem
 from mscprotocol.errors import DataError
@@ -46,7 +48,7 @@ class Gathered:
     units: list[Unit] = field(default_factory=list)
     not_held: list[str] = field(default_factory=list)
 
-    @property
+    @cached_property
     def bundle(self) -> bytes:
         """All resources as they came, as one bundle."""
         entries = [
@@ -54,6 +56,11 @@ class Gathered:
             for one in self.units
         ]
         return msgspec.json.encode({"resourceType": "Bundle", "type": "collection", "entry": entries})
+
+    def patient(self) -> PatientBundle:
+        """The patient, as `read_bundle` gives it of `bundle`. Raises DataError as that does."""
+        check_text(self.bundle)
+        return assemble(self.units)
 
 
 # -- templates ---------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -42,9 +42,6 @@ class Inbox(Protocol):
     def accepted(self) -> Iterator[Received]:
         """The accepted messages, in the order in which they came."""
 
-    def contents(self, digests: Iterable[str]) -> list[bytes]:
-        """The accepted messages of some digests as they came, each once, in the order in which they came."""
-
 
 class MemoryInbox:
     """An inbox that forgets when the process ends, and of refused messages all but the number."""
@@ -64,8 +61,3 @@ class MemoryInbox:
 
     def accepted(self) -> Iterator[Received]:
         return iter(tuple(self._accepted.values()))
-
-    def contents(self, digests: Iterable[str]) -> list[bytes]:
-        wanted = set(digests)
-        found = {key.digest: one.content for key, one in self._accepted.items() if key.digest in wanted}
-        return list(found.values())

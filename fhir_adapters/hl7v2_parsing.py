@@ -205,13 +205,23 @@ def parse_message(content: bytes, assumed_encoding: str = "") -> Message:
     Raises MessageError: it does not start with MSH, its delimiters contradict each other, its character set is not
     known or is not what it was written in.
     """
-    stripped = content.strip(b"\x0b\x1c \t\r\n").removeprefix(_BYTE_ORDER_MARK)
+    stripped = _bare(content)
     syntax = _read_syntax(stripped)
     text, encoding, oddities = _decode(stripped, syntax, assumed_encoding)
     segments, continued = _segments(text, replace(syntax, encoding=encoding))
     if continued:
         oddities = (*oddities, "a line that is no segment was read as part of the segment before it")
     return Message(segments, hashlib.sha256(stripped).hexdigest(), oddities)
+
+
+def digest_message(content: bytes) -> str:
+    """The digest that `parse_message` gives a message."""
+    return hashlib.sha256(_bare(content)).hexdigest()
+
+
+def _bare(content: bytes) -> bytes:
+    """A message without what frames it."""
+    return content.strip(b"\x0b\x1c \t\r\n").removeprefix(_BYTE_ORDER_MARK)
 
 
 def digest(*segments: Segment) -> str:

@@ -197,6 +197,22 @@ def read_patient(
     return assemble(units, [*notes, *found])
 
 
+def restore_patient(contents: Sequence[bytes], zone: ZoneInfo | None, assumed_encoding: str) -> PatientBundle:
+    """The patient whom messages made known that a receiver took, in the order in which they came.
+
+    Raises DataError, `unreadable` if they are not all the messages of one chart.
+    """
+    patients = Patients()
+    messages = [parse_message(one, assumed_encoding) for one in contents]
+    for message in messages:
+        patients.take(map_message(message, zone))
+    wanted = {message.digest for message in messages}
+    charts = [chart for chart in patients if {digest for digest, _ in chart.messages} == wanted]
+    if len(charts) != 1:
+        raise DataError("unreadable", "the messages are not those of one patient")
+    return charts[0].bundle()
+
+
 def _is_no_merge(message: Message) -> bool:
     try:
         return effect_of(message) != "merge"

@@ -54,16 +54,13 @@ class Receiver:
         self._announce(charts)
         return answer
 
-    async def known_of(self, chart: Chart) -> tuple[PatientBundle, list[bytes]] | None:
-        """What is known of a patient now, and the messages that it is known from; None if the chart was merged.
+    async def known_of(self, chart: Chart) -> tuple[PatientBundle, list[str]] | None:
+        """What is known of a patient now, and the digests of the messages that it is known from; None if merged.
 
         Raises DataError.
         """
         async with self._lock:
-            return await asyncio.to_thread(self._open, chart) if chart.messages else None
-
-    def _open(self, chart: Chart) -> tuple[PatientBundle, list[bytes]]:
-        return chart.bundle(), self._inbox.contents(digest for digest, _ in chart.messages)
+            return await asyncio.to_thread(_open, chart) if chart.messages else None
 
     def refuse(self, head: bytes, text: str) -> bytes:
         """The answer to a message of which only the beginning could be taken, because it is too long or broken off."""
@@ -144,6 +141,10 @@ class Receiver:
     def _announce(self, charts: Iterable[Chart]) -> None:
         for chart in charts:
             self._on_change(chart)
+
+
+def _open(chart: Chart) -> tuple[PatientBundle, list[str]]:
+    return chart.bundle(), list(dict.fromkeys(digest for digest, _ in chart.messages))
 
 
 def _key(message: Message) -> MessageKey:

@@ -74,7 +74,7 @@ def open_bundles(contents: Iterable[bytes]) -> Unpacked:
     """The resources of bundles, for a caller who follows `missing_pages` itself. Raises DataError as `unpack` does."""
     unpacked = Unpacked()
     for content in contents:
-        _open_bundle(unpacked, _check(content), depth=0)
+        _open_bundle(unpacked, check_text(content), depth=0)
     return unpacked
 
 
@@ -86,7 +86,8 @@ def make_unit(content: Raw, full_url: str | None = None) -> Unit | None:
     return Unit(read[0].resource_type or "", read[0].id, full_url, content, digest(content))
 
 
-def _check(content: bytes) -> bytes:
+def check_text(content: bytes) -> bytes:
+    """Content without its byte order mark. Raises DataError `too_large`, or `unreadable` for what is not UTF-8."""
     if len(content) > MAX_BYTES:
         raise DataError("too_large", f"the file is larger than {MAX_BYTES // 1024 // 1024} MiB")
     try:
@@ -154,7 +155,7 @@ def _open_entry(unpacked: Unpacked, raw: Raw, depth: int) -> None:
 
 
 def _open_resource(unpacked: Unpacked, entry: Entry, depth: int) -> None:
-    unit = make_unit(entry.resource, entry.full_url)
+    unit = make_unit(entry.resource, entry.full_url or None)
     if unit is None:
         unpacked.note(entry.full_url or "Bundle.entry", "the entry's resource cannot be read")
     elif unit.type == "OperationOutcome":

@@ -37,30 +37,33 @@ from mscprotocol.store import assessments
 from mscprotocol.store.database import open_database
 from mscprotocol.store.inbox import DatabaseInbox
 from mscprotocol.terminal import load_or_exit
+from mscprotocol.verification import describe_reading
 
 log = structlog.get_logger("mscprotocol.listening")
 DOOR = "hl7v2"
 SENDER = Caller("hl7v2", frozenset())
 Writer = Callable[[bytes], None]
-# What is known of a patient and the messages that said so, to an answer; None if the same was answered before.
-Judge = Callable[[PatientBundle, list[bytes]], Assessment | None]
+# What is known of a patient and the digests of the messages that said so, to an answer; None if it was given before.
+Judge = Callable[[PatientBundle, list[str]], Assessment | None]
 
 
 class Keeper:
     """Assesses patients by one protocol, and stores each answer that new data give."""
 
-    def __init__(self, service: Service, protocol: str, zone: str) -> None:
+    def __init__(self, service: Service, protocol: str, zone: str, settings: ReceiverSettings) -> None:
         self.service, self.protocol, self.zone = service, protocol, zone
+        self.reading = describe_reading(settings.zone, settings.assumed_encoding)
 
-    def __call__(self, bundle: PatientBundle, inputs: list[bytes]) -> Assessment | None:
-        """The answer, stored with the messages; None if these data were answered before, as after a restart."""
-        order = Order(self.protocol, Request(at=self.service.clock(), zone=self.zone), DOOR, SENDER)
+    def __call__(self, bundle: PatientBundle, messages: list[str]) -> Assessment | None:
+        """The answer, stored with the digests of its messages; None if these data were answered, as after a restart."""
+        request = Request(at=self.service.clock(), zone=self.zone)
+        order = Order(self.protocol, request, DOOR, SENDER, self.reading)
         book = compile_rulebook(self.service.knowledge, self.protocol)
         answer = assess(build_record(bundle, self.service.knowledge), book, order.request)
         with self.service.database.writing() as session:
             if assessments.is_answered(session, answer):
                 return None
-            self.service.keep(session, answer, inputs, order)
+            self.service.keep(session, answer, [assessments.refer_to(one) for one in messages], order)
         return answer
 
 
@@ -149,7 +152,7 @@ def listen_command(
     configure_logs()
     with _service(knowledge, database or installation.database_url) as service, _Answers(out) as write:
         inbox = DatabaseInbox(service.database, service.clock)
-        reassessor = Reassessor(Keeper(service, protocol, zone or "UTC"), write)
+        reassessor = Reassessor(Keeper(service, protocol, zone or "UTC", settings), write)
         asyncio.run(_listen(inbox, settings, reassessor, (host, port, tls), Limits(max_bytes=max_bytes)))
 
 

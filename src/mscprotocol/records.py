@@ -16,7 +16,7 @@ from sqlalchemy import CursorResult, Result, delete, select
 from sqlalchemy.orm import Session
 
 from mscprotocol.errors import RequestError
-from mscprotocol.store import assessments, audit, signatures, subjects
+from mscprotocol.store import assessments, audit, inbox, signatures, subjects
 from mscprotocol.store.database import Database
 from mscprotocol.store.tables import (
     AuditEntry,
@@ -28,7 +28,7 @@ from mscprotocol.store.tables import (
     SubjectEntry,
     SubjectLine,
 )
-from mscprotocol.verification import write_sealed
+from mscprotocol.verification import open_kept, write_sealed
 
 _POSTGRESQL = "PostgreSQL has a command of its own for this: pg_dump --format=custom --file=FILE DATABASE"
 
@@ -43,8 +43,9 @@ def find_faults(session: Session) -> Iterator[str]:
         if subjects.seal(entry) != entry.sha256 or seals.get(entry.sha256) is None:
             yield f"entry {entry.sequence} of Subject/{entry.subject_id}: altered"
         seals.pop(entry.sha256, None)
+    messages = set(inbox.intact_digests(session))
     for stored in session.execute(select(StoredAssessment)).scalars():
-        if not _is_intact(stored, seals):
+        if not _is_intact(stored, seals, messages):
             yield f"Assessment/{stored.id}: altered"
         for name in (stored.seal_sha256, f"Assessment/{stored.id}"):
             seals.pop(name, None)
@@ -59,10 +60,12 @@ def _seals(session: Session) -> dict[str, str]:
     return {one.detail.get("seal") or one.subject: one.subject for one in found}  # early entries hold no seal
 
 
-def _is_intact(stored: StoredAssessment, seals: dict[str, str]) -> bool:
+def _is_intact(stored: StoredAssessment, seals: dict[str, str], messages: set[str]) -> bool:
+    """Whether its seal holds and is in the audit trail, and the messages that it refers to are there as they came."""
     try:
         is_anchored = stored.seal_sha256 in seals or f"Assessment/{stored.id}" in seals
-        return assessments.seal(stored) == stored.seal_sha256 and is_anchored
+        is_whole = messages.issuperset(assessments.messages_of(stored))
+        return assessments.seal(stored) == stored.seal_sha256 and is_anchored and is_whole
     except Exception:  # noqa: BLE001 - bytes that were altered can fail in any way
         return False
 
@@ -77,7 +80,7 @@ def export_subject(session: Session, subject: Subject) -> bytes:
     """All data of one subject as one JSON document; contents that are no text are in base64."""
     entries = [_plain(one) for one in subjects.entries_of(session, subject.id)]
     kept = session.execute(_assessments_of(subject)).scalars()
-    sealed = [msgspec.json.decode(write_sealed(one)) for one in kept]
+    sealed = [msgspec.json.decode(write_sealed(open_kept(session, one))) for one in kept]
     trail = session.execute(select(AuditEntry).where(AuditEntry.subject == f"Subject/{subject.id}")).scalars()
     return msgspec.json.format(
         msgspec.json.encode(

@@ -19,7 +19,17 @@ from mscprotocol.store import audit
 from mscprotocol.store.database import open_database
 from mscprotocol.store.tables import StoredAssessment
 from mscprotocol.terminal import ALTERED, DATA, DIFFERENT, EXPIRED, OK, load_or_exit, print_line, say
-from mscprotocol.verification import Anchor, Verified, find_anchor, find_by_code, read_sealed, verify, write_sealed
+from mscprotocol.verification import (
+    Anchor,
+    Kept,
+    Verified,
+    find_anchor,
+    find_by_code,
+    open_kept,
+    read_sealed,
+    verify,
+    write_sealed,
+)
 
 Number = Annotated[str, typer.Argument(help="Subject number.")]
 InProtocol = Annotated[str | None, typer.Option("--protocol", help="Where protocols share the number.")]
@@ -33,13 +43,13 @@ def verify_command(what: Annotated[str, typer.Argument(help="Sealed record, code
     A file alone cannot show that it was sealed anew; the audit chain can, where the database is at hand: it is asked.
     """
     path = Path(what)
-    stored = _read_file(path) if path.is_file() else _find(what)
-    anchor = _anchor_of(stored) if path.is_file() else _anchor_here(stored)
+    kept = _read_file(path) if path.is_file() else _find(what)
+    anchor = _anchor_of(kept.stored) if path.is_file() else _anchor_here(kept.stored)
     knowledge = load_or_exit(site=read_settings().site_file)
-    found = verify(stored, knowledge, now())
+    found = verify(kept, knowledge, now())
     if found.outcome != "altered" and anchor in ("other", "broken"):
         found = Verified("altered", [_ANCHORS[anchor]])
-    _tell(stored, found)
+    _tell(kept.stored, found)
     if anchor not in ("other", "broken"):
         print_line(f"  {_ANCHORS[anchor]}")
     _leave(found)
@@ -94,7 +104,7 @@ def _leave(found: Verified) -> None:
     raise typer.Exit(ALTERED if found.outcome == "altered" else DIFFERENT)
 
 
-def _read_file(path: Path) -> StoredAssessment:
+def _read_file(path: Path) -> Kept:
     try:
         return read_sealed(path.read_bytes())
     except (DataError, OSError) as error:
@@ -102,13 +112,13 @@ def _read_file(path: Path) -> StoredAssessment:
         raise typer.Exit(DATA) from error
 
 
-def _find(code: str) -> StoredAssessment:
+def _find(code: str) -> Kept:
     with opened_database() as database, database.reading() as session:
         found = find_by_code(session, code)
         if not found:
             say("No file of that name, and no stored assessment of that code.")
             raise typer.Exit(DATA)
-        return found[0]
+        return open_kept(session, found[0])
 
 
 @records_app.command("audit")
@@ -128,8 +138,7 @@ def seal_command(
     out: Annotated[Path | None, typer.Option(help="File to write; standard output if left out.")] = None,
 ) -> None:
     """Give one stored assessment out as a sealed record."""
-    stored = _find(code)
-    _write(write_sealed(stored), out)
+    _write(write_sealed(_find(code)), out)
 
 
 @records_app.command("export")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,6 +20,11 @@ from mscprotocol.rulebook import compile_rulebook
 from mscprotocol.store import assessments, audit
 from mscprotocol.store.database import Database
 from mscprotocol.store.tables import StoredAssessment
+from mscprotocol.store.turns import Turns
+
+# Patients that one process assesses at a time. One interpreter works on one; the second turn lets the others pass one
+# whose record is huge.
+TURNS = 2
 
 
 def now() -> datetime:
@@ -37,20 +42,26 @@ class Caller:
 
 @dataclass(frozen=True)
 class Order:
-    """What is asked about a patient, through which door and by whom."""
+    """What is asked about a patient, through which door and by whom; `reading` says how its input has to be read."""
 
     protocol: str
     request: Request
     door: str
     caller: Caller
+    reading: Mapping[str, str | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Answered:
-    """An answer, and the id under which it is stored."""
+    """An answer, and the row that it is kept as."""
 
-    id: str
     answer: Assessment
+    stored: StoredAssessment
+
+    @property
+    def id(self) -> str:
+        """The id under which it is stored."""
+        return self.stored.id
 
 
 class Service:
@@ -58,6 +69,7 @@ class Service:
 
     def __init__(self, knowledge: KnowledgeBase, database: Database, clock: Callable[[], datetime] = now) -> None:
         self.knowledge, self.database, self.clock = knowledge, database, clock
+        self._turns = Turns(TURNS)
 
     def assess_bundles(self, contents: Sequence[bytes], order: Order) -> Answered:
         """Assess one patient from the bytes of one or more FHIR bundles.
@@ -75,13 +87,26 @@ class Service:
     ) -> list[Answered]:
         """Assess one patient by several protocols in one pass: all answers are stored, or none is.
 
+        Raises as `judge_by` does.
+        """
+        answered = self.judge_by(protocols, bundle, inputs, order)
+        with self.database.writing() as session:
+            self.put(session, answered)
+        return answered
+
+    def judge_by(
+        self, protocols: Sequence[str], bundle: PatientBundle, inputs: Sequence[bytes], order: Order
+    ) -> list[Answered]:
+        """The answers of `assess_by`, ready to be `put` into a transaction.
+
         Raises DataError as `assess_all` does, and RequestError for a protocol that cannot be assessed.
         """
         for protocol in protocols:
             self.check_protocol(protocol)
         books = [compile_rulebook(self.knowledge, protocol) for protocol in protocols]
-        answers = assess_all(build_record(bundle, self.knowledge), books, order.request)
-        return self.store(answers, inputs, order)
+        with self._turns:
+            answers = assess_all(build_record(bundle, self.knowledge), books, order.request)
+            return [self._prepare(one, inputs, order) for one in answers]
 
     def check_protocol(self, protocol: str) -> None:
         """Raise RequestError for a protocol that is not listed, or listed for information only."""
@@ -95,20 +120,26 @@ class Service:
         """The protocols that patients are assessed by."""
         return list(self.knowledge.protocols)
 
-    def store(self, answers: Sequence[Assessment], inputs: Sequence[bytes], order: Order) -> list[Answered]:
-        """Store answers, each with its audit entry, in one transaction."""
-        with self.database.writing() as session:
-            return [Answered(self.keep(session, one, inputs, order).id, one) for one in answers]
+    def put(self, session: Session, answered: Iterable[Answered]) -> None:
+        """Store answers, each with its audit entry, which holds its seal, inside the caller's transaction."""
+        for one in answered:
+            stored = one.stored
+            detail = {"door": stored.door, "protocol": stored.protocol_id, "verdict": stored.verdict}
+            seal = {"seal": stored.seal_sha256}
+            assessments.add(session, stored)
+            audit.append(session, self.clock(), stored.actor, "assess", f"Assessment/{stored.id}", detail | seal)
 
     def keep(self, session: Session, answer: Assessment, inputs: Sequence[bytes], order: Order) -> StoredAssessment:
-        """Store one answer with its audit entry, which holds its seal, inside the caller's transaction."""
-        at = self.clock()
-        origin = assessments.Origin(at, order.door, order.caller.name, describe_request(order.request))
-        stored = assessments.save(session, answer, inputs, origin)
-        detail = {"door": order.door, "protocol": answer.protocol.id, "verdict": answer.verdict}
-        seal = {"seal": stored.seal_sha256}
-        audit.append(session, at, order.caller.name, "assess", f"Assessment/{stored.id}", detail | seal)
-        return stored
+        """Store one answer with its audit entry inside the caller's transaction."""
+        answered = self._prepare(answer, inputs, order)
+        self.put(session, [answered])
+        return answered.stored
+
+    def _prepare(self, answer: Assessment, inputs: Sequence[bytes], order: Order) -> Answered:
+        origin = assessments.Origin(
+            self.clock(), order.door, order.caller.name, describe_request(order.request) | order.reading
+        )
+        return Answered(answer, assessments.make(answer, inputs, origin))
 
     def read(self, assessment_id: str, caller: Caller, what: str) -> StoredAssessment | None:
         """A stored assessment, with the audit entry that the caller read it; `what` names what of it was read."""

@@ -13,6 +13,9 @@ import msgspec
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from fhir_adapters.bundle import PatientBundle
+from fhir_adapters.hl7v2_parsing import digest_message
+from fhir_adapters.hl7v2_patients import restore_patient
 from fhir_adapters.record_builder import build_record
 from fhir_adapters.sources import read_parts
 from mscprotocol.answer import Assessment, to_json
@@ -23,14 +26,19 @@ from mscprotocol.fingerprint import CODE_PART
 from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.rulebook import compile_rulebook
 from mscprotocol.store import assessments, audit
+from mscprotocol.store.inbox import find_contents
 from mscprotocol.store.tables import AuditEntry, StoredAssessment
 
 KIND = "mscprotocol sealed assessment 1"
+_READING = ("message_zone", "message_charset")
 Outcome = Literal["same", "different", "altered"]
 
 
-class SealedRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A stored assessment as a file: all that its seal covers. Bytes are in base64."""
+class SealedRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A stored assessment as a file: all that its seal covers. Bytes are in base64.
+
+    `messages` are those that the input refers to, in the order in which they came.
+    """
 
     kind: str
     id: str
@@ -48,6 +56,15 @@ class SealedRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     input_sha256: str
     trace_sha256: str
     seal_sha256: str
+    messages: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A stored assessment, and the received messages that its input refers to."""
+
+    stored: StoredAssessment
+    messages: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -59,34 +76,46 @@ class Verified:
     has_expired: bool = False
 
 
-def write_sealed(stored: StoredAssessment) -> bytes:
+def open_kept(session: Session, stored: StoredAssessment) -> Kept:
+    """A stored assessment with its messages."""
+    return Kept(stored, tuple(find_contents(session, assessments.messages_of(stored))))
+
+
+def write_sealed(kept: Kept) -> bytes:
     """A stored assessment as a file that can be verified anywhere."""
-    names = [one for one in SealedRecord.__struct_fields__ if one not in ("kind", "inputs", "answer")]
-    values = {name: getattr(stored, name) for name in names}
-    inputs, answer = (b64encode(one).decode() for one in (stored.inputs, stored.answer))
-    return msgspec.json.encode(SealedRecord(kind=KIND, inputs=inputs, answer=answer, **values))
+    names = [one for one in SealedRecord.__struct_fields__ if one not in ("kind", "inputs", "answer", "messages")]
+    values = {name: getattr(kept.stored, name) for name in names}
+    inputs, answer, *messages = (
+        b64encode(one).decode() for one in (kept.stored.inputs, kept.stored.answer, *kept.messages)
+    )
+    sealed = SealedRecord(kind=KIND, inputs=inputs, answer=answer, messages=tuple(messages), **values)
+    return msgspec.json.encode(sealed)
 
 
-def read_sealed(content: bytes) -> StoredAssessment:
+def read_sealed(content: bytes) -> Kept:
     """The assessment of a file. Raises DataError `unreadable` for what is no such file."""
     try:
         sealed = msgspec.json.decode(content, type=SealedRecord)
-        values = {name: getattr(sealed, name) for name in SealedRecord.__struct_fields__ if name != "kind"}
+        names = [one for one in SealedRecord.__struct_fields__ if one not in ("kind", "messages")]
+        values = {name: getattr(sealed, name) for name in names}
         values |= {name: b64decode(values[name], validate=True) for name in ("inputs", "answer")}
+        messages = tuple(b64decode(one, validate=True) for one in sealed.messages)
     except (msgspec.DecodeError, ValueError):
         raise DataError("unreadable", "this is no sealed record, or it was damaged") from None
     if sealed.kind != KIND:
         raise DataError("unreadable", "this is no sealed record of a kind that is known here")
-    return StoredAssessment(**values)
+    return Kept(StoredAssessment(**values), messages)
 
 
-def verify(stored: StoredAssessment, knowledge: KnowledgeBase, at: datetime) -> Verified:
+def verify(kept: Kept, knowledge: KnowledgeBase, at: datetime) -> Verified:
     """Check the seal, then assess the kept input again by the present rules and program."""
-    answer = _intact_answer(stored)
+    answer = _intact_answer(kept.stored)
     if answer is None:
         return Verified("altered", ["the seal is broken: something in the record was changed"])
+    if {digest_message(one) for one in kept.messages} != set(assessments.messages_of(kept.stored)):
+        return Verified("altered", ["a message that it was made of is missing, or was changed"])
     has_expired = answer.valid_until is not None and datetime.fromisoformat(answer.valid_until) <= at
-    return Verified(*_replay(stored, answer, knowledge), has_expired)
+    return Verified(*_replay(kept, answer, knowledge), has_expired)
 
 
 def _intact_answer(stored: StoredAssessment) -> Assessment | None:
@@ -102,10 +131,11 @@ def _intact_answer(stored: StoredAssessment) -> Assessment | None:
     return answer if stated == said else None
 
 
-def _replay(stored: StoredAssessment, answer: Assessment, knowledge: KnowledgeBase) -> tuple[Outcome, list[str]]:
+def _replay(kept: Kept, answer: Assessment, knowledge: KnowledgeBase) -> tuple[Outcome, list[str]]:
+    stored = kept.stored
     changed = [] if stored.rulebase_sha256 == knowledge.sha256 else ["the rules have changed since"]
     try:
-        again = _assess_again(stored, knowledge)
+        again = _assess_again(kept, knowledge)
     except MscProtocolError as error:
         return "different", [*changed, f"it cannot be assessed any more: {getattr(error, 'code', 'error')}"]
     if to_json(again) == assessments.read_json(stored):
@@ -116,12 +146,25 @@ def _replay(stored: StoredAssessment, answer: Assessment, knowledge: KnowledgeBa
     return "different", [*changed, f"what differs: {', '.join(differing) or 'how it is written'}"]
 
 
-def _assess_again(stored: StoredAssessment, knowledge: KnowledgeBase) -> Assessment:
+def _assess_again(kept: Kept, knowledge: KnowledgeBase) -> Assessment:
+    stored = kept.stored
     if stored.protocol_id not in knowledge.protocols:
         raise DataError("unreadable", "the protocol is no longer known")
     request = read_request(stored.request)
-    parts = read_parts(assessments.read_inputs(stored), knowledge, ZoneInfo(request.zone))
-    return assess(build_record(parts, knowledge), compile_rulebook(knowledge, stored.protocol_id), request)
+    bundle = _read_again(kept, knowledge, request)
+    return assess(build_record(bundle, knowledge), compile_rulebook(knowledge, stored.protocol_id), request)
+
+
+def _read_again(kept: Kept, knowledge: KnowledgeBase, request: Request) -> PatientBundle:
+    if not kept.messages:
+        return read_parts(assessments.read_inputs(kept.stored), knowledge, ZoneInfo(request.zone))
+    zone, charset = (kept.stored.request[name] for name in _READING)
+    return restore_patient(kept.messages, None if zone is None else ZoneInfo(zone), charset)
+
+
+def describe_reading(zone: ZoneInfo | None, charset: str) -> dict[str, str | None]:
+    """By which settings messages are read, as it is stored with what was asked."""
+    return dict(zip(_READING, (None if zone is None else zone.key, charset), strict=True))
 
 
 def read_request(said: dict[str, Any]) -> Request:

@@ -55,10 +55,10 @@ class Doors:
     def messages(self, one: OnePatient) -> Answer:
         known = asyncio.run(self._receive(one.messages))
         assert known is not None
-        assert Keeper(self.service, SERVICE, "UTC")(*known)
+        assert Keeper(self.service, SERVICE, "UTC", ReceiverSettings())(*known)
         return self._stored("hl7v2")
 
-    async def _receive(self, messages: list[bytes]) -> tuple[PatientBundle, list[bytes]] | None:
+    async def _receive(self, messages: list[bytes]) -> tuple[PatientBundle, list[str]] | None:
         receiver = Receiver(MemoryInbox(), ReceiverSettings(), self.service.clock)
         for one in messages:
             assert b"|AA|" in await receiver.handle(one)

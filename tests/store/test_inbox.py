@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 
 from fhir_adapters.hl7v2_inbox import MessageKey, Received
 from mscprotocol.store.database import Database
-from mscprotocol.store.inbox import DatabaseInbox
+from mscprotocol.store.inbox import DatabaseInbox, find_contents
 
 NOW = datetime(2020, 4, 6, tzinfo=UTC)
 KEY = MessageKey("LAB", "HOSP", "1", "d1")
@@ -42,8 +42,9 @@ def test_messages_come_back_in_the_order_in_which_they_came(inbox: DatabaseInbox
     for key in keys:
         inbox.add(received(key, key.digest.encode()))
     assert [one.key for one in inbox.accepted()] == keys
-    assert inbox.contents(["d1", "d5", "d9", "none"]) == [b"d9", b"d5", b"d1"]
-    assert len(inbox.contents(str(number) for number in range(2000))) == 0
+    with inbox.database.reading() as session:
+        assert find_contents(session, ["d1", "d5", "d9", "none"]) == [b"d9", b"d5", b"d1"]
+        assert len(find_contents(session, (str(number) for number in range(2000)))) == 0
 
 
 def test_a_refused_message_is_kept_and_may_be_accepted_later(inbox: DatabaseInbox) -> None:

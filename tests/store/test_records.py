@@ -19,7 +19,7 @@ from mscprotocol.store import audit, drafts, signatures
 from mscprotocol.store.database import Database
 from mscprotocol.store.tables import AuditEntry, ScreeningDraft, Signature, StoredAssessment, Subject, SubjectEntry
 from mscprotocol.subjects import Subjects
-from mscprotocol.verification import find_by_code, read_sealed, verify, write_sealed
+from mscprotocol.verification import Kept, find_by_code, open_kept, read_sealed, verify, write_sealed
 from tests.patients import severe_and_worsening
 from tests.store.people import COORDINATOR, Clock, bundle, entry, newcomer, open_subjects
 
@@ -39,21 +39,23 @@ def people(database: Database) -> Subjects:
     return found
 
 
-def stored_of(people: Subjects) -> StoredAssessment:
+def kept_of(people: Subjects) -> Kept:
     with people.service.database.reading() as session:
-        return session.execute(select(StoredAssessment)).scalars().first()  # type: ignore[return-value]
+        stored = session.execute(select(StoredAssessment)).scalars().first()
+        assert stored is not None
+        return open_kept(session, stored)
 
 
 def test_a_sealed_record_comes_out_the_same(people: Subjects) -> None:
-    stored = read_sealed(write_sealed(stored_of(people)))
-    found = verify(stored, KNOWLEDGE, AT)
+    found = verify(read_sealed(write_sealed(kept_of(people))), KNOWLEDGE, AT)
     assert (found.outcome, found.why, found.has_expired) == ("same", [], False)
 
 
 def test_h41_a_sheet_that_is_out_of_date_says_so(people: Subjects) -> None:
-    stored = stored_of(people)
-    assert not verify(stored, KNOWLEDGE, AT + timedelta(minutes=1)).has_expired
-    assert verify(stored, KNOWLEDGE, AT + timedelta(days=40)).has_expired
+    kept = kept_of(people)
+    stored = kept.stored
+    assert not verify(kept, KNOWLEDGE, AT + timedelta(minutes=1)).has_expired
+    assert verify(kept, KNOWLEDGE, AT + timedelta(days=40)).has_expired
     code = short_code(stored.trace_sha256, stored.input_sha256)
     with people.service.database.reading() as session:
         assert [one.id for one in find_by_code(session, code)] == [stored.id]
@@ -63,7 +65,7 @@ def test_h41_a_sheet_that_is_out_of_date_says_so(people: Subjects) -> None:
 
 def test_other_rules_give_a_different_answer_and_say_so(people: Subjects) -> None:
     other = load_knowledge(choices={"interval_h": "96"})
-    found = verify(stored_of(people), other, AT)
+    found = verify(kept_of(people), other, AT)
     assert found.outcome == "different"
     assert found.why[0] == "the rules have changed since"
     assert "schedule" in found.why[1]
@@ -71,7 +73,7 @@ def test_other_rules_give_a_different_answer_and_say_so(people: Subjects) -> Non
 
 @pytest.mark.parametrize("name", ["answer", "inputs", "verdict", "request", "actor", "made_at", "trace_sha256"])
 def test_one_altered_character_of_a_sealed_record_is_found(people: Subjects, name: str) -> None:
-    tree = json.loads(write_sealed(stored_of(people)))
+    tree = json.loads(write_sealed(kept_of(people)))
     if name == "request":
         tree["request"]["at"] = tree["request"]["at"].replace("10:00", "10:01")
     elif name in ("answer", "inputs"):

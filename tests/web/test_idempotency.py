@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -11,16 +12,18 @@ from typing import Any
 
 import pytest
 from fastapi import Response
-from sqlalchemy import func, select
+from sqlalchemy import func, insert, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
 from starlette.testclient import TestClient
 
 from fhir_adapters.plain_forms import EXAMPLE
 from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.service import Service
+from mscprotocol.store import audit
 from mscprotocol.store.database import open_database
-from mscprotocol.store.tables import StoredAssessment
-from mscprotocol.web.idempotency import ABANDONED, KEPT, Claim, reply_once
-from mscprotocol.web.problems import ProblemError
+from mscprotocol.store.tables import AuditEntry, IdempotentReply, StoredAssessment, UsedToken
+from mscprotocol.web.idempotency import KEPT, Claim, Reply, reply_once
 from tests.web.conftest import NOW
 
 RECORD = json.dumps(EXAMPLE).encode()
@@ -35,12 +38,6 @@ def post(client: TestClient, key: str, content: bytes = RECORD, **query: str) ->
 def stored(service: Service) -> int:
     with service.database.reading() as session:
         return session.execute(select(func.count()).select_from(StoredAssessment)).scalar_one()
-
-
-def code(work: Any) -> str:
-    with pytest.raises(ProblemError) as raised:
-        work()
-    return raised.value.code
 
 
 def test_the_same_request_gets_the_same_reply(client: TestClient, service: Service) -> None:
@@ -73,53 +70,74 @@ def shared(knowledge: KnowledgeBase, tmp_path: Path) -> Service:
     return service
 
 
-def test_of_many_at_once_one_works(shared: Service) -> None:
-    worked, outcomes, begun = [], [], threading.Barrier(4)
+def make(body: bytes, store: Callable[[Session], None] = lambda _: None) -> Callable[[], Reply]:
+    """Work that makes a reply."""
+    return lambda: Reply(Response(body, media_type="text/plain"), store)
 
-    def work() -> Response:
-        worked.append(1)
-        return Response(b"{}", media_type="application/json")
+
+def note(session: Session) -> None:
+    audit.append(session, NOW, "someone", "made", "a reply")
+
+
+def notes(service: Service) -> int:
+    with service.database.reading() as session:
+        return session.execute(select(func.count()).select_from(AuditEntry)).scalar_one()
+
+
+def test_of_many_at_once_one_is_stored_and_given_to_all(shared: Service) -> None:
+    bodies, begun, made = [], threading.Barrier(4), threading.Barrier(4)
+
+    def work() -> Reply:
+        made.wait()  # all four work at once, for none has stored anything yet
+        return make(str(threading.get_ident()).encode(), note)()
 
     def ask() -> None:
         begun.wait()
-        try:
-            outcomes.append(reply_once(shared, CLAIM, work).status_code)
-        except ProblemError as error:
-            outcomes.append(error.status)
+        bodies.append(reply_once(shared, CLAIM, work).body)
 
     threads = [threading.Thread(target=ask) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(worked) == 1
-    assert set(outcomes) <= {200, 409} and len(outcomes) == 4
+    assert (len(bodies), len(set(bodies)), notes(shared)) == (4, 1, 1)
 
 
-def test_a_repeat_during_the_work_is_told_to_wait(shared: Service) -> None:
-    def work() -> Response:
-        assert code(lambda: reply_once(shared, CLAIM, work)) == "idempotency_key_at_work"
-        other = replace(CLAIM, client="someone else")
-        assert reply_once(shared, other, lambda: Response(b"2", media_type="text/plain")).body == b"2"
-        return Response(b"1", media_type="text/plain")
-
-    assert reply_once(shared, CLAIM, work).body == b"1"
-
-
-def test_replies_are_kept_a_day_and_abandoned_claims_minutes(shared: Service) -> None:
-    def make(body: bytes) -> Any:
-        return lambda: Response(body, media_type="text/plain")
-
+def test_a_key_is_that_of_one_client(shared: Service) -> None:
     assert reply_once(shared, CLAIM, make(b"1")).body == b"1"
+    assert reply_once(shared, replace(CLAIM, client="someone else"), make(b"2")).body == b"2"
+
+
+def test_what_cannot_be_stored_is_no_reply(shared: Service) -> None:
+    def fail(session: Session) -> None:
+        note(session)
+        raise OSError("the disk is full")
+
+    with pytest.raises(OSError, match="full"):
+        reply_once(shared, CLAIM, make(b"1", fail))
+    assert notes(shared) == 0
+    assert reply_once(shared, CLAIM, make(b"2")).body == b"2"
+
+
+def test_what_contradicts_itself_is_no_reply(shared: Service) -> None:
+    """A constraint that is not the key's does not pass for somebody who was faster."""
+
+    def clash(session: Session) -> None:
+        for _ in range(2):
+            session.execute(insert(UsedToken).values(sha256="0" * 64, expires_at=NOW))
+
+    with pytest.raises(IntegrityError):
+        reply_once(shared, CLAIM, make(b"1", clash))
+
+
+def test_replies_are_kept_as_long_as_was_claimed(shared: Service) -> None:
+    brief = replace(CLAIM, key="brief", kept=timedelta(minutes=1))
+    assert reply_once(shared, CLAIM, make(b"1")).body == reply_once(shared, brief, make(b"1")).body == b"1"
     shared.clock = lambda: NOW + KEPT
     assert reply_once(shared, CLAIM, make(b"2")).body == b"1"
+    assert reply_once(shared, brief, make(b"2")).body == b"2"
     shared.clock = lambda: NOW + KEPT + timedelta(seconds=1)
     assert reply_once(shared, CLAIM, make(b"3")).body == b"3"
-
-    def die() -> Response:
-        later = shared.clock() + ABANDONED + timedelta(seconds=1)
-        shared.clock = lambda: later
-        assert reply_once(shared, replace(CLAIM, key="other"), make(b"4")).body == b"4"
-        return Response(b"5", media_type="text/plain")
-
-    reply_once(shared, replace(CLAIM, key="other"), die)
+    with shared.database.reading() as session:
+        kept = session.execute(select(IdempotentReply.key)).scalars().all()
+    assert sorted(kept) == ["brief", "key"]

@@ -9,12 +9,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import select
+from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
-from mscprotocol.store.tables import AuditEntry, AuditHead
+from mscprotocol.store.tables import AuditEntry, AuditHead, row_of, table_of
 
 START = "0" * 64
+# Statements of every action, built once.
+_HEAD = select(AuditHead.sequence, AuditHead.sha256).with_for_update()
+_APPEND = insert(table_of(AuditEntry))
+_MOVE_HEAD = update(table_of(AuditHead))
 
 
 @dataclass(frozen=True)
@@ -32,20 +36,20 @@ def append(
 
     `subject` names what was touched by its kind and id; neither it nor `detail` carries clinical data.
     """
-    head = session.execute(select(AuditHead).with_for_update()).scalar_one()
+    sequence, sha256 = session.execute(_HEAD).one()
     entry = AuditEntry(
-        sequence=head.sequence + 1,
+        sequence=sequence + 1,
         at=at.astimezone(UTC),
         actor=actor,
         action=action,
         subject=subject,
         detail=detail or {},
-        previous_sha256=head.sha256,
+        previous_sha256=sha256,
         sha256="",
     )
     entry.sha256 = seal(entry)
-    session.add(entry)
-    head.sequence, head.sha256 = entry.sequence, entry.sha256
+    session.execute(_APPEND, row_of(entry))
+    session.execute(_MOVE_HEAD, {"sequence": entry.sequence, "sha256": entry.sha256})
     return entry
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import StaticPool
+
+from mscprotocol.store.turns import Turns
 
 BUSY_SECONDS = 30
 MIGRATIONS = Path(__file__).resolve().parents[1] / "migrations"
@@ -24,6 +26,9 @@ class Database:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self._sessions = sessionmaker(engine, expire_on_commit=False)
+        self._is_sqlite = engine.dialect.name == "sqlite"
+        # SQLite lets writers sleep and try again; among the threads of one process they wait in order instead.
+        self._turns: AbstractContextManager[None] = Turns(1) if self._is_sqlite else nullcontext()
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
@@ -35,9 +40,9 @@ class Database:
     @contextmanager
     def writing(self) -> Iterator[Session]:
         """A transaction: committed at the end, rolled back on any exception. SQLite admits one writer at a time."""
-        with self._sessions.begin() as session:
-            if self.engine.dialect.name == "sqlite":
-                session.execute(text("BEGIN IMMEDIATE"))
+        with self._turns, self._sessions.begin() as session:
+            if self._is_sqlite:
+                session.connection().exec_driver_sql("BEGIN IMMEDIATE")
             yield session
 
     def is_ready(self) -> bool:

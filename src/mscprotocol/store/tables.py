@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import JSON, DateTime, ForeignKey, Index, LargeBinary, MetaData, String, TypeDecorator, UniqueConstraint
+from sqlalchemy import Table as SqlTable
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -46,6 +47,16 @@ class Table(DeclarativeBase):
         }
     )
     type_annotation_map = {datetime: Instant, dict[str, Any]: JSON, bytes: LargeBinary}
+
+
+def table_of(kind: type[Table]) -> SqlTable:
+    """The table of a class, for statements that are built once and then only filled in."""
+    return kind.metadata.tables[kind.__tablename__]
+
+
+def row_of(one: Table) -> dict[str, Any]:
+    """All values of an object, by column."""
+    return {column.name: getattr(one, column.name) for column in one.__table__.columns}
 
 
 class StoredAssessment(Table):
@@ -106,7 +117,7 @@ class IdempotentReply(Table):
     client: Mapped[str] = mapped_column(String(200))
     key: Mapped[str] = mapped_column(String(200))
     request_sha256: Mapped[str] = mapped_column(SHA256)
-    made_at: Mapped[datetime]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
     status: Mapped[int]
     content_type: Mapped[str] = mapped_column(String(100))
     location: Mapped[str | None] = mapped_column(String(2000))

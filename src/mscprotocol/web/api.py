@@ -24,7 +24,7 @@ from mscprotocol.web import api_description as described
 from mscprotocol.web.asked import JSON, Asked, Content, Question, Sent, check_type, wants_fhir
 from mscprotocol.web.batch import NDJSON, BatchResponse
 from mscprotocol.web.callers import caller_with
-from mscprotocol.web.idempotency import LONGEST_KEY, Claim, digest_request, reply_once
+from mscprotocol.web.idempotency import LONGEST_KEY, Claim, Reply, digest_request, reply_once
 from mscprotocol.web.problems import FHIR_JSON, ProblemError
 from mscprotocol.web.stored import SHEET_POLICY, answer_for_sheet, find_stored
 
@@ -63,15 +63,21 @@ def assess(
     if as_fhir and question.is_all:
         raise ProblemError(406, "not_acceptable", "A FHIR answer is about one protocol: name it.")
 
-    def work() -> Response:
-        answered = _assess(_service(request), question, content, caller)
-        return _reply(answered, question, _service(request).knowledge, as_fhir=as_fhir)
+    service = _service(request)
+
+    def work() -> Reply:
+        answered = _judge(service, question, content, caller)
+        response = _reply(answered, question, service.knowledge, as_fhir=as_fhir)
+        return Reply(response, lambda session: service.put(session, answered))
 
     if idempotency_key is None:
-        return work()
+        made = work()
+        with service.database.writing() as session:
+            made.store(session)
+        return made.response
     query = "&".join(sorted(f"{name}={value}" for name, value in request.query_params.multi_items()))
     parts = (b"assess", query.encode(), content.kind.encode(), str(as_fhir).encode(), content.body)
-    return reply_once(_service(request), Claim(caller.name, idempotency_key, digest_request(parts)), work)
+    return reply_once(service, Claim(caller.name, idempotency_key, digest_request(parts)), work)
 
 
 @router.post(
@@ -92,14 +98,17 @@ async def assess_batch(request: Request, caller: Assessor, question: Asked) -> R
     service, settings = _service(request), _settings(request)
 
     def answer(line: bytes) -> bytes:
-        return _write(_assess(service, question, Content(line, JSON), caller), question)
+        answered = _judge(service, question, Content(line, JSON), caller)
+        with service.database.writing() as session:
+            service.put(session, answered)
+        return _write(answered, question)
 
     return BatchResponse(answer, settings.max_line_bytes, settings.request_seconds)
 
 
-def _assess(service: Service, question: Question, content: Content, caller: Caller) -> list[Answered]:
+def _judge(service: Service, question: Question, content: Content, caller: Caller) -> list[Answered]:
     order = Order(question.protocols[0], question.request, DOOR, caller)
-    return service.assess_by(question.protocols, _read(content, service.knowledge), [content.body], order)
+    return service.judge_by(question.protocols, _read(content, service.knowledge), [content.body], order)
 
 
 def _read(content: Content, knowledge: KnowledgeBase) -> PatientBundle:

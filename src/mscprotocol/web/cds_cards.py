@@ -7,11 +7,13 @@ import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+import msgspec
+
 from fhir_adapters.care_plan import DISCLAIMER
 from fhir_adapters.draft_orders import DraftOrders, ProductOrder
 from fhir_adapters.guidance import reasons
 from fhir_adapters.writing import CANONICAL, Json, coding, concept, element, known_coding, resource
-from mscprotocol.answer import Assessment, NeededItem, to_builtins
+from mscprotocol.answer import Assessment, NeededItem
 from mscprotocol.codes import Coding
 from mscprotocol.errors import DataError
 from mscprotocol.knowledge import KnowledgeBase
@@ -25,7 +27,7 @@ EXTENSION = "example.mscprotocol.assessment"
 CHECKLIST = "/api/v1/assessments/{}/checklist"
 # What Markdown reads as markup anywhere, as an address, or as a list at the start of a line.
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]#!|~@>]|(?<=:)/|(?<=www)\.|^[-+]|(?<=^\d)[.)])", re.IGNORECASE)
-_HTML = {"&": "&amp;", "<": "&lt;"}
+_HTML = str.maketrans({"&": "&amp;", "<": "&lt;"})
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,7 @@ def _trace(answer: Assessment, identity: str) -> Json:
         rulebaseSha256=answer.rulebase.sha256,
         inputSha256=answer.input_sha256,
         traceSha256=answer.trace_sha256,
-        trace=[element(**one) for one in to_builtins(answer)["trace"]],
+        trace=[element(**one) for one in msgspec.to_builtins(answer.trace)],
     )
 
 
@@ -143,8 +145,8 @@ def _trace(answer: Assessment, identity: str) -> Json:
 def escape_markdown(text: str) -> str:
     """Text that Markdown shows as it is: on one line, without markup or HTML."""
     plain = " ".join(text.split())
-    escaped = _MARKDOWN.sub(r"\\\1", plain)
-    return "".join(_HTML.get(one, one) for one in escaped if one.isprintable())
+    escaped = _MARKDOWN.sub(r"\\\1", plain).translate(_HTML)
+    return escaped if escaped.isprintable() else "".join(one for one in escaped if one.isprintable())
 
 
 def _detail(answer: Assessment, occasion: Occasion) -> str:

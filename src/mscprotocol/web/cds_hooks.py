@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 import structlog
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from starlette.middleware.cors import CORSMiddleware
 
-from fhir_adapters.bundle import PatientBundle, read_bundle
+from fhir_adapters.bundle import PatientBundle
 from fhir_adapters.cds_prefetch import Gathered, MalformedPrefetchError, MissingDataError, gather, write_templates
 from fhir_adapters.draft_orders import DraftOrders, read_draft_orders
 from fhir_adapters.fhir_client import FhirReader, is_listed
@@ -25,12 +26,13 @@ from mscprotocol.web import cds_feedback
 from mscprotocol.web.cds_access import CdsAccess, base_of, find_client
 from mscprotocol.web.cds_cards import Occasion, write_cards, write_data_error
 from mscprotocol.web.cds_requests import ERRORS, HOOKS, HookCall, bad, read_call, read_json_body
-from mscprotocol.web.idempotency import Claim, reply_once
+from mscprotocol.web.idempotency import Claim, Reply, reply_once
 from mscprotocol.web.problems import ProblemError
 
 log = structlog.get_logger("mscprotocol.cds")
 DOOR = "cds-hooks"
 REPEATED_SECONDS = 600
+_KEPT = 2 * REPEATED_SECONDS
 _ORDER_FORM = "cells"
 CLIENT = Depends(find_client)
 router = APIRouter(prefix="/cds-services", tags=["CDS Hooks"], dependencies=[CLIENT], responses=ERRORS)
@@ -105,8 +107,8 @@ def call_service(
     service: Service = request.app.state.service
     protocol = find_protocol(service, identity)
     call = read_call(body)
-    claim = Claim(caller.name, _key(service.clock(), identity, call), call.sha256)
-    return reply_once(service, claim, lambda: _json(_answer(request, service, protocol, call, caller)))
+    claim = Claim(caller.name, _key(service.clock(), identity, call), call.sha256, kept=timedelta(seconds=_KEPT))
+    return reply_once(service, claim, lambda: _answer(request, service, protocol, call, caller))
 
 
 def _key(at: datetime, identity: str, call: HookCall) -> str:
@@ -122,7 +124,7 @@ def find_protocol(service: Service, identity: str) -> Protocol:
     return protocol
 
 
-def _answer(request: Request, service: Service, protocol: Protocol, call: HookCall, caller: Caller) -> Json:
+def _answer(request: Request, service: Service, protocol: Protocol, call: HookCall, caller: Caller) -> Reply:
     occasion = Occasion(service.knowledge, protocol, base_of(request))
     try:
         orders = _read_orders(service, protocol, call)
@@ -130,15 +132,19 @@ def _answer(request: Request, service: Service, protocol: Protocol, call: HookCa
         patient = _read_patient(gathered, call)
         question = _question(service.clock(), orders, request.app.state.settings.zone)
         order = Order(protocol.id, question, DOOR, caller)
-        answered = service.assess_patient(patient, [gathered.bundle], order)
+        answered = service.judge_by((protocol.id,), patient, [gathered.bundle], order)
     except DataError as error:
-        _audit_refusal(service, caller, call, error)
         cards = [write_data_error(error, call.instance, occasion)]
-    else:
-        full = Occasion(service.knowledge, protocol, occasion.base, orders, tuple(gathered.not_held))
-        cards = write_cards(answered.answer, answered.id, full)
+        refusal = (caller.name, "refuse", f"Patient/{call.patient_id}", {"door": DOOR, "code": error.code})
+        return Reply(_reply(call, cards), lambda session: audit.append(session, service.clock(), *refusal))
+    full = replace(occasion, orders=orders, not_held=tuple(gathered.not_held))
+    cards = write_cards(answered[0].answer, answered[0].id, full)
+    return Reply(_reply(call, cards), lambda session: service.put(session, answered))
+
+
+def _reply(call: HookCall, cards: list[Json]) -> Response:
     # What is ordered is left to whoever signs: there is nothing that this service would change by itself.
-    return {"cards": cards} | ({"systemActions": []} if call.hook == "order-sign" else {})
+    return _json({"cards": cards} | ({"systemActions": []} if call.hook == "order-sign" else {}))
 
 
 def _read_orders(service: Service, protocol: Protocol, call: HookCall) -> DraftOrders:
@@ -180,7 +186,7 @@ def _reader(request: Request, call: HookCall) -> FhirReader | _Nothing:
 
 
 def _read_patient(gathered: Gathered, call: HookCall) -> PatientBundle:
-    patient = read_bundle(gathered.bundle)
+    patient = gathered.patient()
     if patient.patient.id != call.patient_id:
         raise DataError("foreign_subject", "the data are not those of the patient of the context")
     return patient
@@ -193,14 +199,6 @@ def _question(at: datetime, orders: DraftOrders, zone: str) -> Question:
         return Question(at=at, start=starts[0] if starts else None, zone=zone)
     except ValueError:
         return Question(at=at, zone=zone)
-
-
-def _audit_refusal(service: Service, caller: Caller, call: HookCall, error: DataError) -> None:
-    at = service.clock()
-    with service.database.writing() as session:
-        audit.append(
-            session, at, caller.name, "refuse", f"Patient/{call.patient_id}", {"door": DOOR, "code": error.code}
-        )
 
 
 def _json(content: Json) -> Response:

@@ -97,7 +97,7 @@ def refuse_doubled_keys(body: bytes) -> None:
     """Raise ProblemError 400 for what is no JSON, or has an object that says two things under one name."""
 
     def check(pairs: list[tuple[str, Any]]) -> None:
-        if len({name for name, _ in pairs}) != len(pairs):
+        if len(dict(pairs)) != len(pairs):
             raise bad("an object has the same key twice")
 
     try:

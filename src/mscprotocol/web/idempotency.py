@@ -1,7 +1,8 @@
 """Idempotency keys: the same request with the same key gets the reply that was stored, for a day.
 
-A key is claimed in the database before any work, so that of two requests at once only one works. Follows the draft
-"The Idempotency-Key HTTP Header Field" of the IETF: 409 while the first is at work, 422 for another request.
+A reply is stored in the transaction that stores what it tells of. Of several requests at once with one key, the first
+to commit has made the reply, and the others give it out: nothing is stored twice. Follows the draft "The
+Idempotency-Key HTTP Header Field" of the IETF: 422 for another request with the key.
 """
 
 from __future__ import annotations
@@ -10,30 +11,43 @@ import hashlib
 import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from fastapi import Response
-from sqlalchemy import delete, select
+from sqlalchemy import bindparam, delete, insert, select
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
 
 from mscprotocol.service import Service
-from mscprotocol.store.tables import IdempotentReply
+from mscprotocol.store.tables import IdempotentReply, table_of
 from mscprotocol.web.problems import ProblemError
 
 KEPT = timedelta(hours=24)
-# A claim without a reply is of a process that died.
-ABANDONED = timedelta(minutes=10)
 LONGEST_KEY = 200
-_AT_WORK = 0
+# Statements of every request, built once.
+_replies = table_of(IdempotentReply)
+_is_claimed = (_replies.c.client == bindparam("its_client"), _replies.c.key == bindparam("its_key"))
+_FIND = select(_replies).where(*_is_claimed, _replies.c.expires_at >= bindparam("now"))
+_FORGET = delete(_replies).where(_replies.c.expires_at < bindparam("now"))
+_KEEP = insert(_replies)
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A key of one caller, and the digest of the request that it stands for."""
+    """A key of one caller, the digest of the request that it stands for, and how long its reply is given out again."""
 
     client: str
     key: str
     request_sha256: str
+    kept: timedelta = KEPT
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A response that was made, and what has to be stored before it may be given out."""
+
+    response: Response
+    store: Callable[[Session], object]
 
 
 def digest_request(parts: Iterable[bytes]) -> str:
@@ -44,70 +58,49 @@ def digest_request(parts: Iterable[bytes]) -> str:
     return digest.hexdigest()
 
 
-def reply_once(service: Service, claim: Claim, work: Callable[[], Response]) -> Response:
+def reply_once(service: Service, claim: Claim, work: Callable[[], Reply]) -> Response:
     """The stored reply of a claim, else that of the work, which is stored; an error is no reply and frees the key."""
     if not 0 < len(claim.key) <= LONGEST_KEY:
         raise ProblemError(400, "bad_request", f"An Idempotency-Key has 1 to {LONGEST_KEY} characters.")
+    known = _find(service, claim)
+    if known is not None:
+        return known
+    made = work()
     try:
-        mine = _claim(service, claim)
+        with service.database.writing() as session:
+            _keep(session, claim, made.response, service.clock())
+            made.store(session)
     except IntegrityError:
-        return _stored(service, claim)
-    try:
-        response = work()
-        _keep(service, mine, response)
-    except BaseException:
-        _free(service, mine)
-        raise
-    return response
+        known = _find(service, claim)
+        if known is None:
+            raise
+        return known  # somebody was faster
+    return made.response
 
 
-def _claim(service: Service, claim: Claim) -> str:
-    """The id of a new claim. Raises IntegrityError if the key is claimed already."""
-    now, identity = service.clock(), str(uuid.uuid4())
-    with service.database.writing() as session:
-        session.execute(delete(IdempotentReply).where(IdempotentReply.made_at < now - KEPT))
-        is_old = IdempotentReply.made_at < now - ABANDONED
-        session.execute(delete(IdempotentReply).where(IdempotentReply.status == _AT_WORK, is_old))
-        session.add(
-            IdempotentReply(
-                id=identity,
-                client=claim.client,
-                key=claim.key,
-                request_sha256=claim.request_sha256,
-                made_at=now,
-                status=_AT_WORK,
-                content_type="",
-                location=None,
-                body=b"",
-            )
-        )
-    return identity
-
-
-def _stored(service: Service, claim: Claim) -> Response:
-    wanted = (IdempotentReply.client == claim.client, IdempotentReply.key == claim.key)
+def _find(service: Service, claim: Claim) -> Response | None:
     with service.database.reading() as session:
-        found = session.execute(select(IdempotentReply).where(*wanted)).scalar_one_or_none()
-        session.expunge_all()
-    if found is not None and found.request_sha256 != claim.request_sha256:
+        wanted = {"its_client": claim.client, "its_key": claim.key, "now": service.clock()}
+        found = session.execute(_FIND, wanted).one_or_none()
+    if found is None:
+        return None
+    if found.request_sha256 != claim.request_sha256:
         raise ProblemError(422, "idempotency_key_reused", "This key came with another request: take a new one.")
-    if found is None or found.status == _AT_WORK:
-        text = "A request with this key is at work: ask again."
-        raise ProblemError(409, "idempotency_key_at_work", text, {"retry-after": "1"})
     headers = {"location": found.location} if found.location else {}
     return Response(found.body, found.status, headers | {"idempotent-replayed": "true"}, found.content_type)
 
 
-def _keep(service: Service, identity: str, response: Response) -> None:
-    with service.database.writing() as session:
-        kept = session.get(IdempotentReply, identity)
-        if kept is None:
-            return  # it took so long that the claim was given up for abandoned
-        kept.status, kept.body = response.status_code, bytes(response.body)
-        kept.content_type = response.headers["content-type"]
-        kept.location = response.headers.get("location")
-
-
-def _free(service: Service, identity: str) -> None:
-    with service.database.writing() as session:
-        session.execute(delete(IdempotentReply).where(IdempotentReply.id == identity))
+def _keep(session: Session, claim: Claim, response: Response, now: datetime) -> None:
+    session.execute(_FORGET, {"now": now})
+    row = {
+        "id": str(uuid.uuid4()),
+        "client": claim.client,
+        "key": claim.key,
+        "request_sha256": claim.request_sha256,
+        "expires_at": now + claim.kept,
+        "status": response.status_code,
+        "content_type": response.headers["content-type"],
+        "location": response.headers.get("location"),
+        "body": bytes(response.body),
+    }
+    session.execute(_KEEP, row)

@@ -16,8 +16,9 @@ from typer.testing import CliRunner
 from fhir_adapters.mllp import MllpClient
 from mscprotocol.cli import app
 from mscprotocol.store.assessments import read_inputs, read_json
-from mscprotocol.store.database import open_database
+from mscprotocol.store.database import Database, open_database
 from mscprotocol.store.tables import StoredAssessment
+from mscprotocol.verification import open_kept
 from tests.adapters.hl7v2.messages import OBR, PID, adt, message, oru, result
 from tests.web.live import LISTEN, Process, running
 
@@ -57,13 +58,17 @@ def test_a_patient_is_assessed_anew_when_the_data_change(tmp_path: Path) -> None
     assert not [one for one in ("4711", "Example", "1962") if one in logs]
 
 
-def stored(folder: Path) -> list[StoredAssessment]:
+@contextmanager
+def opened(folder: Path) -> Iterator[Database]:
     database = open_database(f"sqlite:///{folder}/store.sqlite3")
-    with database.reading() as session:
-        query = select(StoredAssessment).order_by(StoredAssessment.made_at)
-        found = list(session.execute(query).scalars())
+    yield database
     database.close()
-    return found
+
+
+def stored(folder: Path) -> list[StoredAssessment]:
+    with opened(folder) as database, database.reading() as session:
+        query = select(StoredAssessment).order_by(StoredAssessment.made_at)
+        return list(session.execute(query).scalars())
 
 
 def test_messages_and_patients_survive_a_crash(tmp_path: Path) -> None:
@@ -81,7 +86,10 @@ def test_messages_and_patients_survive_a_crash(tmp_path: Path) -> None:
         pass  # whoever waited when the process died is assessed at the next start
     *_, last = stored(tmp_path)
     assert (last.door, last.patient_id) == ("hl7v2", "4711")
-    assert [one.count(b"|3|P|") for one in read_inputs(last)] == [0, 0, 1]
+    with opened(tmp_path) as database, database.reading() as session:
+        kept = open_kept(session, last)
+    assert [one.count(b"|3|P|") for one in kept.messages] == [0, 0, 1]
+    assert len(read_inputs(last)) == 3 and max(map(len, read_inputs(last))) < 100  # by reference
     evidence = [each["reference"] for one in json.loads(read_json(last))["criteria"] for each in one["evidence"]]
     assert any(reference.startswith("Observation/777-3") for reference in evidence)
 
