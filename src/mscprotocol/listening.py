@@ -41,6 +41,8 @@ from mscprotocol.verification import describe_reading
 
 log = structlog.get_logger("mscprotocol.listening")
 DOOR = "hl7v2"
+# A message that came waits no longer than this for an assessment to make way for it.
+SWITCH_SECONDS = 0.0005
 SENDER = Caller("hl7v2", frozenset())
 Writer = Callable[[bytes], None]
 # What is known of a patient and the digests of the messages that said so, to an answer; None if it was given before.
@@ -68,10 +70,15 @@ class Keeper:
 
 
 class Reassessor:
-    """Assesses patients whose data changed, each once for all that changed while it waited."""
+    """Assesses patients whose data changed, each once for all that changed while it waited.
 
-    def __init__(self, judge: Judge, write: Writer) -> None:
+    It begins when no message came for the seconds of `quiet`, at the latest after those of `longest`: messages come in
+    bursts, and what they say together is worth one answer.
+    """
+
+    def __init__(self, judge: Judge, write: Writer, *, quiet: float = 1, longest: float = 15) -> None:
         self._judge, self._write = judge, write
+        self._quiet, self._longest = quiet, longest
         self._waiting: dict[int, Chart] = {}
         self._changed = asyncio.Event()
         self._is_ending = False
@@ -85,10 +92,18 @@ class Reassessor:
         """Assess whoever waits, until `end` is called and nobody waits any more."""
         while not self._is_ending or self._waiting:
             await self._changed.wait()
+            await self._settle()
+            for number in tuple(self._waiting):
+                await self._assess(self._waiting.pop(number), receiver)
+
+    async def _settle(self) -> None:
+        until = asyncio.get_running_loop().time() + self._longest
+        while not self._is_ending and (left := until - asyncio.get_running_loop().time()) > 0:
             self._changed.clear()
-            while self._waiting:
-                chart = self._waiting.pop(next(iter(self._waiting)))
-                await self._assess(chart, receiver)
+            try:
+                await asyncio.wait_for(self._changed.wait(), min(self._quiet, left))
+            except TimeoutError:
+                return
 
     def end(self) -> None:
         """Let `run` return when its work is done."""
@@ -150,6 +165,7 @@ def listen_command(
     if protocol not in knowledge.protocols:
         raise typer.BadParameter(f"no protocol {protocol!r}; known: {', '.join(knowledge.protocols)}")
     configure_logs()
+    sys.setswitchinterval(SWITCH_SECONDS)
     with _service(knowledge, database or installation.database_url) as service, _Answers(out) as write:
         inbox = DatabaseInbox(service.database, service.clock)
         reassessor = Reassessor(Keeper(service, protocol, zone or "UTC", settings), write)

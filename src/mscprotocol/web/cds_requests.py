@@ -30,7 +30,6 @@ ERRORS: dict[int | str, dict[str, Any]] = {
         (400, "The call cannot be read; the OperationOutcome names the field"),
         (401, "No token, or one that proves nothing"),
         (404, "No such service"),
-        (409, "The same call is at work"),
         (412, "Data that the rules need neither came nor can be fetched"),
         (415, "Not JSON"),
     )
