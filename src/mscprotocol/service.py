@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -48,7 +48,7 @@ class Order:
     request: Request
     door: str
     caller: Caller
-    reading: Mapping[str, str | None] = field(default_factory=dict)
+    reading: dict[str, str | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

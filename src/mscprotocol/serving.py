@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from pydantic import SecretStr, ValidationError
 
+from mscprotocol.logs import configure_logs
 from mscprotocol.settings import PREFIX, Settings
 from mscprotocol.terminal import USAGE, say
 
@@ -26,6 +27,8 @@ def serve_command(
         if value is not None:
             os.environ[PREFIX + name] = str(value)  # each worker reads its settings from the environment
     settings = read_settings()
+    if workers > 1:
+        configure_logs()  # this process only watches over the others, and says where they listen
     uvicorn.run(
         "mscprotocol.web.app:application",
         factory=True,

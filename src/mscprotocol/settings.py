@@ -65,6 +65,9 @@ class Settings(BaseSettings):
         {},
         description='CDS Hooks clients: issuer to the address of its keys, as JSON: {"https://ehr": "https://…/jwks"}.',
     )
+    cds_tenants: dict[str, str] = Field(
+        {}, description="The tenant that the tokens of a CDS Hooks client must state, by issuer, as JSON."
+    )
     fhir_servers: Listed = Field(
         (), description="FHIR servers that missing prefetch may be read from, separated by commas."
     )

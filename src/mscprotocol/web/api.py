@@ -13,10 +13,10 @@ from fhir_adapters.bundle import PatientBundle, read_bundle
 from fhir_adapters.outcome import write_bundle
 from fhir_adapters.plain_record import is_fhir, read_plain
 from fhir_adapters.writing import encode
-from mscprotocol.answer import Assessment, to_json
+from mscprotocol.answer import to_json
 from mscprotocol.checklist import build_checklist
 from mscprotocol.knowledge import KnowledgeBase
-from mscprotocol.rendering import RenderingError, render_html, render_pdf
+from mscprotocol.rendering import render_html
 from mscprotocol.service import Answered, Caller, Order, Service
 from mscprotocol.settings import Settings
 from mscprotocol.store import assessments
@@ -26,7 +26,7 @@ from mscprotocol.web.batch import NDJSON, BatchResponse
 from mscprotocol.web.callers import caller_with
 from mscprotocol.web.idempotency import LONGEST_KEY, Claim, Reply, digest_request, reply_once
 from mscprotocol.web.problems import FHIR_JSON, ProblemError
-from mscprotocol.web.stored import SHEET_POLICY, answer_for_sheet, find_stored
+from mscprotocol.web.stored import SHEET_POLICY, answer_for_sheet, find_stored, make_pdf
 
 DOOR = "rest"
 PREFIX = "/api/v1"
@@ -165,16 +165,9 @@ def read_checklist(
     if form == "json":
         return Response(msgspec.json.encode(build_checklist(answer, service.knowledge)), media_type=JSON)
     if form == "pdf":
-        return Response(_as_pdf(answer, service.knowledge), media_type="application/pdf")
+        return Response(make_pdf(answer, service.knowledge), media_type="application/pdf")
     page = render_html(answer, service.knowledge)
     return Response(page, headers={"content-security-policy": SHEET_POLICY}, media_type="text/html")
-
-
-def _as_pdf(answer: Assessment, knowledge: KnowledgeBase) -> bytes:
-    try:
-        return render_pdf(answer, knowledge)
-    except RenderingError:
-        raise ProblemError(406, "not_acceptable", "This installation makes no PDF: ask for format=html.") from None
 
 
 # -- protocols and rules -----------------------------------------------------------------------------

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import gc
+import multiprocessing
+import os
+import signal
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from multiprocessing.process import BaseProcess
+from threading import Thread
 
 from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
@@ -21,6 +27,8 @@ from mscprotocol.web.pages import doors
 
 # Traces would carry paths, and paths carry ids.
 _YOUNG_OBJECTS = 20_000
+# A request that came waits no longer than this for an assessment to make way for it.
+_SWITCH_SECONDS = 0.001
 NO_TELEMETRY: TelemetryConfig = {"tracing": False, "logs": False, "operation_spans": False}
 
 
@@ -52,12 +60,26 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
 def application() -> FastAPI:
     """The application as the environment sets it: what each process of a server starts."""
     configure_logs()
+    _end_with_parent()
     app = create_app(Settings())
     # Rules and code stay for good: the collector need not walk through them again with every pass.
     gc.collect()
     gc.freeze()
     gc.set_threshold(_YOUNG_OBJECTS)
+    sys.setswitchinterval(_SWITCH_SECONDS)
     return app
+
+
+def _end_with_parent() -> None:
+    """Have this process end in good order when the one that started it is gone, however that ended."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        Thread(target=_end_after, args=(parent,), daemon=True).start()
+
+
+def _end_after(parent: BaseProcess) -> None:
+    parent.join()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _open_service(settings: Settings) -> Service:

@@ -33,6 +33,8 @@ class CdsAccess:
             if kind.lower() != "bearer":
                 raise TokenError("no token")
             claims = self.verifier.verify(token.strip(), self.audience(request), self.keys)
+            if self.settings.cds_tenants.get(claims.issuer, claims.tenant) != claims.tenant:
+                raise TokenError("tenant")
         except TokenError as error:
             log.info("token refused", why=str(error))
             raise ProblemError(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from mscprotocol.answer import Assessment
+from mscprotocol.knowledge import KnowledgeBase
+from mscprotocol.rendering import RenderingError, render_pdf
 from mscprotocol.service import Caller, Service
 from mscprotocol.store import assessments
 from mscprotocol.store.tables import StoredAssessment
@@ -31,3 +33,12 @@ def answer_for_sheet(service: Service, identity: str, caller: Caller) -> Assessm
     if stored.rulebase_sha256 != service.knowledge.sha256:
         raise ProblemError(409, "rules_changed", "The rules have changed since: assess again, or read the answer.")
     return assessments.read_answer(stored)
+
+
+def make_pdf(answer: Assessment, knowledge: KnowledgeBase) -> bytes:
+    """The checklist as PDF. Raises ProblemError 406 where the installation cannot make any."""
+    try:
+        return render_pdf(answer, knowledge)
+    except RenderingError:
+        text = "This installation makes no PDF: take the checklist as HTML and print that."
+        raise ProblemError(406, "not_acceptable", text) from None

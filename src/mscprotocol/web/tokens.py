@@ -40,6 +40,7 @@ class Claims:
     issuer: str
     subject: str | None
     token_id: str
+    tenant: object = None
 
 
 # The keys of an issuer, as the token's header names them: raises TokenError for an issuer that is not listed.
@@ -67,7 +68,7 @@ class Verifier:
             raise TokenError("audience")
         token_id = _text(claims, "jti")
         self._use_once(issuer, token_id)
-        return Claims(issuer, claims.get("sub"), token_id)
+        return Claims(issuer, claims.get("sub"), token_id, claims.get("tenant"))
 
     def _signed(self, token: str, key: Key) -> None:
         try:

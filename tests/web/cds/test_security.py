@@ -89,6 +89,12 @@ def test_A6_a_token_is_good_once(guarded: TestClient) -> None:
     assert [ask(guarded, "GET", "/cds-services", token) for _ in range(2)] == [200, 401]
 
 
+@pytest.mark.parametrize(("stated", "status"), [({"tenant": "ward"}, 200), ({"tenant": "other"}, 401), ({}, 401)])
+def test_A6_a_token_of_another_tenant_is_refused(start: Start, stated: dict[str, str], status: int) -> None:
+    client = start(use_test_keys, cds_issuers={ISSUER: f"{ISSUER}/jwks"}, cds_tenants={ISSUER: "ward"}, public_url=BASE)
+    assert ask(client, "GET", "/cds-services", sign(aud=f"{BASE}/cds-services", **stated)) == status
+
+
 def test_A7_a_refusal_tells_nothing_and_the_token_is_not_logged(guarded: TestClient) -> None:
     token = sign(aud="another")
     with structlog.testing.capture_logs() as logged:

@@ -8,13 +8,12 @@ from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import HTMLResponse, Response
 
-from mscprotocol.rendering import RenderingError, render_html, render_pdf
+from mscprotocol.rendering import render_html
 from mscprotocol.store import assessments
 from mscprotocol.web.pages.layout import render_page
 from mscprotocol.web.pages.people import Person, of_app, require
 from mscprotocol.web.pages.screening_result import Result
-from mscprotocol.web.problems import ProblemError
-from mscprotocol.web.stored import SHEET_POLICY, answer_for_sheet, find_stored
+from mscprotocol.web.stored import SHEET_POLICY, answer_for_sheet, find_stored, make_pdf
 
 router = APIRouter()
 # Who waits for a PDF waits here, and holds no thread that others need.
@@ -43,16 +42,13 @@ def show_checklist(request: Request, identity: str, person: Reader) -> Response:
 
 @router.get("/assessments/{identity}/checklist.pdf")
 async def send_pdf(request: Request, identity: str, person: Reader) -> Response:
-    """The checklist as PDF. 501 where the installation cannot make any."""
+    """The checklist as PDF; 406 where the installation cannot make any."""
     service, _ = of_app(request)
 
     def work() -> bytes:
-        return render_pdf(answer_for_sheet(service, identity, person.caller), service.knowledge)
+        return make_pdf(answer_for_sheet(service, identity, person.caller), service.knowledge)
 
-    try:
-        content = await to_thread.run_sync(work, limiter=_ONE)
-    except RenderingError as error:
-        raise ProblemError(501, "no_pdf", str(error)) from error
+    content = await to_thread.run_sync(work, limiter=_ONE)
     name = f"checklist-{identity[:8]}.pdf"
     return Response(
         content, media_type="application/pdf", headers={"content-disposition": f'inline; filename="{name}"'}
