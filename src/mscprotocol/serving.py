@@ -13,6 +13,9 @@ from mscprotocol.settings import PREFIX, Settings
 from mscprotocol.terminal import USAGE, say
 
 GRACE_SECONDS = 20
+# Longer than proxies and clients keep a connection that is idle, so that it is they who close it, and never while the
+# next request is on its way.
+IDLE_SECONDS = 75
 
 
 def serve_command(
@@ -38,6 +41,7 @@ def serve_command(
         log_config=None,
         access_log=False,
         server_header=False,
+        timeout_keep_alive=IDLE_SECONDS,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
 
