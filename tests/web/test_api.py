@@ -21,7 +21,7 @@ from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.rulebook import compile_rulebook
 from mscprotocol.service import Service
 from mscprotocol.store.tables import AuditEntry, StoredAssessment
-from mscprotocol.web import api
+from mscprotocol.web import stored
 from mscprotocol.web.api_description import BUNDLE_EXAMPLE
 from tests.web.conftest import NOW, Start
 
@@ -143,12 +143,15 @@ def test_the_checklist_comes_as_pdf_and_as_data_too(client: TestClient, monkeypa
     page = client.get(f"{place}/checklist").text
     assert data.json()["verdict"]
     assert all(row["cells"][0]["text"] in page for row in data.json()["criteria"]["rows"][:3])
-    monkeypatch.setattr(api, "render_pdf", lambda *_: b"%PDF-")  # the tests of the sheet make a real one
+    monkeypatch.setattr(stored, "render_pdf", lambda *_: b"%PDF-")  # the tests of the sheet make a real one
     pdf = client.get(f"{place}/checklist", params={"format": "pdf"})
     assert (pdf.headers["content-type"], pdf.content) == ("application/pdf", b"%PDF-")
     monkeypatch.undo()
     monkeypatch.setitem(sys.modules, "weasyprint", None)
-    assert client.get(f"{place}/checklist", params={"format": "pdf"}).status_code == 406
+    refused = client.get(f"{place}/checklist", params={"format": "pdf"})
+    assert (refused.status_code, refused.json()["code"]) == (406, "not_acceptable")
+    on_a_page = client.get(f"/assessments/{place.rpartition('/')[2]}/checklist.pdf")
+    assert on_a_page.status_code == 406 and "as HTML" in on_a_page.text
     assert client.get(f"{place}/checklist", params={"format": "doc"}).status_code == 422
 
 
