@@ -20,7 +20,7 @@ from mscprotocol.store import audit
 from mscprotocol.store.database import Database
 from mscprotocol.store.subjects import NewEntry
 from mscprotocol.store.tables import AuditEntry, StoredAssessment
-from mscprotocol.verification import verify
+from mscprotocol.verification import Kept, verify
 from tests.patients import LOT, severe_and_worsening
 from tests.store.people import CLINICIAN, COORDINATOR, SECOND, Clock, bundle, entry, newcomer, open_subjects, token
 
@@ -328,7 +328,7 @@ def test_an_infusion_that_the_ehr_knew_first_can_be_recorded(ward: Ward) -> None
     with ward.course.service.database.reading() as session:
         stored = session.execute(select(StoredAssessment)).scalars().all()
     knowledge = ward.course.subjects.knowledge
-    assert {verify(one, knowledge, START).outcome for one in stored} == {"same"}
+    assert {verify(Kept(one), knowledge, START).outcome for one in stored} == {"same"}
 
 
 def test_who_may_record(ward: Ward) -> None:

@@ -69,8 +69,8 @@ def test_a_file_that_was_sealed_anew_is_found_only_by_the_chain(
     assert "is whole and holds this seal" in run("verify", str(file))[1]
     assert "is whole and holds this seal" in run("verify", stored.id)[1]
     forged = read_sealed(file.read_bytes())
-    forged.actor = "somebody.else"
-    forged.seal_sha256 = seal(forged)
+    forged.stored.actor = "somebody.else"
+    forged.stored.seal_sha256 = seal(forged.stored)
     file.write_bytes(write_sealed(forged))
     code, said = run("verify", str(file))
     assert (code, said.splitlines()[0]) == (terminal.ALTERED, "altered")
