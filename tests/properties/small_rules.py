@@ -10,6 +10,7 @@ from itertools import combinations, product
 from operator import ge, gt, le, lt
 
 from hypothesis import strategies as st
+from msgspec import structs
 from pydantic import TypeAdapter
 
 from mscprotocol.case import Request
@@ -281,7 +282,9 @@ class World:
         return {min(possible), max(possible)}
 
     def _trend(self):
-        signals = [replace(one, state=self.values.get(f"trend:{one.name}", one.state)) for one in self.case.signals]
+        signals = [
+            structs.replace(one, state=self.values.get(f"trend:{one.name}", one.state)) for one in self.case.signals
+        ]
         decision = self.rules.knowledge.definitions["trend"]
         rows = [(row.all, row.any, row.conclude) for row in decision.rows]
         return oracle.decision(rows, decision.otherwise, summarise(signals))
