@@ -300,6 +300,8 @@ def test_an_infusion_that_comes_back_from_the_ehr_counts_once(ward: Ward) -> Non
     assert [row.status for row in view.answer.schedule] == ["given", "conditional", "conditional", "conditional"]
     assert any("counted once" in note.text for note in view.answer.data_quality)
     assert view.answer.schedule[0].planned == START.isoformat(), "the start that was recorded here stands"
+    ours = json.loads(ward.course.subjects.parts(view.chart, ward.now)[-1])["infusions"]
+    assert [one["recorded_as"] for one in ours] == [one.id for one in view.chart.of_kind("infusion")]
 
 
 def test_whether_it_is_the_same_infusion_is_asked_where_nobody_can_tell(ward: Ward) -> None:

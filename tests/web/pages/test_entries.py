@@ -14,7 +14,7 @@ from mscprotocol.settings import Settings
 from mscprotocol.store.database import open_database
 from mscprotocol.web.app import create_app
 from tests.store.people import CLINICIAN, COORDINATOR, SECOND, token
-from tests.store.test_course import START, Ward
+from tests.store.test_course import START, Ward, charted
 from tests.web.pages.conftest import SAME
 from tests.web.pages.test_course import form_of
 
@@ -166,4 +166,15 @@ def test_times_are_those_of_the_ward_and_of_the_machine(page: Page) -> None:
     course = page.client.get(f"{page.base}/course").text
     assert '<time datetime="2020-03-30T11:00:00+02:00">Mon 30 Mar 2020 11:00 +02:00</time>' in course
     assert not re.search(r">[^<]*\d{4}-\d{2}-\d{2}T\d{2}:\d{2}[^<]*<", course), "no raw time is shown"
+    entry = page.client.get(page.link_to("infusion")).text
+    assert '<time datetime="2020-03-27T10:00:00+01:00">Fri 27 Mar 2020 10:00 +01:00</time>' in entry
     assert page.client.get(f"{page.base}/entries/none").status_code == 404
+
+
+def test_an_infusion_that_was_charted_twice_is_told(page: Page) -> None:
+    page.ward.give(1)
+    page.ward.clock.set(START + timedelta(hours=2))
+    page.ward.course.subjects.record(page.ward.subject, charted(START + timedelta(minutes=4)), COORDINATOR)
+    course = page.client.get(f"{page.base}/course").text
+    assert "taken for the same one, and counted once" in course
+    assert "MedicationAdministration/mar-1" in course

@@ -148,11 +148,15 @@ def fields_of(form: Form, zone: ZoneInfo) -> dict[str, str]:
     said = msgspec.to_builtins(form)
     answers, product = said.pop("answers", {}), said.pop("product", None)
     fields = {name: str(value) for name, value in said.items() if value is not None}
-    for name in _TIMES:
-        if isinstance(moment := getattr(form, name, None), datetime):
-            fields[name] = _write_local(moment, zone)
+    fields |= {name: _write_local(moment, zone) for name, moment in moments_of(form).items()}
     fields |= {f"q.{name}": answer for name, answer in answers.items()}
     return fields if product is None else fields | {"product": write_lot_file(product)}
+
+
+def moments_of(form: Form) -> dict[str, datetime]:
+    """The times of a kept form, by field."""
+    said = {name: getattr(form, name, None) for name in _TIMES}
+    return {name: moment for name, moment in said.items() if isinstance(moment, datetime)}
 
 
 def _write_local(moment: datetime, zone: ZoneInfo) -> str:

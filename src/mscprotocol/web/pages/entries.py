@@ -28,7 +28,7 @@ from mscprotocol.web.pages.course import (
     typed_of,
     words_of,
 )
-from mscprotocol.web.pages.course_fields import fields_of
+from mscprotocol.web.pages.course_fields import fields_of, moments_of
 from mscprotocol.web.pages.layout import render_page
 from mscprotocol.web.pages.people import Person, of_app
 from mscprotocol.web.problems import ProblemError
@@ -77,6 +77,7 @@ def _page(
     return render_page(
         request, "entry", status, chart=chart, entry=entry, said=said, error=error,
         fields=said if fields is None else fields, is_running=is_running,
+        moments={} if form is None else moments_of(form),
         corrects=next((one for one in chart.entries if one.id == entry.supersedes), None),
         corrected_by=next((one for one in chart.entries if one.supersedes == entry.id), None),
         may_correct=_may_correct(chart, entry, form, person), token=secrets.token_urlsafe(24),

@@ -40,11 +40,9 @@ def _explain(reason: str, answer: Assessment, knowledge: KnowledgeBase) -> GateL
     words = gate.words.get(kind, {}).get(token)
     rule = knowledge.criteria.get(name) or knowledge.definitions.get(name)
     means, then = ("", "") if words is None else (words.text, words.next)
-    texts = filter(None, (None if rule is None else rule.text, means))
-    sources = gate.sources if rule is None else rule.sources
-    return GateLine(
-        reason, " ".join(texts), tuple(_marks(sources)), " ".join(filter(None, (then, _needed(name, answer))))
-    )
+    text = means if rule is None else f"{rule.text.rstrip('.')}. {means}"
+    marks = tuple(_marks(gate.sources if rule is None else rule.sources))
+    return GateLine(reason, text, marks, " ".join(filter(None, (then, _needed(name, answer)))))
 
 
 def _token(name: str, said: str, answer: Assessment, knowledge: KnowledgeBase) -> tuple[str, str]:
