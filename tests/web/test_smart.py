@@ -107,7 +107,7 @@ def test_an_assertion_is_good_once(ask: Ask) -> None:
         {"jti": ""},
         {"form": {"client_assertion": "a.b.c"}},
     ],
-    ids=str,
+    ids=" ".join,  # the names of what differs: a key prints where it lies in memory
 )
 def test_an_assertion_that_proves_nothing_gets_nothing(ask: Ask, change: dict[str, Any]) -> None:
     reply = ask(**change)
