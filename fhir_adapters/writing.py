@@ -32,6 +32,8 @@ _XHTML = "http://www.w3.org/1999/xhtml"
 _ID = re.compile(r"[A-Za-z0-9.-]{1,64}")
 # XML 1.0 has no place for control characters, not even escaped.
 _NO_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+# Nor has a string of FHIR one for other white space than this.
+_ODD_SPACE = re.compile(r"[^\S \t\r\n]")
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
 
 Json = dict[str, Any]
@@ -59,8 +61,8 @@ def _div(lines: Iterable[str]) -> str:
 
 
 def plain_text(text: str) -> str:
-    """Text without characters that XML cannot hold."""
-    return _NO_XML.sub("\N{REPLACEMENT CHARACTER}", text)
+    """Text without characters that XML or a string of FHIR cannot hold."""
+    return _NO_XML.sub("\N{REPLACEMENT CHARACTER}", _ODD_SPACE.sub(" ", text))
 
 
 def concept(text: str, *codings: Json) -> Json:

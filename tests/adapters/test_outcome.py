@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fhir_adapters.bundle import read_bundle
@@ -290,6 +290,7 @@ def test_a_name_is_never_markup() -> None:
 
 
 @given(st.text(), st.text(min_size=1), st.text(min_size=1))
+@example("\u2003", "\xa0", "\x85")
 def test_whatever_text_came_with_a_record_the_plan_is_valid(name: str, note: str, identity: str) -> None:
     answer = answer_to("one-lab-open")
     changed = msgspec.structs.replace(
