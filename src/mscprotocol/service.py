@@ -22,8 +22,8 @@ from mscprotocol.store.database import Database
 from mscprotocol.store.tables import StoredAssessment
 from mscprotocol.store.turns import Turns
 
-# Patients that one process assesses at a time: its interpreter works on one, and two at once hinder each other (measured
-# by bench/doors.py: 22 calls a second with two turns, 27 with one).
+# Patients that one process assesses at a time: its interpreter works on one, and two at once hinder each other, as
+# bench/doors.py shows.
 TURNS = 1
 
 
