@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Hashable
 from functools import lru_cache
+from threading import Lock
 from typing import Any, TypeVar, cast
 
 import msgspec
@@ -24,9 +25,15 @@ _lenient = msgspec.json.Decoder(float_hook=lambda text: f"number {text}")
 _canonical = msgspec.json.Encoder(order="sorted")
 
 
+# msgspec notes at a struct what it knows of it while it makes the first decoder that holds it. A thread that makes
+# another one meanwhile would take those notes half written, and the process would crash.
+_making = Lock()
+
+
 @lru_cache(maxsize=64)
 def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
-    return msgspec.json.Decoder(kind, dec_hook=exact_number, float_hook=parse_decimal)
+    with _making:
+        return msgspec.json.Decoder(kind, dec_hook=exact_number, float_hook=parse_decimal)
 
 
 def decode(kind: type[T], content: bytes | Raw) -> T:

@@ -92,10 +92,13 @@ def write_sealed(kept: Kept) -> bytes:
     return msgspec.json.encode(sealed)
 
 
+_decoder = msgspec.json.Decoder(SealedRecord)
+
+
 def read_sealed(content: bytes) -> Kept:
     """The assessment of a file. Raises DataError `unreadable` for what is no such file."""
     try:
-        sealed = msgspec.json.decode(content, type=SealedRecord)
+        sealed = _decoder.decode(content)
         names = [one for one in SealedRecord.__struct_fields__ if one not in ("kind", "messages")]
         values = {name: getattr(sealed, name) for name in names}
         values |= {name: b64decode(values[name], validate=True) for name in ("inputs", "answer")}
