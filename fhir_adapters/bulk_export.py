@@ -186,7 +186,9 @@ def find_deletions(line: bytes) -> Iterator[str]:
     Raises DataError `not_a_bundle` for a bundle that holds anything else.
     """
     opened = decode_tolerantly(Bundle, line)
-    for raw in () if opened is None else opened[0].entry:
+    if opened is None or opened[1]:
+        raise DataError("not_a_bundle", "a Bundle in one line that is malformed: what it deletes cannot be told")
+    for raw in opened[0].entry:
         read = decode_tolerantly(Entry, raw)
         request = None if read is None else read[0].request
         parts = split_url(request.url if request else None)

@@ -20,7 +20,7 @@ from mscprotocol.knowledge_forms import parse_quantity
 from mscprotocol.knowledge_loader import _check_protocol
 from mscprotocol.protocols import Dose, Protocol, Schedule, Sourced, TrialProduct
 from mscprotocol.rulebook import compile_rulebook
-from mscprotocol.sample_cases import find_samples
+from mscprotocol.sample_cases import SampleCase, find_samples
 
 LEVELS = {
     "seed-covid-4x": "1.0",
@@ -313,12 +313,12 @@ def test_ex_21_dialysis_or_a_low_clearance(knowledge: KnowledgeBase) -> None:
 
 
 @pytest.mark.parametrize("sample", list(find_samples()), ids=lambda sample: sample.name)
-def test_one_pass_gives_the_answers_of_one_by_one(sample: object, knowledge: KnowledgeBase) -> None:
+def test_one_pass_gives_the_answers_of_one_by_one(sample: SampleCase, knowledge: KnowledgeBase) -> None:
     from fhir_adapters.bundle import read_bundle
     from fhir_adapters.record_builder import build_record as build
 
-    record = build(read_bundle([(sample.folder / "input.json").read_bytes()]), knowledge)  # type: ignore[attr-defined]
-    request = msgspec.structs.replace(sample.request, dose_level=None)  # type: ignore[attr-defined]
+    record = build(read_bundle([(sample.folder / "input.json").read_bytes()]), knowledge)
+    request = msgspec.structs.replace(sample.request, dose_level=None)
     books = [compile_rulebook(knowledge, name) for name in knowledge.protocols]
     assert assess_all(record, books, request) == [assess(record, book, request) for book in books]
 

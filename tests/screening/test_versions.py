@@ -132,3 +132,10 @@ def test_a_bundle_in_a_line_that_is_no_deletion_is_set_aside(tmp_path):
     run = screen(write_with_deletion(tmp_path / "in", "Patient/eligible", method="PUT"), tmp_path / "out")
     assert run.answers["eligible", PROTOCOL]["verdict"] == "eligible"
     assert [(one["level"], one["code"]) for one in run.problems] == [("line", "not_a_bundle")]
+
+
+def test_a_list_of_deletions_that_cannot_be_read_is_set_aside(tmp_path):
+    folder = write_ndjson(tmp_path / "in", [bundles()["eligible"]])
+    (folder / "deleted.ndjson").write_text('{"resourceType": "Bundle", "entry": {"request": 1}}\n')
+    run = screen(folder, tmp_path / "out")
+    assert [(one["level"], one["code"]) for one in run.problems] == [("line", "not_a_bundle")]

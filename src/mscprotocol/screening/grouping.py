@@ -189,7 +189,7 @@ def _resolve_identifiers(connection: duckdb.DuckDBPyConnection, names: list[str]
         " GROUP BY name HAVING count(DISTINCT owner) = 1"
     )
     connection.execute(f"UPDATE pieces SET owner = known.owner FROM known WHERE {stated} AND pieces.owner = known.name")  # noqa: S608
-    left = f"SELECT block, line FROM pieces WHERE {stated} AND kind <> 'version' ORDER BY block, line"  # noqa: S608
+    left = f"SELECT block, line FROM pieces WHERE {stated} AND kind <> 'version' ORDER BY block, line"  # noqa: S608 - constants
     for block, line in connection.execute(left).fetchall():
         yield unknown_subject(names[block], line)
     connection.execute(f"DELETE FROM pieces WHERE {stated}")  # noqa: S608
