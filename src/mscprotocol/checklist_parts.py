@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
@@ -50,6 +52,9 @@ OUTLOOKS = {
 }
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_PRINTED = re.compile(
+    rf"(?:{'|'.join(_DAYS)}) (\d{{1,2}}) ({'|'.join(_MONTHS)}) (\d{{4}}) (\d\d:\d\d) ([+-]\d\d:\d\d)", re.ASCII
+)
 _ABBREVIATIONS = {"ards": "ARDS", "sofa": "SOFA", "inr": "INR"}
 LONGEST_NAME = 90
 MOST_UNUSED = 3
@@ -133,20 +138,31 @@ class InfusionSheet:
     groups: tuple[QuestionGroup, ...]
 
 
-def print_instant(text: str | None) -> str:
+def print_instant(text: str | None, *, seconds: bool = False) -> str:
     """An ISO instant (or span `a / b`) with weekday and offset; text that is no instant stays as it is."""
     if text is None:
         return "unknown (no time)"
-    return " to ".join(_print_one_instant(part) for part in text.split(" / "))
+    return " to ".join(_print_one_instant(part, "%H:%M:%S" if seconds else "%H:%M") for part in text.split(" / "))
 
 
-def _print_one_instant(text: str) -> str:
+def split_at_instants(text: str) -> Iterator[str | datetime]:
+    """A text in pieces: the instants that stand in it as `print_instant` prints them, and what is between them."""
+    rest = 0
+    for found in _PRINTED.finditer(text):
+        day, month, year, clock, offset = found.groups()
+        yield text[rest : found.start()]
+        yield datetime.fromisoformat(f"{year}-{_MONTHS.index(month) + 1:02}-{int(day):02}T{clock}{offset}")
+        rest = found.end()
+    yield text[rest:]
+
+
+def _print_one_instant(text: str, clock: str) -> str:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
         return text
     offset = moment.isoformat()[-6:] if moment.utcoffset() is not None else "unknown zone"
-    return f"{_date(moment)} {moment:%H:%M} {offset}"
+    return f"{_date(moment)} {moment:{clock}} {offset}"
 
 
 def _date(moment: datetime) -> str:

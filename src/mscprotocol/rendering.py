@@ -11,11 +11,11 @@ from zoneinfo import ZoneInfo
 
 import segno
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from mscprotocol.answer import Assessment
 from mscprotocol.checklist import build_checklist
-from mscprotocol.checklist_parts import print_instant
+from mscprotocol.checklist_parts import print_instant, split_at_instants
 from mscprotocol.errors import MscProtocolError
 from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.places import find_folder
@@ -112,6 +112,7 @@ def template_environment() -> Environment:
     environment.filters["qr_code"] = _qr_markup
     environment.filters["consort_plot"] = _consort_markup
     environment.filters["clock"] = _clock_markup
+    environment.filters["local"] = _local_markup
     return environment
 
 
@@ -140,11 +141,19 @@ def _qr_markup(code: str) -> Markup:
     return Markup(drawn)  # noqa: S704 - squares and nothing of a record
 
 
-def _clock_markup(moment: datetime | str, zone: str) -> Markup:
+def _clock_markup(moment: datetime | str, zone: str, *, seconds: bool = False) -> Markup:
     """A time as the clocks of a zone show it, with its offset; the machine's own writing stands in the attribute."""
     aware = moment if isinstance(moment, datetime) else datetime.fromisoformat(moment)
     local = aware.astimezone(ZoneInfo(zone)).isoformat(timespec="seconds")
-    return Markup('<time datetime="{}">{}</time>').format(local, print_instant(local))
+    return Markup('<time datetime="{}">{}</time>').format(local, print_instant(local, seconds=seconds))
+
+
+def _local_markup(text: str, zone: str) -> Markup:
+    """A text of an answer, the times in it as the clocks of a zone show them."""
+    return Markup("").join(
+        _clock_markup(part, zone) if isinstance(part, datetime) else escape(show_controls(part))
+        for part in split_at_instants(text)
+    )
 
 
 def _margin_markup(strip: MarginStrip) -> Markup:

@@ -7,7 +7,8 @@ import io
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 from mscprotocol.store.tables import SubjectLine
 from mscprotocol.subject_record import NOT_ASSESSED
@@ -71,13 +72,13 @@ def read_line(kept: SubjectLine) -> LogLine:
     )
 
 
-def write_csv(lines: Sequence[LogLine]) -> str:
-    """The log as CSV: no identifier of a person, and no cell that a table program would take for a formula."""
+def write_csv(lines: Sequence[LogLine], zone: ZoneInfo) -> str:
+    """The log as CSV, times in a zone: no identifier of a person, no cell that a table program takes for a formula."""
     out = io.StringIO()
     writer = csv.writer(out)
     writer.writerow(HEAD)
     for one in lines:
-        writer.writerow([harmless(cell) for cell in _cells(one)])
+        writer.writerow([harmless(cell) for cell in _cells(one, zone)])
     return out.getvalue()
 
 
@@ -86,26 +87,26 @@ def harmless(text: str) -> str:
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 
-def _cells(one: LogLine) -> tuple[str, ...]:
+def _cells(one: LogLine, zone: ZoneInfo) -> tuple[str, ...]:
     return (
         one.number,
         one.protocol,
         one.consent_version,
-        _moment(one.consent_given),
-        _moment(one.screened_at),
+        _moment(one.consent_given, zone),
+        _moment(one.screened_at, zone),
         _ELIGIBLE.get(one.verdict, NOT_ASSESSED),
         one.outlook or "",
         " ".join(one.against),
         " ".join(one.open_items),
         one.by,
-        _moment(one.valid_until),
+        _moment(one.valid_until, zone),
         "yes" if one.is_time_critical else "no",
         str(one.infusions),
     )
 
 
-def _moment(moment: datetime | None) -> str:
-    return "" if moment is None else moment.astimezone(UTC).isoformat(timespec="minutes")
+def _moment(moment: datetime | None, zone: ZoneInfo) -> str:
+    return "" if moment is None else moment.astimezone(zone).isoformat(timespec="minutes")
 
 
 # -- CONSORT ---------------------------------------------------------------------------------------

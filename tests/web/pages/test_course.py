@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import select
@@ -46,8 +47,6 @@ def send(client: TestClient, subject: str, action: str, **fields: str) -> tuple[
 
 
 def local(hours: float) -> str:
-    from zoneinfo import ZoneInfo
-
     return (NOW + timedelta(hours=hours)).astimezone(ZoneInfo("Europe/Berlin")).strftime("%Y-%m-%dT%H:%M")
 
 
@@ -121,7 +120,7 @@ def test_the_log_has_no_identifier_and_no_formula(subject: str, as_role: LogIn, 
     assert (line.id, total) == (subject, 1)
     assert harmless("=HYPERLINK(1)") == "'=HYPERLINK(1)"
     assert [harmless(f"{one}x")[0] for one in "=+-@\t\r"] == ["'"] * 6
-    assert write_csv([line]).count("\n") == 2
+    assert write_csv([line], ZoneInfo("UTC")).count("\n") == 2
     numbers = count([line], 4)
     assert (numbers.screened, numbers.eligible, numbers.excluded, numbers.infused) == (1, 1, 0, (0, 0, 0, 0))
 

@@ -150,7 +150,7 @@ def test_failures_lock_the_name_and_the_lock_ends(closed: TestClient, service: S
         assert sign_in(closed, "anna", "wrong") == 401
     reply = closed.post("/login", data={"name": "anna", "password": "wrong"})
     assert reply.status_code == 429
-    assert "locked until 10:15 (UTC)" in reply.text
+    assert "10:15 +00:00</time> (UTC)" in reply.text
     assert sign_in(closed, "anna") == 429, "the right password does not open a lock"
     assert ("anna", "lockout") in trail(service)
     at(service, timedelta(minutes=15, seconds=1))

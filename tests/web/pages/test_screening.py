@@ -287,6 +287,14 @@ def test_a_double_click_saves_once(demo: TestClient, service: Service) -> None:
     assert changed.url != first.url
 
 
+def test_who_goes_back_and_saves_under_another_number_means_another_subject(demo: TestClient, service: Service) -> None:
+    form = ASKED | FIBRINOGEN | {"token": "one page"}
+    saved = [demo.post("/screening/save", data=form | {"subject": number}) for number in ("S-1", "S-2")]
+    assert [one.status_code for one in saved] == [200, 200]
+    with service.database.reading() as session:
+        assert sorted(session.execute(select(Subject.number)).scalars()) == ["S-1", "S-2"]
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [

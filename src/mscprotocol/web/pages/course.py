@@ -92,6 +92,7 @@ def words_of(course: Course, subject: Subject) -> dict[str, Any]:
     knowledge = course.subjects.knowledge
     practice = knowledge.practices[knowledge.protocols[subject.protocol_id].practice]
     return {
+        "zone": subject.zone,
         "questions": {name: knowledge.conditions[name].text for name in course.questions()},
         "points": [f"{one.value.value} {one.value.unit}" for one in practice.event_forms],
         "reasons": knowledge.override_reasons,

@@ -32,6 +32,7 @@ def render_page(request: Request, template: str, status: int = 200, **values: ob
     shown = {
         "person": person,
         "path": request.url.path,
+        "zone": request.app.state.settings.zone,
         "flash": take_flash(request),
         "menu": [(path, name) for path, name, may in MENU if may & roles],
         "static": static_url,

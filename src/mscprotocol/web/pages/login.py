@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from starlette.datastructures import FormData
 from starlette.responses import Response
 
+from mscprotocol.checklist_parts import print_instant
 from mscprotocol.store import audit, sessions, users
 from mscprotocol.store.tables import UserAccount
 from mscprotocol.web.pages import cookies
@@ -141,8 +142,8 @@ def _address(request: Request) -> str:
 
 
 def _say_locked(until: datetime, zone: str) -> Refusal:
-    local = until.astimezone(ZoneInfo(zone))
-    return Refusal(f"Too many failed attempts: locked until {local:%H:%M} ({zone}). Then try again.", 429)
+    local = print_instant(until.astimezone(ZoneInfo(zone)).isoformat())
+    return Refusal(f"Too many failed attempts: locked until {local} ({zone}). Then try again.", 429)
 
 
 def _page(request: Request, target: str, refusal: Refusal | None = None, name: str = "") -> Response:

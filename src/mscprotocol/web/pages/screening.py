@@ -71,7 +71,12 @@ def show_result(request: Request, person: Screener, form: Posted) -> Response:
     screening = _judge(request, person, fields, _draft(request, person, fields))
     result = _result(screening, of_app(request)[0].knowledge)
     return render_part(
-        "screening_result", screening=screening, result=result, is_swap=True, places=places_of(screening.form)
+        "screening_result",
+        screening=screening,
+        result=result,
+        is_swap=True,
+        places=places_of(screening.form),
+        zone=screening.typed.zone.key,
     )
 
 
@@ -134,7 +139,7 @@ def _page(
 
 
 def _render(request: Request, person: Person, fields: Fields, screening: Screening) -> Response:
-    service, settings = of_app(request)
+    service, _ = of_app(request)
     return render_page(
         request,
         "screening",
@@ -146,7 +151,7 @@ def _render(request: Request, person: Person, fields: Fields, screening: Screeni
         protocols=list(service.knowledge.protocols.values()),
         stages=STAGES,
         levels=[one.value.value for one in screening.book.protocol.dose.levels],
-        zone=fields.get("zone") or settings.zone,
+        zone=screening.typed.zone.key,
         zones=sorted(name for name in available_timezones() if "/" in name and not name.startswith("Etc/")),
         by=fields.get("by", _own_name(person)),
         reasons=service.knowledge.override_reasons,

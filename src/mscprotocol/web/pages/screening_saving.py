@@ -23,8 +23,10 @@ def save(service: Service, screening: Screening, fields: Mapping[str, str], call
         raise RequestError("invalid_request", screening.error or "Nothing is said yet: there is nothing to save.")
     if not fields["subject"].strip():
         raise RequestError("invalid_request", "A screening is saved under the subject number of the trial: enter it.")
-    request, number = screening.request, fields["subject"].strip()
-    new = NewSubject(number, screening.book.protocol.id, request.zone, fields["token"], request.dose_level)
+    request, number, protocol = screening.request, fields["subject"].strip(), screening.book.protocol.id
+    # Whoever goes back and saves the same page under another number means another subject.
+    token = sha256("\n".join((fields["token"], protocol, number)).encode()).hexdigest()
+    new = NewSubject(number, protocol, request.zone, token, request.dose_level)
     entries = list(_entries(screening, fields))
     recorded = Subjects(service).screen(new, entries, caller, request.stage, request.at)
     assert recorded.assessment_id is not None

@@ -164,21 +164,23 @@ def _show_received(screening: Screening, record: PatientRecord | None) -> None:
         return
     screening.patient = record.patient
     zone = screening.typed.zone
+    times = {one.name for one in (*screening.form.data, *screening.form.lot) if one.kind == "time"}
     for entries in (record.measurements, record.presences, record.attestations):
         for name, found in entries.items():
             latest = sorted(found, key=_when, reverse=True)
             shown = screening.received.setdefault(name, [])
-            shown.extend(_received(entry, zone) for entry in latest[:_SHOWN])
+            shown.extend(_received(entry, zone, is_time=name in times) for entry in latest[:_SHOWN])
 
 
 def _when(entry: Entry) -> datetime:
     return datetime.min.replace(tzinfo=ZoneInfo("UTC")) if entry.time is None else entry.time.latest
 
 
-def _received(entry: Entry, zone: ZoneInfo) -> Received:
+def _received(entry: Entry, zone: ZoneInfo, *, is_time: bool) -> Received:
     when = "time unknown" if entry.time is None else print_instant(entry.time.latest.astimezone(zone).isoformat())
     problem = "" if entry.problem is None else REASONS.get(entry.problem.value, entry.problem.value)
-    return Received(entry.as_received, when, entry.reference, problem)
+    said = print_instant(entry.as_received) if is_time else entry.as_received
+    return Received(said, when, entry.reference, problem)
 
 
 def _set_aside(screening: Screening, knowledge: KnowledgeBase, upload: bytes | None) -> None:

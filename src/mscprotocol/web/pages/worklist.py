@@ -49,7 +49,7 @@ def show_worklist(
     chosen = {"protocol": protocol, "verdict": verdict, "q": q}
     return render_page(
         request, "worklist", lines=lines, flows=flows, chosen=chosen, protocols=service.assessable, verdicts=VERDICTS,
-        now=service.clock(), zone=settings.zone, total=total, page=page,
+        now=service.clock(), total=total, page=page,
         pages=max(1, -(-total // _PAGE)), today=service.clock().astimezone(ZoneInfo(settings.zone)).date(),
     )  # fmt: skip
 
@@ -57,11 +57,11 @@ def show_worklist(
 @router.get("/worklist.csv")
 def send_log(request: Request, person: Reader, protocol: str = "", verdict: str = "") -> Response:
     """The screening log without identifiers."""
-    service, _ = of_app(request)
+    service, settings = of_app(request)
     with service.database.writing() as session:
         audit.append(session, service.clock(), person.name, "export", "ScreeningLog", {"protocol": protocol})
     return Response(
-        write_csv(_lines(service, Wanted(protocol, verdict))),
+        write_csv(_lines(service, Wanted(protocol, verdict)), ZoneInfo(settings.zone)),
         media_type="text/csv; charset=utf-8",
         headers={"content-disposition": 'attachment; filename="screening-log.csv"'},
     )
@@ -81,7 +81,7 @@ def show_subject(request: Request, identity: str, person: Reader) -> Response:
     line = read_line(summarise(chart.subject, chart.standing, chart.last))
     return render_page(
         request, "subject", chart=chart, line=line, stored=stored, result=result, replaced=replaced, asides=(),
-        places={}, now=service.clock(),
+        places={}, now=service.clock(), zone=chart.subject.zone,
     )  # fmt: skip
 
 
