@@ -90,6 +90,13 @@ class Settings(BaseSettings):
             raise ValueError("too short: take at least 32 characters, like those of `openssl rand -hex 32`")
         return key
 
+    @field_validator("cds_issuers")
+    @classmethod
+    def _keys_come_safely(cls, issuers: dict[str, str]) -> dict[str, str]:
+        for address in issuers.values():
+            check_address(address)
+        return issuers
+
     @model_validator(mode="after")
     def _open_only_on_loopback(self) -> Self:
         if self.authentication == "off" and not is_loopback(self.host):
@@ -106,15 +113,22 @@ class Settings(BaseSettings):
             return self
         if self.oidc_client_id is None or not self.oidc_roles:
             raise ValueError(f"{PREFIX}OIDC_ISSUER needs {PREFIX}OIDC_CLIENT_ID and {PREFIX}OIDC_ROLES")
-        address = urlsplit(self.oidc_issuer)
-        if address.scheme != "https" and not is_loopback(address.hostname or ""):
-            raise ValueError(f"{PREFIX}OIDC_ISSUER is an address that begins with https://")
+        check_address(self.oidc_issuer)
         return self
 
     @property
     def is_plain(self) -> bool:
         """Whether browsers reach the pages without TLS: on this machine only."""
         return is_loopback(self.host) and not (self.public_url or "").startswith("https:")
+
+
+def check_address(address: str) -> str:
+    """An address that keys or people may come from: by https, or on this machine. Raises ValueError for others."""
+    parts = urlsplit(address)
+    is_safe = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
+    if not is_safe or not parts.hostname or "@" in parts.netloc or parts.fragment or not address.isprintable():
+        raise ValueError(f"{address!r}: write an address that begins with https://, without a user in it")
+    return address
 
 
 def is_loopback(host: str) -> bool:

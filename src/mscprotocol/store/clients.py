@@ -18,9 +18,16 @@ SCOPES = ("assess", "read", "cds", "admin")
 
 
 def register(
-    session: Session, at: datetime, name: str, scopes: frozenset[str], jwks: dict[str, Any] | None = None
+    session: Session,
+    at: datetime,
+    name: str,
+    scopes: frozenset[str],
+    jwks: dict[str, Any] | None = None,
+    keys_url: str | None = None,
 ) -> tuple[ApiClient, str | None]:
-    """Add a client: with its public keys, or with a new API key, which is given out here and never again.
+    """Add a client: with its public keys, with the address that publishes them, or with a new API key.
+
+    The API key is given out here and never again.
 
     Raises ValueError for a scope that does not exist or a name that is taken.
     """
@@ -29,13 +36,14 @@ def register(
     if session.execute(select(ApiClient).where(ApiClient.name == name)).first() is not None:
         raise ValueError("a client of that name is registered already")
     # 256 random bits: a plain hash cannot be searched, so no slow one is needed.
-    key = None if jwks is not None else KEY_PREFIX + secrets.token_urlsafe(32)
+    key = None if jwks is not None or keys_url is not None else KEY_PREFIX + secrets.token_urlsafe(32)
     client = ApiClient(
         id=str(uuid.uuid4()),
         name=name,
         scopes=" ".join(sorted(scopes)),
         key_sha256=None if key is None else hash_key(key),
         jwks=jwks,
+        keys_url=keys_url,
         made_at=at,
         revoked_at=None,
     )

@@ -134,6 +134,7 @@ class ApiClient(Table):
     scopes: Mapped[str] = mapped_column(String(400))
     key_sha256: Mapped[str | None] = mapped_column(SHA256, unique=True)
     jwks: Mapped[dict[str, Any] | None]
+    keys_url: Mapped[str | None] = mapped_column(String(2000))
     made_at: Mapped[datetime]
     revoked_at: Mapped[datetime | None]
 

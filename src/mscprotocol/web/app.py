@@ -22,6 +22,7 @@ from mscprotocol.service import Service
 from mscprotocol.settings import Settings
 from mscprotocol.store.database import open_database
 from mscprotocol.web import api, cds_hooks, fhir_operations, operations, problems, smart
+from mscprotocol.web.keys import KeySets
 from mscprotocol.web.middleware import Guard
 from mscprotocol.web.pages import doors
 
@@ -45,7 +46,7 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
         service.database.close()
 
     app = FastAPI(title="mscprotocol", lifespan=lifespan, telemetry=NO_TELEMETRY, docs_url=None, redoc_url=None)
-    app.state.settings, app.state.service = settings, service
+    app.state.settings, app.state.service, app.state.key_sets = settings, service, KeySets()
     problems.install(app)
     app.include_router(operations.router)
     app.include_router(smart.router)

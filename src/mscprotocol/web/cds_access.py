@@ -8,7 +8,7 @@ from fastapi import Request
 from mscprotocol.service import Caller, Service
 from mscprotocol.settings import Settings
 from mscprotocol.web.callers import LOCAL
-from mscprotocol.web.keys import IssuerKeys
+from mscprotocol.web.keys import IssuerKeys, KeySets
 from mscprotocol.web.problems import ProblemError
 from mscprotocol.web.tokens import TokenError, Verifier
 
@@ -18,10 +18,10 @@ log = structlog.get_logger("mscprotocol.cds")
 class CdsAccess:
     """Verifies the tokens of CDS clients. An installation that lists clients, or demands a login, demands a token."""
 
-    def __init__(self, settings: Settings, service: Service, keys: IssuerKeys | None = None) -> None:
+    def __init__(self, settings: Settings, service: Service, key_sets: KeySets) -> None:
         self.settings = settings
         self.is_demanded = bool(settings.cds_issuers) or settings.authentication == "required"
-        self.keys = keys or IssuerKeys(settings.cds_issuers)
+        self.keys = IssuerKeys(settings.cds_issuers, key_sets)
         self.verifier = Verifier(service.database, service.clock)
 
     def find(self, request: Request) -> Caller:

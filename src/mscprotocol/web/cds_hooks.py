@@ -63,7 +63,7 @@ _BODY = {"requestBody": {"required": True, "content": {"application/json": {"sch
 def install(app: FastAPI) -> None:
     """Add the door to an application that has its settings and service."""
     settings: Settings = app.state.settings
-    app.state.cds_access = CdsAccess(settings, app.state.service)
+    app.state.cds_access = CdsAccess(settings, app.state.service, app.state.key_sets)
     app.include_router(router)
     app.include_router(cds_feedback.router)
     if settings.cors_origins:

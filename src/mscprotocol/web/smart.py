@@ -13,7 +13,6 @@ from urllib.parse import parse_qsl
 import structlog
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse
-from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
 from mscprotocol.service import Service
@@ -22,6 +21,7 @@ from mscprotocol.store import audit, clients
 from mscprotocol.store.tables import ApiClient
 from mscprotocol.web.callers import ACCESS_LIFE, issue_token
 from mscprotocol.web.cds_access import base_of
+from mscprotocol.web.keys import KeySets, read_key_set
 from mscprotocol.web.problems import ProblemError
 from mscprotocol.web.tokens import ALGORITHMS, TokenError, Verifier
 
@@ -103,7 +103,7 @@ def _give(request: Request, form: dict[str, str]) -> dict[str, Any]:
     if form["client_assertion_type"] != ASSERTION_TYPE:
         raise RefusedError(400, "invalid_request", f"client_assertion_type is {ASSERTION_TYPE}")
     service: Service = request.app.state.service
-    client = _prove(service, _address(request), form["client_assertion"])
+    client = _prove(request, form["client_assertion"])
     scopes = frozenset(form["scope"].split())
     if not scopes or not scopes <= set(client.scopes.split()):
         raise RefusedError(400, "invalid_scope", "ask for scopes that the client is registered with")
@@ -115,23 +115,29 @@ def _give(request: Request, form: dict[str, str]) -> dict[str, Any]:
     return {"access_token": token, "token_type": "bearer", "expires_in": seconds, "scope": " ".join(sorted(scopes))}
 
 
-def _prove(service: Service, address: str, assertion: str) -> ApiClient:
+def _prove(request: Request, assertion: str) -> ApiClient:
     """The client that signed an assertion. Raises RefusedError, which says nothing about what was wrong."""
+    service: Service = request.app.state.service
     verifier = Verifier(service.database, service.clock, LONGEST_ASSERTION)
     try:
-        claims = verifier.verify(assertion, address, lambda issuer, _: _keys_of(service, issuer))
+        claims = verifier.verify(assertion, _address(request), lambda issuer, header: _keys_of(request, issuer, header))
         if claims.subject != claims.issuer:
             raise TokenError("subject")
+        return _client(service, claims.issuer)
     except TokenError as error:
         log.info("assertion refused", why=str(error))
         raise RefusedError(401, "invalid_client", "the assertion proves nothing") from None
-    return _client(service, claims.issuer)
 
 
-def _keys_of(service: Service, client_id: str) -> KeySet:
+def _keys_of(request: Request, client_id: str, header: dict[str, Any]) -> KeySet:
+    """The keys that a client is registered with, or those at the address that it is registered with."""
+    client = _client(request.app.state.service, client_id)
+    if client.keys_url is not None:
+        key_sets: KeySets = request.app.state.key_sets
+        return key_sets.find(client.keys_url, header)
     try:
-        return KeySet.import_key_set(_client(service, client_id).jwks)  # type: ignore[arg-type]
-    except (JoseError, ValueError, KeyError, TypeError) as error:
+        return read_key_set(client.jwks)
+    except ValueError as error:
         raise TokenError("no keys") from error
 
 

@@ -27,6 +27,7 @@ LEEWAY = timedelta(seconds=60)
 LONGEST_LIFE = timedelta(hours=1)
 _SMALLEST_RSA = 2048
 _LONGEST_TOKEN = 8192
+_LONGEST_NAME = 500
 
 
 class TokenError(Exception):
@@ -144,7 +145,8 @@ def _fits(key: Key, algorithm: str) -> bool:
 
 def _text(claims: dict[str, Any], name: str) -> str:
     value = claims.get(name)
-    if not isinstance(value, str) or not value:
+    # What cannot be printed cannot be looked up in every database either.
+    if not isinstance(value, str) or not 0 < len(value) <= _LONGEST_NAME or not value.isprintable():
         raise TokenError(f"no {name}")
     return value
 

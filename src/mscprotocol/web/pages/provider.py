@@ -16,13 +16,15 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
-from mscprotocol.settings import Settings
+from mscprotocol.settings import Settings, check_address
+from mscprotocol.web.fetching import FetchError, fetch_json
+from mscprotocol.web.keys import read_key_set
 
 SCOPE = "openid profile"
 _ALGORITHMS = ["RS256", "PS256", "ES256", "EdDSA"]
 _KEPT_SECONDS, _TIMEOUT_SECONDS, _LEEWAY_SECONDS = 600.0, 5.0, 60
 _FRESH_SECONDS = 300
-_FAILURES = (httpx2.HTTPError, OAuthError, JoseError, ValueError, KeyError, TypeError)
+_FAILURES = (FetchError, httpx2.HTTPError, OAuthError, JoseError, ValueError, KeyError, TypeError)
 
 
 class ProviderError(Exception):
@@ -132,12 +134,10 @@ class Provider:
 
     def _fetch(self) -> _Known:
         try:
-            with httpx2.Client(timeout=_TIMEOUT_SECONDS, follow_redirects=False) as client:
-                place = f"{self.issuer.rstrip('/')}/.well-known/openid-configuration"
-                metadata = client.get(place).raise_for_status().json()
-                if metadata["issuer"] != self.issuer:
-                    raise ProviderError("the provider calls itself by another name than the setting does")
-                keys = KeySet.import_key_set(client.get(metadata["jwks_uri"]).raise_for_status().json())
+            metadata = fetch_json(f"{self.issuer.rstrip('/')}/.well-known/openid-configuration")
+            if metadata["issuer"] != self.issuer:
+                raise ProviderError("the provider calls itself by another name than the setting does")
+            keys = read_key_set(fetch_json(check_address(metadata["jwks_uri"])))
         except _FAILURES as error:
             raise ProviderError(f"the provider cannot be asked ({type(error).__name__})") from None
         return _Known(metadata, keys, self.clock())
