@@ -19,7 +19,7 @@ from mscprotocol.case import TRIGGERS, Case, Judgement
 from mscprotocol.implicants import NEVER, Algebra, Terms, minimal_sets
 from mscprotocol.needs import Datum, asked_as, data_of, points_of, review_of, valid_until
 from mscprotocol.outcomes import MeasuredLeaf, leaves_behind, leaves_beside
-from mscprotocol.prospects import Layout, Prospects, find_layout
+from mscprotocol.prospects import Layout, Prospects, find_layout, is_disputed
 from mscprotocol.rulebook import Rulebook
 from mscprotocol.rulesets import UNKNOWN
 from mscprotocol.truth import Truth
@@ -129,11 +129,13 @@ def _pattern(case: Case, still_open: Sequence[Judgement]) -> tuple[object, ...]:
     """All that the goals of some criteria depend on."""
     find, of = case.findings.find, case.conclusions.of
     names = tuple([one.id for one in still_open])
+    leaves = _leaves(case, names, leaves_beside)
     return (
         case.book.serial,
         names,
         tuple([of(name) for name in names]),
-        tuple([find(leaf).truth for leaf in _leaves(case, names, leaves_beside)]),
+        tuple([find(leaf).truth for leaf in leaves]),
+        tuple([id(leaf) for leaf in leaves if is_disputed(case.findings, leaf)]),
         tuple([one.state for one in case.signals]) if _reads_trend(case, names) else (),
     )
 

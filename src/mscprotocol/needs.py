@@ -138,8 +138,11 @@ def _collect(case: Case, judgement: Judgement, needs: dict[str, _Need]) -> None:
     for key in judgement.open_leaves:
         could = _could(case, judgement, key)
         for datum in data_behind(case.book, case.book.leaves[key], case.findings):
-            asked = asked_as(datum, case.book.leaves[key], judgement.id, judgement.criterion)
-            _add(needs, asked, judgement, case.conclusions.findings[key].reasons, could)
+            reasons = case.conclusions.findings[key].reasons
+            # Whether it is there at all is disputed: when it began comes after.
+            is_disputed = Reason.CONFLICT in reasons
+            asked = datum if is_disputed else asked_as(datum, case.book.leaves[key], judgement.id, judgement.criterion)
+            _add(needs, asked, judgement, reasons, could)
     if not judgement.open_leaves:
         _add(needs, review_of(judgement.id), judgement, judgement.reasons, {"exclude", "allow"})
 

@@ -39,6 +39,7 @@ from mscprotocol.outcomes import (
     outcomes_of_test,
     variable_of,
 )
+from mscprotocol.reasons import Reason
 from mscprotocol.rulebook import Rulebook
 from mscprotocol.scores import Scores
 from mscprotocol.truth import Truth
@@ -165,6 +166,8 @@ class Prospects:
             case ChangeLeaf(change=name):
                 known = self.variables[f"measurement {name}"].known
                 return self.algebra.both([self._answered(variable, wanted), self.terms(known, MET)])
+            case ConditionLeaf() if is_disputed(self.findings, leaf):
+                return NEVER
             case _:
                 return self._answered(variable, wanted)
 
@@ -317,6 +320,12 @@ class Prospects:
         if sign * first.points >= least:
             return self.algebra.either([self.terms(first.when, MET), rest])
         return self.algebra.both([self.terms(first.when, NOT_MET), rest])
+
+
+def is_disputed(findings: Findings, leaf: MeasuredLeaf) -> bool:
+    """Whether a record says when something began and somebody denies that it is there: no datum settles that."""
+    is_onset = isinstance(leaf, ConditionLeaf) and leaf.began_within is not None
+    return is_onset and Reason.CONFLICT in findings.find(leaf).reasons
 
 
 def _states_of(signal: SignalResult) -> tuple[SignalState, ...]:

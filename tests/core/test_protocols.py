@@ -328,6 +328,18 @@ def test_an_onset_makes_an_answer_lapse(knowledge: KnowledgeBase) -> None:
     assert found.expires == (AT + timedelta(hours=56)).isoformat()
 
 
+@pytest.mark.parametrize(
+    "denied", [{"ards_onset_within_week": "no"}, {"ards": ["active @ 40 h", "no"]}], ids=["a part", "the whole"]
+)
+def test_what_is_disputed_is_asked_for_itself_never_when_it_began(denied: Given, knowledge: KnowledgeBase) -> None:
+    # An answer to TIM-04 cannot close it (criteria/cases/trials.yaml), so no set may promise that it does.
+    found = answer_by(knowledge, "start-phase2a", {**VENTILATED, **denied})
+    assert [(one.id, one.reason, one.settles) for one in found.needed] == [("ards", "conflict", ["TIM-04"])]
+    assert found.deciding is not None
+    assert found.deciding.exclude == []
+    assert found.deciding.allow.blocked == ["TIM-04"]
+
+
 @pytest.mark.parametrize(("name", "code"), [("multistem", "information_only"), ("nobody", "unknown_protocol")])
 def test_only_an_assessed_protocol_is_compiled(name: str, code: str, knowledge: KnowledgeBase) -> None:
     with pytest.raises(RequestError, match="those that can be assessed") as raised:
