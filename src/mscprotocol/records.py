@@ -15,6 +15,7 @@ import msgspec
 from sqlalchemy import CursorResult, Result, delete, select
 from sqlalchemy.orm import Session
 
+from mscprotocol import retention
 from mscprotocol.errors import RequestError
 from mscprotocol.store import assessments, audit, inbox, signatures, subjects
 from mscprotocol.store.database import Database
@@ -44,12 +45,12 @@ def find_faults(session: Session) -> Iterator[str]:
             yield f"entry {entry.sequence} of Subject/{entry.subject_id}: altered"
         seals.pop(entry.sha256, None)
     messages = set(inbox.intact_digests(session))
-    for stored in session.execute(select(StoredAssessment)).scalars():
+    for stored in session.execute(select(StoredAssessment).execution_options(yield_per=500)).scalars():
         if not _is_intact(stored, seals, messages):
             yield f"Assessment/{stored.id}: altered"
         for name in (stored.seal_sha256, f"Assessment/{stored.id}"):
             seals.pop(name, None)
-    gone = {name for name in seals.values() if name not in _deleted(session)}
+    gone = set(seals.values()) - _deleted(session)
     yield from (f"{name}: something of it is missing" for name in sorted(gone))
 
 
@@ -71,8 +72,8 @@ def _is_intact(stored: StoredAssessment, seals: dict[str, str], messages: set[st
 
 
 def _deleted(session: Session) -> set[str]:
-    """What was deleted on purpose, as the audit trail names it."""
-    query = select(AuditEntry).where(AuditEntry.action == "delete")
+    """What was deleted on purpose or has expired, as the audit trail names it."""
+    query = select(AuditEntry).where(AuditEntry.action.in_(("delete", retention.ACTION)))
     return {name for one in session.execute(query).scalars() for name in (one.subject, *one.detail["assessments"])}
 
 

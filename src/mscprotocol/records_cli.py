@@ -10,15 +10,16 @@ import typer
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from mscprotocol import records
+from mscprotocol import records, retention
 from mscprotocol.clients_cli import OPERATOR, opened_database
 from mscprotocol.errors import DataError, MscProtocolError
 from mscprotocol.service import now
 from mscprotocol.serving import read_settings
+from mscprotocol.settings import PREFIX
 from mscprotocol.store import audit
 from mscprotocol.store.database import open_database
 from mscprotocol.store.tables import StoredAssessment
-from mscprotocol.terminal import ALTERED, DATA, DIFFERENT, EXPIRED, OK, load_or_exit, print_line, say
+from mscprotocol.terminal import ALTERED, DATA, DIFFERENT, EXPIRED, OK, REMOVED, load_or_exit, print_line, say
 from mscprotocol.verification import (
     Anchor,
     Kept,
@@ -115,6 +116,9 @@ def _read_file(path: Path) -> Kept:
 def _find(code: str) -> Kept:
     with opened_database() as database, database.reading() as session:
         found = find_by_code(session, code)
+        if not found and (expiry := retention.find_expiry(session, code)):
+            print_line(str(expiry))
+            raise typer.Exit(REMOVED)
         if not found:
             say("No file of that name, and no stored assessment of that code.")
             raise typer.Exit(DATA)
@@ -167,7 +171,7 @@ def delete_command(
     """Delete all data of one subject for good; the audit trail keeps that it was done."""
     if not yes:
         typer.confirm("All data of this subject are deleted for good. Go on?", abort=True)
-    with opened_database() as database, database.writing() as session:
+    with opened_database() as database, database.writing(is_final=True) as session:
         try:
             subject = records.find_subject(session, number, protocol)
         except MscProtocolError as error:
@@ -176,6 +180,24 @@ def delete_command(
     say(f"deleted, with {gone.assessments} assessments, {gone.signatures} signatures, {gone.drafts} waiting exports")
     if gone.elsewhere:
         say(f"{gone.elsewhere} assessments under the same patient id came through other doors and are still kept")
+
+
+@records_app.command("expire")
+def expire_command(
+    older_than: Annotated[int | None, typer.Option(min=1, help="Days; the setting KEEP_DAYS if left out.")] = None,
+    count: Annotated[bool, typer.Option("--count", help="Only say how many would go.")] = False,
+) -> None:
+    """Remove old assessments that programs asked for and no person signed or recorded anything on."""
+    days = older_than or read_settings().keep_days
+    if days is None:
+        say(f"Nothing expires here: set {PREFIX}KEEP_DAYS, or say --older-than DAYS.")
+        return
+    with opened_database() as database:
+        if count:
+            with database.reading() as session:
+                print_line(f"{retention.count_expired(session, now(), days)} assessments would be removed")
+            return
+        print_line(f"{retention.expire(database, now(), days, OPERATOR)} assessments removed")
 
 
 @records_app.command("backup")

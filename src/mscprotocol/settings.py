@@ -56,6 +56,12 @@ class Settings(BaseSettings):
     oidc_roles: dict[str, str] = Field(
         {}, description='Groups of the provider to roles here, as JSON: {"msc-coordinators": "coordinator"}.'
     )
+    keep_days: int | None = Field(
+        None,
+        ge=1,
+        description="Days after which `records expire` removes assessments that programs asked for and no person "
+        "signed or recorded anything on; not set, they are kept for good.",
+    )
     max_body_bytes: int = Field(64 * MEBIBYTE, gt=0, description="Largest request body.")
     max_line_bytes: int = Field(16 * MEBIBYTE, gt=0, description="Largest line of a batch: one patient's record.")
     request_seconds: float = Field(30, gt=0, description="Longest time that one request may take.")

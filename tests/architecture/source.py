@@ -10,8 +10,8 @@ ADAPTERS = sorted((ROOT / "fhir_adapters").rglob("*.py"))
 OUTER = {
     "__main__", "authoring", "case_records", "case_tables", "checklist", "cli", "clients", "course_actions",
     "course_calendar", "course_forms", "demo", "listening", "logs", "migrations", "plots", "records", "rendering",
-    "rules", "sample_cases", "screen", "screening", "service", "serving", "settings", "store", "subject", "subjects",
-    "summary", "terminal", "users", "verification", "web",
+    "retention", "rules", "sample_cases", "screen", "screening", "service", "serving", "settings", "store", "subject",
+    "subjects", "summary", "terminal", "users", "verification", "web",
 }  # fmt: skip
 
 

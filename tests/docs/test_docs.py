@@ -27,7 +27,7 @@ def test_the_session_of_the_readme_is_real() -> None:
 
 def test_the_exit_codes_are_those_of_the_command() -> None:
     stated = {int(code) for code in re.findall(r"^\| (\d) \|", README, re.M)}
-    verify = {terminal.DIFFERENT, terminal.ALTERED, terminal.EXPIRED}
+    verify = {terminal.DIFFERENT, terminal.ALTERED, terminal.EXPIRED, terminal.REMOVED}
     assert stated == {terminal.OK, terminal.USAGE, terminal.DATA, terminal.RULES, terminal.INCOMPLETE} | verify
 
 

@@ -7,6 +7,7 @@ import re
 import shlex
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -23,27 +24,44 @@ ENVIRONMENT = (DEPLOY / "mscprotocol.env").read_text(encoding="utf-8")
 PYTHON = str(tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["requires-python"])[2:]
 
 
-def unit(path: Path) -> configparser.SectionProxy:
+def sections(path: Path) -> configparser.ConfigParser:
     parser = configparser.ConfigParser(interpolation=None, strict=True)
     parser.optionxform = str  # type: ignore[assignment, method-assign]
     parser.read_string(path.read_text(encoding="utf-8"))
-    return parser["Service"]
+    return parser
 
 
-def options_of(name: str) -> set[str]:
-    command = typer.main.get_command(app)
-    found = command.commands[name]  # type: ignore[attr-defined]
-    return {option for parameter in found.params for option in (*parameter.opts, *parameter.secondary_opts)}
+def unit(path: Path) -> configparser.SectionProxy:
+    return sections(path)["Service"]
 
 
 def check_command(words: list[str]) -> None:
     """A command line of ours that the program would take, as far as names go."""
-    assert Path(words[0]).name == "mscprotocol"
-    assert {word for word in words[2:] if word.startswith("--")} <= options_of(words[1])
+    assert Path(words.pop(0)).name == "mscprotocol"
+    command: Any = typer.main.get_command(app)
+    while hasattr(command, "commands"):
+        command = command.commands[words.pop(0)]
+    options = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+    assert {word for word in words if word.startswith("--")} <= options
 
 
-def test_there_are_two_units() -> None:
-    assert {path.stem for path in UNITS} == {"mscprotocol", "mscprotocol-listen"}
+def test_there_are_three_units() -> None:
+    assert {path.stem for path in UNITS} == {"mscprotocol", "mscprotocol-listen", "mscprotocol-expire"}
+
+
+def test_the_timer_starts_the_rule_of_retention() -> None:
+    (path,) = DEPLOY.glob("*.timer")
+    timer = sections(path)
+    name = timer["Timer"]["Unit"]
+    started = unit(DEPLOY / name)
+    assert (name, started["Type"]) == (f"{path.stem}.service", "oneshot")
+    assert started["ExecStart"].endswith("mscprotocol records expire"), (
+        "by the setting, and by nothing that could drift"
+    )
+    assert (timer["Timer"]["Persistent"], timer["Install"]["WantedBy"]) == ("true", "timers.target")
+    assert timer["Timer"]["OnCalendar"]
+    assert "keep_days" in Settings.model_fields
+    assert f"# {PREFIX}KEEP_DAYS=" in ENVIRONMENT, "nothing expires unless an operator says so"
 
 
 @pytest.mark.parametrize("path", UNITS, ids=lambda path: path.stem)

@@ -38,10 +38,15 @@ class Database:
             session.expunge_all()  # what was read stays readable after the session
 
     @contextmanager
-    def writing(self) -> Iterator[Session]:
-        """A transaction: committed at the end, rolled back on any exception. SQLite admits one writer at a time."""
+    def writing(self, *, is_final: bool = False) -> Iterator[Session]:
+        """A transaction: committed at the end, rolled back on any exception. SQLite admits one writer at a time.
+
+        With `is_final`, what SQLite deletes is overwritten, too, and not only marked as free.
+        """
         with self._turns, self._sessions.begin() as session:
             if self._is_sqlite:
+                if is_final:  # it stays so for the connection, which does no harm
+                    session.connection().exec_driver_sql("PRAGMA secure_delete = ON")
                 session.connection().exec_driver_sql("BEGIN IMMEDIATE")
             yield session
 

@@ -87,6 +87,7 @@ ERRORS: dict[int | str, dict[str, Any]] = {
         (404, "There is nothing of that id"),
         (406, "Another format was asked for"),
         (409, "The stored state speaks against it: the code says how"),
+        (410, "The stored assessment has expired"),
         (413, "The body is too large"),
         (415, "The body is of another type"),
         (422, "The data or a parameter cannot be used: the code says why"),

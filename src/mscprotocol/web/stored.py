@@ -5,6 +5,7 @@ from __future__ import annotations
 from mscprotocol.answer import Assessment
 from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.rendering import RenderingError, render_pdf
+from mscprotocol.retention import find_expiry
 from mscprotocol.service import Caller, Service
 from mscprotocol.store import assessments
 from mscprotocol.store.tables import StoredAssessment
@@ -18,9 +19,13 @@ SHEET_POLICY = (
 
 
 def find_stored(service: Service, identity: str, caller: Caller, what: str) -> StoredAssessment:
-    """A stored assessment. Raises ProblemError 404, and 409 for one that was altered."""
+    """A stored assessment. Raises ProblemError 404, 410 for one that has expired, and 409 for one that was altered."""
     stored = service.read(identity, caller, what)
     if stored is None:
+        with service.database.reading() as session:
+            expiry = find_expiry(session, identity)
+        if expiry is not None:
+            raise ProblemError(410, "expired", f"The assessment {expiry}.")
         raise ProblemError(404, "not_found", "There is no assessment of that id.")
     if assessments.seal(stored) != stored.seal_sha256:
         raise ProblemError(409, "altered", "The stored assessment was altered and is not given out.")
