@@ -8,15 +8,17 @@ from typing import TypeVar
 
 from fhir_adapters.datatypes import Reference
 from fhir_adapters.decoding import decode_tolerantly
+from fhir_adapters.identity import one_person
 from fhir_adapters.lots import Lot, find_lot, names_product, product_references, specimen_owner
 from fhir_adapters.resources import CLINICAL, LINKED, Clinical, Linked, Observation, Patient, Resource
 from fhir_adapters.subjects import Owner, split_url, without_version
-from fhir_adapters.unpacking import Unit, unpack
+from fhir_adapters.unpacking import Unit, open_bundles, unpack
 from fhir_adapters.versions import Current, Version, current_versions
 from mscprotocol.errors import DataError
 from mscprotocol.record import QualityNote
 
 R = TypeVar("R", bound=Resource)
+_LEFT_OUT = "a version that is no longer current was left out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +54,14 @@ def read_bundle(content: bytes | list[bytes]) -> PatientBundle:
     Raises DataError and nothing else, whatever the bytes: `unreadable`, `too_large`, `not_a_bundle`,
     `incomplete_page`, `no_patient`, `mixed_patients`, `foreign_subject`.
     """
-    unpacked = unpack([content] if isinstance(content, bytes) else content)
-    return assemble(unpacked.units, unpacked.notes)
+    contents = [content] if isinstance(content, bytes) else content
+    unpacked = unpack(contents)
+    bundle = assemble(unpacked.units, unpacked.notes)
+    if len({unit.id for unit in unpacked.units if unit.type == "Patient"}) > 1:
+        # One person by two ids: what is `Patient/1` to one source may be somebody else to the other.
+        for one in contents:
+            _refuse_strangers(open_bundles([one]).units, bundle.linked)
+    return bundle
 
 
 def assemble(units: Iterable[Unit], notes: Iterable[QualityNote] = ()) -> PatientBundle:
@@ -61,7 +69,7 @@ def assemble(units: Iterable[Unit], notes: Iterable[QualityNote] = ()) -> Patien
     units = list({(unit.digest, unit.full_url): unit for unit in units}.values())
     found = list(notes)
     patients = _decode([unit for unit in units if unit.type == "Patient"], {"Patient": Patient}, found)
-    reference, patient = _one_patient(patients)
+    reference, patient = _one_patient(patients, found)
     owner = Owner((version.resource, version.unit.full_url) for version in patients)
     clinical = _decode(units, CLINICAL, found)
     linked = _by_name(_noted(current_versions(_decode(units, LINKED, found)), found))
@@ -95,23 +103,25 @@ def _decode(units: Iterable[Unit], kinds: Mapping[str, type[R]], notes: list[Qua
     return found
 
 
-def _one_patient(patients: list[Version[Patient]]) -> tuple[str, Patient]:
+def _one_patient(patients: list[Version[Patient]], notes: list[QualityNote]) -> tuple[str, Patient]:
     current = current_versions(patients)
     if not current:
         raise DataError("no_patient", "the bundle holds no Patient that can be read")
-    if len(current) > 1:
-        raise DataError(
-            "mixed_patients", f"the bundle holds more than one patient, {len(current)} in all: send the data of one"
-        )
-    versions = current[0].versions
-    if len({_identity(version.resource) for version in versions}) > 1:
-        text = "the Patient came in versions that contradict each other and cannot be ordered"
-        raise DataError("mixed_patients", text)
-    return current[0].reference, versions[0].resource
+    person, reference = one_person(current), current[0].reference
+    for one in current:
+        if one.dropped:
+            notes.append(QualityNote(one.reference, _LEFT_OUT))
+    if stated := sum(len(one.versions) for one in current) - 1:
+        notes.append(QualityNote(reference, f"put together with {stated} more that state the same patient"))
+    return reference, person
 
 
-def _identity(patient: Patient) -> tuple[object, ...]:
-    return patient.birth_date, patient.gender, patient.deceased_boolean, patient.deceased_date_time, patient.extension
+def _refuse_strangers(units: list[Unit], linked: Mapping[str, Linked]) -> None:
+    """Refuse a source that names somebody whom it does not itself say to be the patient."""
+    patients = _decode([unit for unit in units if unit.type == "Patient"], {"Patient": Patient}, [])
+    if patients:
+        owner = Owner((version.resource, version.unit.full_url) for version in patients)
+        _refuse_foreign(owner, linked, _decode(units, CLINICAL, []))
 
 
 def _refuse_foreign(owner: Owner, linked: Mapping[str, Linked], versions: Iterable[Version[Clinical]]) -> None:
@@ -142,7 +152,7 @@ def _is_of_product(linked: Mapping[str, Linked], resource: Clinical) -> bool:
 def _noted(current: list[Current[R]], notes: list[QualityNote]) -> list[Current[R]]:
     for one in current:
         if one.dropped:
-            notes.append(QualityNote(one.reference, "a version that is no longer current was left out"))
+            notes.append(QualityNote(one.reference, _LEFT_OUT))
         if one.is_conflicting:
             notes.append(QualityNote(one.reference, "versions contradict each other and cannot be ordered"))
     return current

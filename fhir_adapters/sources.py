@@ -7,11 +7,10 @@ from dataclasses import replace
 from functools import reduce
 from zoneinfo import ZoneInfo
 
-import msgspec
-
 from fhir_adapters.bundle import PatientBundle, read_bundle
 from fhir_adapters.hl7v2_files import is_hl7v2
 from fhir_adapters.hl7v2_patients import read_patient
+from fhir_adapters.identity import complete, is_same_birth
 from fhir_adapters.persons import read_person
 from fhir_adapters.plain_record import is_fhir, read_plain
 from mscprotocol.errors import DataError
@@ -41,11 +40,9 @@ def read_parts(contents: Sequence[bytes], knowledge: KnowledgeBase, zone: ZoneIn
 def _joined(one: PatientBundle, other: PatientBundle) -> PatientBundle:
     """The resources of one person from two sources; who it is, is told by the first and completed by the second."""
     _refuse_contradiction(one, other)
-    own, added = one.patient, other.patient
-    gaps = {name: value for name in _IDENTITY if not getattr(own, name) and (value := getattr(added, name))}
     return replace(
         one,
-        patient=msgspec.structs.replace(own, **gaps),
+        patient=complete(one.patient, [other.patient]),
         items=(*one.items, *other.items),
         linked={**one.linked, **other.linked},
         digests=tuple(sorted({*one.digests, *other.digests})),
@@ -53,15 +50,11 @@ def _joined(one: PatientBundle, other: PatientBundle) -> PatientBundle:
     )
 
 
-_IDENTITY = ("birth_date", "gender", "name", "deceased_boolean", "deceased_date_time", "extension")
-
-
 def _refuse_contradiction(one: PatientBundle, other: PatientBundle) -> None:
     """Raise DataError `mixed_patients` where two sources tell of different people."""
-    people = [read_person(each, []) for each in (one, other)]
-    for what, said in (
-        ("dates of birth", {each.born for each in people}),
-        ("sexes", {each.sex for each in people}),
-    ):
-        if len(said - {None}) > 1:
-            raise DataError("mixed_patients", f"the data of one subject state different {what}: correct one of them")
+    sexes = {read_person(each, []).sex for each in (one, other)} - {None}
+    text = "the data of one subject state different {}: correct one of them"
+    if not is_same_birth(one.patient.birth_date, other.patient.birth_date):
+        raise DataError("mixed_patients", text.format("dates of birth"))
+    if len(sexes) > 1:
+        raise DataError("mixed_patients", text.format("sexes"))

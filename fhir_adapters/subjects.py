@@ -36,21 +36,19 @@ class Owner:
 
     def __init__(self, patients: Iterable[tuple[Patient, str | None]]) -> None:
         self._names: set[str] = set()
-        self._ids: set[str] = set()
-        self._servers: set[str] = set()
+        self._servers: dict[str, set[str]] = {}
         self._identifiers: set[tuple[str, str]] = set()
         for patient, full_url in patients:
             self._add(patient, full_url)
 
     def _add(self, patient: Patient, full_url: str | None) -> None:
-        self._identifiers |= _business_names(patient.identifier)
+        self._identifiers |= business_names(patient.identifier)
         if patient.id:
-            self._ids.add(patient.id)
+            self._servers.setdefault(patient.id, set())
             self._names.add(f"urn:uuid:{patient.id}")
         if full_url:
             self._names.add(without_version(full_url))
-            parts = split_url(full_url)
-            self._servers |= {parts[0]} if parts else set()
+            self._servers.setdefault(patient.id or "", set()).update(_server(full_url))
 
     def owns(self, subject: Reference | None, contained: tuple[Raw, ...], full_url: str | None) -> bool:
         """Whether a subject means the patient; `full_url` is that of the entry which holds the reference."""
@@ -58,7 +56,7 @@ class Owner:
             return False
         text = subject.reference
         if not text:
-            return subject.identifier is not None and self._is_named({*_business_names((subject.identifier,))})
+            return subject.identifier is not None and self._is_named({*business_names((subject.identifier,))})
         if text.startswith("#"):
             return self._is_contained(text[1:], contained)
         if "?" in text and (conditional := _CONDITIONAL.fullmatch(text)):
@@ -67,12 +65,13 @@ class Owner:
 
     def _is_literal(self, text: str, full_url: str | None) -> bool:
         parts = split_url(text)
-        if parts is None or parts[1] != "Patient" or parts[2] not in self._ids:
+        if parts is None or parts[1] != "Patient" or parts[2] not in self._servers:
             return False
         beside = split_url(full_url)
         server = parts[0] or (beside[0] if beside else "")
+        known = self._servers[parts[2]]
         # The same id on another server is another patient, if both servers are known.
-        return not server or not self._servers - {""} or server in self._servers
+        return not server or not known or server in known
 
     def _is_contained(self, id: str, contained: tuple[Raw, ...]) -> bool:  # noqa: A002 - FHIR's own word
         """A contained patient has no identity but its identifiers."""
@@ -81,12 +80,18 @@ class Owner:
             if head is None or head[0].resource_type != "Patient" or head[0].id != id:
                 continue
             patient = decode_tolerantly(Patient, raw)
-            return patient is not None and self._is_named(_business_names(patient[0].identifier))
+            return patient is not None and self._is_named(business_names(patient[0].identifier))
         return False
 
     def _is_named(self, names: set[tuple[str, str]]) -> bool:
         return bool(names & self._identifiers)
 
 
-def _business_names(identifiers: Iterable[Identifier]) -> set[tuple[str, str]]:
+def _server(url: str) -> set[str]:
+    parts = split_url(url)
+    return {parts[0]} - {""} if parts else set()
+
+
+def business_names(identifiers: Iterable[Identifier]) -> set[tuple[str, str]]:
+    """Identifiers by system and value; without either one, another person may have the same."""
     return {(one.system, one.value) for one in identifiers if one.system and one.value}
