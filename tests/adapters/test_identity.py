@@ -190,6 +190,16 @@ def test_an_id_of_one_source_is_not_taken_for_that_of_another() -> None:
     assert caught.value.code == "foreign_subject"
 
 
+def test_an_id_of_one_server_is_not_taken_for_that_of_another() -> None:
+    made = bundle(patient(**FULL), patient(**(FULL | {"id": "q"})), about(ON.format("north", "q")))
+    for place, (server, name) in enumerate((("north", "p"), ("south", "q"))):
+        made["entry"][place]["fullUrl"] = ON.format(server, name)
+    with pytest.raises(DataError, match="1 of type Observation"):
+        read_bundle(as_bytes(made))
+    made["entry"][2]["resource"]["subject"]["reference"] = ON.format("south", "q")
+    assert len(read_bundle(as_bytes(made)).items) == 1
+
+
 def test_a_form_completes_an_export_and_may_not_contradict_it(knowledge: KnowledgeBase) -> None:
     export = as_bytes(bundle(patient(birthDate="1962")))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import io
+import json
 import re
 from datetime import datetime
 from pathlib import Path
@@ -273,6 +274,28 @@ def test_saving_enrols_records_assesses_and_shows_the_sheet(demo: TestClient, se
         actions = [one.action for one in session.execute(select(AuditEntry)).scalars()]
         assert audit.find_fault(session) is None
     assert actions == ["upload", "screen", "enrol", "record", "record", "assess", "read", "read"]
+
+
+def with_patient(content: bytes, **changes: object) -> bytes:
+    """An export whose Patient says something else; None leaves it out."""
+    tree = json.loads(content)
+    person = next(one["resource"] for one in tree["entry"] if one["resource"]["resourceType"] == "Patient")
+    person |= changes
+    for name in [name for name, said in person.items() if said is None]:
+        del person[name]
+    return json.dumps(tree).encode()
+
+
+def test_a_second_export_of_a_subject_may_say_less_of_the_patient(demo: TestClient) -> None:
+    first, poorer = sample("eligible"), with_patient(sample("eligible"), birthDate=None, gender=None, name=None)
+    stranger = with_patient(sample("eligible"), birthDate="1999-01-01")
+    says = []
+    for number, content in enumerate((first, poorer, stranger)):
+        form = ASKED | {"draft": draft_of(upload(demo, content)), "subject": "S-1", "token": str(number)}
+        says.append(demo.post("/screening/save", data=form))
+    assert [verdict(one.text) for one in says[:2]] == ["Eligible, for clinician review"] * 2
+    assert "contradict each other in the birth date" in text(says[2].text)
+    assert "correct one, or send the data of one patient" in text(says[2].text)
 
 
 def test_a_double_click_saves_once(demo: TestClient, service: Service) -> None:
