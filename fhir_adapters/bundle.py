@@ -38,7 +38,10 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class PatientBundle:
-    """All that came of one patient. `linked` are products, specimens and devices by reference."""
+    """All that came of one patient. `linked` are products, specimens and devices by reference.
+
+    `other_ids` are those under which the same person came too.
+    """
 
     reference: str
     patient: Patient
@@ -46,6 +49,13 @@ class PatientBundle:
     linked: Mapping[str, Linked] = field(default_factory=dict)
     digests: tuple[str, ...] = ()
     notes: tuple[QualityNote, ...] = ()
+    other_ids: tuple[str, ...] = ()
+
+    def check_is_named_once(self) -> None:
+        """Raise DataError `mixed_patients` if the data of somebody who was named by an id come under others too."""
+        if self.other_ids:
+            text = "the data hold the patient who was named under another id too: send those of the one"
+            raise DataError("mixed_patients", text)
 
 
 def read_bundle(content: bytes | list[bytes]) -> PatientBundle:
@@ -57,7 +67,7 @@ def read_bundle(content: bytes | list[bytes]) -> PatientBundle:
     contents = [content] if isinstance(content, bytes) else content
     unpacked = unpack(contents)
     bundle = assemble(unpacked.units, unpacked.notes)
-    if len({unit.id for unit in unpacked.units if unit.type == "Patient"}) > 1:
+    if bundle.other_ids:
         # One person by two ids: what is `Patient/1` to one source may be somebody else to the other.
         for one in contents:
             _refuse_strangers(open_bundles([one]).units, bundle.linked)
@@ -82,6 +92,7 @@ def assemble(units: Iterable[Unit], notes: Iterable[QualityNote] = ()) -> Patien
         linked=linked,
         digests=tuple(sorted({unit.digest for unit in units})),
         notes=tuple(found),
+        other_ids=tuple(sorted({one.unit.id for one in patients if one.unit.id} - {patient.id})),
     )
 
 

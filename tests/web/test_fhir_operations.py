@@ -208,6 +208,14 @@ def dead() -> bytes:
     return one.to_json()
 
 
+def twice() -> bytes:
+    """One person by two ids that one number ties together."""
+    tree = json.loads(record("eligible"))
+    (person,) = (one["resource"] for one in tree["entry"] if one["resource"]["resourceType"] == "Patient")
+    tree["entry"].append({"resource": person | {"id": "z"}})
+    return json.dumps(tree).encode()
+
+
 @pytest.mark.parametrize(
     ("body", "status", "code"),
     [
@@ -220,6 +228,7 @@ def dead() -> bytes:
         (two_patients(), 422, "mixed_patients"),
         (dead(), 422, "deceased"),
         (parameters(record("eligible"), subject={"valueString": "Patient/other"}), 422, "foreign_subject"),
+        (parameters(twice(), subject={"valueString": "Patient/eligible"}), 422, "mixed_patients"),
         (parameters(record("eligible"), stage={"valueCode": "later"}), 422, "invalid_request"),
         (parameters(record("eligible"), subject={"valueUri": "Patient/other"}), 422, "invalid_request"),
         (parameters(record("eligible"), colour={"valueCode": "red"}), 422, "invalid_request"),

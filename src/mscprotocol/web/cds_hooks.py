@@ -187,6 +187,7 @@ def _reader(request: Request, call: HookCall) -> FhirReader | _Nothing:
 
 def _read_patient(gathered: Gathered, call: HookCall) -> PatientBundle:
     patient = gathered.patient()
+    patient.check_is_named_once()
     if patient.patient.id != call.patient_id:
         raise DataError("foreign_subject", "the data are not those of the patient of the context")
     return patient

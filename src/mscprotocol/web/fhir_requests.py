@@ -176,9 +176,10 @@ def _level(text: str | None, dose: Dose) -> Decimal | None:
 
 
 def check_subject(subject: str | None, bundle: PatientBundle) -> None:
-    """Raise DataError `foreign_subject` if the data are not those of the subject that was named."""
+    """Raise DataError if the data are not those of the subject that was named, or of that and another id."""
     if not subject:
         return
+    bundle.check_is_named_once()
     parts = split_url(without_version(subject))
     identity = parts[2] if parts is not None and parts[1] == "Patient" else subject.removeprefix("urn:uuid:")
     if identity not in (bundle.patient.id, bundle.reference):
