@@ -65,7 +65,7 @@ def _activity(answer: Assessment, row: ScheduleRow, knowledge: KnowledgeBase) ->
     waits_for = _waits_for(answer, row)
     status = _DONE.get(row.status) or ("on-hold" if waits_for else "not-started")
     is_dosed = status == "not-started" and answer.dose.cells is not None
-    title = f"Infusion {row.infusion} of {len(answer.schedule)}"
+    title = f"Infusion {row.infusion} of {knowledge.protocols[answer.protocol.id].schedule.count}"
     return {
         "detail": element(
             kind="MedicationRequest",

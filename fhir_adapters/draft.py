@@ -159,7 +159,7 @@ def _content(entry: Entry) -> object:
         case Presence():
             return (*said, entry.present, entry.active, entry.ended, entry.recorded, entry.charted)
         case Infusion():
-            return (*said, entry.status, entry.of_lot, entry.lots, entry.recorded_as)
+            return (*said, entry.status, entry.of_lot, entry.lots, entry.recorded_as, entry.deviation)
         case Attestation():
             return (*said, entry.answer)
         case _:

@@ -98,6 +98,14 @@ class AnswerForm(Form):
     at: Time | None = None
 
 
+class DeviationForm(Form):
+    """What was against an infusion that was given all the same: the gate's answer of then, and why it was given."""
+
+    gate: Text = Field(description="go, hold or stop.")
+    because: tuple[Text, ...] = Field((), description="The reasons of the gate.")
+    reason: Text = Field(description="Why the infusion was given all the same.")
+
+
 class InfusionForm(Form):
     """An infusion of the product that was given or begun."""
 
@@ -105,6 +113,7 @@ class InfusionForm(Form):
     status: Text = Field("completed", description="completed, in-progress or stopped.")
     lot: Text | None = Field(None, description="The number of the lot that was given.")
     recorded_as: Text | None = Field(None, description="The id under which a course recorded here holds it.")
+    deviation: DeviationForm | None = Field(None, description="That it was given against the protocol.")
 
 
 EXAMPLE: dict[str, Any] = {

@@ -18,6 +18,7 @@ from fhir_adapters.plain_forms import (
     AnswerForm,
     ConditionForm,
     DatumForm,
+    DeviationForm,
     InfusionForm,
     Named,
     PatientForm,
@@ -26,7 +27,7 @@ from fhir_adapters.plain_forms import (
 from fhir_adapters.product_lot import read_product_lot
 from fhir_adapters.quantities import is_unitless, split_quantity
 from fhir_adapters.unpacking import Unit, make_unit
-from fhir_adapters.writing import DATUM, RECORDED_INFUSION, TERMINOLOGY, Json, coding, element
+from fhir_adapters.writing import DATUM, DEVIATION, RECORDED_INFUSION, TERMINOLOGY, Json, coding, element
 from mscprotocol.codes import CodeSystem, Coding, find_system, parse_code
 from mscprotocol.data_dictionary import Measurement
 from mscprotocol.errors import DataError, RequestError
@@ -180,6 +181,7 @@ class _Writer:
             medicationCodeableConcept=None if infusion.lot else product,
             medicationReference={"reference": "#lot"} if infusion.lot else None,
             effectiveDateTime=infusion.started,
+            reasonCode=[] if infusion.deviation is None else _deviation(infusion.deviation),
         )
 
 
@@ -196,6 +198,12 @@ def write_patient(patient: PatientForm) -> Json:
         deceasedBoolean=died if isinstance(died, bool) else None,
         deceasedDateTime=died if isinstance(died, str) else None,
     )
+
+
+def _deviation(deviation: DeviationForm) -> list[Json]:
+    """The gate's answer with the reason of who gave it, then each reason of the gate."""
+    said = [{"coding": [element(system=DEVIATION, code=deviation.gate)], "text": deviation.reason}]
+    return [*said, *({"coding": [{"system": DEVIATION}], "text": one} for one in deviation.because)]
 
 
 def _assayed(measurement: Measurement | None, datum: DatumForm, code: Json) -> Json:

@@ -270,6 +270,7 @@ class MedicationAdministration(Medicated, frozen=True):
     effective_period: Period | None = None
     dosage: Dosage | None = None
     supporting_information: tuple[Reference, ...] = ()
+    reason_code: tuple[CodeableConcept, ...] = ()
 
 
 class MedicationRequest(Medicated, frozen=True):

@@ -12,10 +12,10 @@ from fhir_adapters.draft import Draft, Given, find_problem
 from fhir_adapters.lots import Lot, find_lot
 from fhir_adapters.resources import MedicationAdministration
 from fhir_adapters.values import answers_of
-from fhir_adapters.writing import RECORDED_INFUSION
+from fhir_adapters.writing import DEVIATION, RECORDED_INFUSION
 from mscprotocol.codes import CodeSystem, Coding, is_same_code
 from mscprotocol.reasons import Reason
-from mscprotocol.record import Infusion, Presence
+from mscprotocol.record import Deviation, Infusion, Presence
 from mscprotocol.truth import Truth
 
 _STARTED = ("completed", "stopped", "in-progress", "active")
@@ -46,6 +46,7 @@ def _infusion(given: Given, code: Coding | None, *, of_lot: bool) -> Infusion:
         status=given.status or "completed",
         of_lot=of_lot,
         recorded_as=_our_number(given),
+        deviation=_deviation(given),
     )
 
 
@@ -61,6 +62,17 @@ def _our_number(given: Given) -> str:
     resource = given.item.resource
     identifiers = resource.identifier if isinstance(resource, MedicationAdministration) else ()
     return next((one.value for one in identifiers if one.system == RECORDED_INFUSION and one.value), "")
+
+
+def _deviation(given: Given) -> Deviation | None:
+    """What was against an administration that a course of ours recorded as a deviation."""
+    resource = given.item.resource
+    reasons = resource.reason_code if isinstance(resource, MedicationAdministration) else ()
+    said = [(code.code, one.text or "") for one in reasons for code in one.coding if code.system == DEVIATION]
+    gates = [(gate, text) for gate, text in said if gate]
+    if not gates:
+        return None
+    return Deviation(gates[0][0], tuple(text for gate, text in said if not gate), gates[0][1])
 
 
 def _product_code(draft: Draft, given: Given) -> Coding | None:

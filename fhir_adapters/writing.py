@@ -22,6 +22,8 @@ from mscprotocol.codes import Coding as Code
 CANONICAL = "https://mscprotocol.example/fhir"
 # The identifiers of infusions that a course of ours recorded.
 RECORDED_INFUSION = f"{CANONICAL}/NamingSystem/recorded-infusion"
+# What was against an infusion that was given all the same: the gate's answer, or one of its reasons.
+DEVIATION = f"{CANONICAL}/CodeSystem/protocol-deviation"
 DATUM = CodeSystem.DATUM.value
 CRITERION = f"{CANONICAL}/CodeSystem/criterion"
 TERMINOLOGY = "http://terminology.hl7.org/CodeSystem"

@@ -158,7 +158,15 @@ class DoseItem(msgspec.Struct, frozen=True):
     warnings: list[str] = []
 
 
-class ScheduleRow(msgspec.Struct, frozen=True):
+class DeviationItem(msgspec.Struct, frozen=True):
+    """That an infusion was given against the protocol: what the gate said then, and why it was given all the same."""
+
+    gate: str
+    because: list[str]
+    reason: str
+
+
+class ScheduleRow(msgspec.Struct, frozen=True, omit_defaults=True):
     """One infusion of the course; both day numberings are given."""
 
     infusion: int
@@ -168,6 +176,7 @@ class ScheduleRow(msgspec.Struct, frozen=True):
     status: str
     day_from_0: int
     day_from_1: int
+    deviation: DeviationItem | None = None
 
 
 class GateResult(msgspec.Struct, frozen=True):

@@ -25,7 +25,17 @@ from mscprotocol.data_dictionary import Measurement as Datum
 from mscprotocol.interval import Interval, between, exactly
 from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.reasons import Reason
-from mscprotocol.record import Attestation, Entry, Infusion, Measurement, Patient, PatientRecord, Presence, Unmapped
+from mscprotocol.record import (
+    Attestation,
+    Deviation,
+    Entry,
+    Infusion,
+    Measurement,
+    Patient,
+    PatientRecord,
+    Presence,
+    Unmapped,
+)
 from mscprotocol.timespan import TimeSpan, instant, whole_days
 from mscprotocol.truth import Truth
 from mscprotocol.units import convert, find_unit, is_plausible, on_time_axis
@@ -49,7 +59,7 @@ _STATES = {  # present, active
     "provisional": (_OPEN, _MET),
     "charted": (_OPEN, _OPEN),
 }
-_MODIFIERS = ("upper", "assay", "but", "flag", "until", "recorded", "by", "since")
+_MODIFIERS = ("upper", "assay", "but", "flag", "until", "recorded", "by", "since", "despite")
 
 
 def build_record(knowledge: KnowledgeBase, given: Given, at: datetime = AT) -> PatientRecord:
@@ -103,7 +113,8 @@ def _read_birth(said: object) -> tuple[date, date] | None:
 def _read_entry(knowledge: KnowledgeBase, name: str, reference: str, text: str, at: datetime) -> Entry:
     said, time, more = _split(text, at)
     if name == "infusions":
-        return Infusion(name=name, reference=reference, time=time, as_received=text, status=said)
+        against = Deviation("hold", (), more["despite"]) if "despite" in more else None
+        return Infusion(name=name, reference=reference, time=time, as_received=text, status=said, deviation=against)
     if name in knowledge.measurements:
         return _read_measurement(knowledge, name, reference, said, time, more, at)
     if said in _ANSWERS:

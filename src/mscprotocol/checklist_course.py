@@ -92,7 +92,13 @@ def build_schedule(answer: Assessment) -> Table:
 def _schedule_row(row: ScheduleRow) -> Row:
     moments = (Cell(print_instant(one), (utc(one),)) for one in (row.earliest, row.planned, row.latest))
     days = (Cell(f"Day {row.day_from_0}"), Cell(f"Day {row.day_from_1}"))
-    return Row((Cell(str(row.infusion)), *moments, *days, Cell(_schedule_status(row))))
+    return Row((Cell(str(row.infusion)), *moments, *days, Cell(_schedule_status(row), tuple(_deviation(row)))))
+
+
+def _deviation(row: ScheduleRow) -> Iterator[Line]:
+    """That an infusion was given against the protocol: what the gate said then, and why it was given all the same."""
+    if (found := row.deviation) is not None:
+        yield Line(f"Protocol deviation. Gate of then: {found.gate} ({'; '.join(found.because)}). Why: {found.reason}")
 
 
 def _schedule_status(row: ScheduleRow) -> str:
@@ -198,6 +204,7 @@ def _of_protocol(items: Sequence[ChecklistItem], protocol: Protocol, knowledge: 
 def _sheet_lines(row: ScheduleRow) -> Iterator[Line]:
     label = "started" if row.status in TAKEN_PLACE else "planned"
     yield Line(f"Status: {_schedule_status(row)} · {label} {print_instant(row.planned)} · {utc(row.planned).text}")
+    yield from _deviation(row)
     if row.status in TAKEN_PLACE:
         yield Line("The record says that this infusion took place: only the questions after it are printed.")
     elif row.status == "conditional":

@@ -14,13 +14,13 @@ from mscprotocol.schedule import course_state
 from mscprotocol.truth import Truth
 
 STOP_EVENT, HOLD_EVENT = "stop_event", "hold_event"
-_SHOWN = ("tier", "course", "dose", IMPROVED)
+_SHOWN = ("tier", "course", "dose", IMPROVED, "deviation")
 
 
 def conclude_gate(case: Case, dose_status: str) -> GateResult:
     """The gate at the time of the evaluation; an unanswered question is a hold, and so is a dose that is withheld."""
     book, conclusions, findings = case.book, case.conclusions, case.findings
-    given = case.record.infusion_starts(case.request.at)
+    given, begun = case.record.infusion_starts(case.request.at), case.record.begun_infusions(case.request.at)
     gating = [one for one in case.judgements if one.criterion.role in GATING]
     exclusions = [one for one in gating if one.criterion.role == "exclusion"]
     others = [one for one in gating if one.criterion.role != "exclusion"]
@@ -34,6 +34,7 @@ def conclude_gate(case: Case, dose_status: str) -> GateResult:
         "dose": dose_status,
         # Only a course that has begun can have helped: on room air before it, nobody has improved yet.
         IMPROVED: Truth(conclusions.of(IMPROVED)).value if given else Truth.NOT_MET.value,
+        "deviation": "recorded" if any(one.deviation for one in begun) else "none",
     }
     decision = decide(conclusions, conclusions.engine, GATE, tokens)
     because = [f"{one.id}: {one.status.replace('_', ' ')}" for one in gating if one.is_violated or one.is_open]

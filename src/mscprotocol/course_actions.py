@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from decimal import Decimal
 
 import msgspec
 from sqlalchemy.orm import Session
 
+from mscprotocol import dose_checks
 from mscprotocol.answer import Assessment, GateResult, ScheduleRow
 from mscprotocol.course_forms import (
     FORMS,
@@ -117,8 +117,8 @@ class Course:
             answer=answer,
             gate=answer.gate,
             infusions=read_infusions(chart.standing),
-            checks=_checks(chart),
-            override=self._signed(chart, answer.gate, now),
+            checks=dose_checks.list_checks(chart),
+            override=self.find_signature(chart, answer.gate, now),
             due=self.subjects.course_rules(chart.subject).due(chart.standing, now),
             questions=self.questions(),
         )
@@ -158,7 +158,15 @@ class Course:
         kind = next(name for name, one in FORMS.items() if isinstance(form, one))
         if kind not in CORRECTABLE:
             raise RequestError("invalid_request", "This is not corrected: it is done again.")
+        if isinstance(form, Infusion):
+            form = self._with_deviation(subject_id, form, replaced)
         return self._record(subject_id, kind, form, token, caller, replaced, reason)
+
+    def _with_deviation(self, subject_id: str, form: Infusion, replaced: str) -> Infusion:
+        """A corrected infusion with what was against it: what the gate said then is not corrected."""
+        entries = self.subjects.chart(subject_id).entries
+        before = next((read_form(one.content, Infusion) for one in entries if one.id == replaced), form)
+        return msgspec.structs.replace(form, deviation=before.deviation)
 
     def _record(
         self,
@@ -170,14 +178,14 @@ class Course:
         replaced: str | None = None,
         reason: str | None = None,
     ) -> Recorded:
-        _allow(caller, RECORDERS)
+        allow(caller, RECORDERS)
         new = NewEntry(kind, write_form(form), token, replaced, reason)
         with self.subjects.acting(subject_id) as (session, chart):
             repeated = find_repeated(chart, new)
             if repeated is not None:
                 return repeated
             check_entry(chart, new)
-            self._check(chart, form, new)
+            self.check(chart, form, new)
             if isinstance(form, Events):
                 self._check_answers(chart, form, new, caller)
             return self.subjects.add(session, chart, new, caller)
@@ -194,7 +202,8 @@ class Course:
         if any(said == "yes" and form.answers.get(name) != "yes" for name, said in before.answers.items()):
             raise RequestError("forbidden", "Only a clinician takes back what was seen.")
 
-    def _check(self, chart: Chart, form: Form, new: NewEntry) -> None:
+    def check(self, chart: Chart, form: Form, new: NewEntry) -> None:
+        """Refuse what lies in the future, or is not about the infusion that it could be about."""
         self._refuse_future(form)
         number = getattr(form, "infusion", None)
         if number is None:
@@ -212,6 +221,8 @@ class Course:
                 raise RequestError("invalid_request", "No infusion of that number was recorded.")
         elif number != following:
             raise RequestError("conflict", f"The next infusion is number {following}: look at the record again.")
+        elif isinstance(form, Infusion):
+            _refuse_disorder(chart, form)
 
     def _refuse_future(self, form: Form) -> None:
         limit = self.service.clock() + CLOCK_TOLERANCE
@@ -226,18 +237,19 @@ class Course:
 
         Raises RequestError `dose_differs`, which does not tell the number that is expected.
         """
-        with self._refusals(subject_id, caller), self.subjects.acting(subject_id) as (session, chart):
+        with self.refusals(subject_id, caller), self.subjects.acting(subject_id) as (session, chart):
             new = NewEntry("dose_check", write_form(form), token)
-            _allow(caller, RECORDERS)
+            allow(caller, RECORDERS)
             repeated = find_repeated(chart, new)
             if repeated is not None:
                 return repeated
             check_entry(chart, new)
-            self._check(chart, form, new)
+            self.check(chart, form, new)
             answer = self.subjects.judge(chart, self.service.clock(), "infusion")[0]
-            if answer.dose.cells is not None and not _is_same_dose(form, _computed(answer, form.infusion)):
+            if not dose_checks.fits(answer, form):
                 raise RequestError("dose_differs", "These are not the numbers that the program worked out: check both.")
-            if any(actor != caller.name and not _is_same_dose(form, one) for actor, one in _checks(chart)):
+            others = (one for actor, one in dose_checks.list_checks(chart) if actor != caller.name)
+            if not all(dose_checks.is_same_dose(form, one) for one in others):
                 raise RequestError("dose_differs", "These are not the numbers of the other person: check both.")
             return self.subjects.add(session, chart, new, caller, with_assessment=False)
 
@@ -248,7 +260,7 @@ class Course:
 
         `sign` puts the signature on what is recorded, in the same transaction.
         """
-        _allow(caller, CLINICIANS)
+        allow(caller, CLINICIANS)
         if form.code not in self.subjects.knowledge.override_reasons:
             raise RequestError("invalid_request", "There is no reason of that code.")
         with self.subjects.acting(subject_id) as (session, chart):
@@ -258,7 +270,7 @@ class Course:
             if known is not None:
                 return Recorded(chart.subject, known, is_repeated=True)
             check_entry(chart, new)
-            self._check(chart, form, new)
+            self.check(chart, form, new)
             gate = self.subjects.judge(chart, self.service.clock(), "infusion")[0].gate
             if gate is None or _COMPLETE in gate.because or not set(gate.because) <= set(form.because):
                 raise RequestError("conflict", "The gate has other reasons now: look at them before you sign.")
@@ -273,27 +285,38 @@ class Course:
 
         Raises GateClosedError, and RequestError `course_complete`, `dose_unchecked` or `conflict`.
         """
-        _allow(caller, RECORDERS)
-        slot_of = NewEntry("infusion", write_form(form), token)
-        with self._refusals(subject_id, caller), self.subjects.acting(subject_id) as (session, chart):
-            new = replace(slot_of, slot=_slot(chart, form.infusion))
+        allow(caller, RECORDERS)
+        if form.deviation is not None:
+            raise RequestError("invalid_request", "A protocol deviation is recorded as one, and signed.")
+        first = NewEntry("infusion", write_form(form), token)
+        with self.refusals(subject_id, caller), self.subjects.acting(subject_id) as (session, chart):
+            new = replace(first, slot=slot_of(chart, form.infusion))
             repeated = find_repeated(chart, new)
             if repeated is not None:
                 return repeated
-            check_entry(chart, new)
-            protocol = self.subjects.knowledge.protocols[chart.subject.protocol_id]
-            if form.infusion > protocol.schedule.count:
-                raise RequestError("course_complete", f"The protocol has {protocol.schedule.count}, no more infusions.")
-            self._check(chart, form, new)
+            self.check(chart, form, new)
             answer, parts, request = self.subjects.judge(chart, form.started, "infusion", recording=form)
-            assert answer.gate is not None
-            if answer.gate.decision != "go" and self._signed(chart, answer.gate, form.started) is None:
-                raise GateClosedError(answer.gate)
-            _refuse_unchecked(chart, answer, form.infusion)
+            refusal = self.find_refusal(chart, form, answer)
+            if refusal is not None:
+                raise refusal
             self.subjects.keep(session, chart, answer, parts, request, caller)
             return self.subjects.add(session, chart, new, caller)
 
-    def _signed(self, chart: Chart, gate: GateResult, at: datetime) -> Override | None:
+    def find_refusal(self, chart: Chart, form: Infusion, answer: Assessment) -> RequestError | None:
+        """Why an infusion is not recorded as one of the protocol: course, gate or dose; none if nothing is against it.
+
+        `answer` is that of the actual start.
+        """
+        most, gate = self.subjects.knowledge.protocols[chart.subject.protocol_id].schedule.count, answer.gate
+        assert gate is not None
+        if form.infusion > most:
+            return RequestError("course_complete", f"The protocol has {most}, no more infusions.")
+        if gate.decision != "go" and self.find_signature(chart, gate, form.started) is None:
+            return GateClosedError(gate)
+        fault = dose_checks.find_fault(chart, answer)
+        return None if fault is None else RequestError("dose_unchecked", dose_checks.REFUSED[fault])
+
+    def find_signature(self, chart: Chart, gate: GateResult, at: datetime) -> Override | None:
         """The standing signature that covers every reason of a gate, as long as a release holds."""
         holds = length(self._practice(chart.subject).release_valid)
         for entry in reversed(chart.of_kind("override")):
@@ -307,7 +330,8 @@ class Course:
         protocol: Protocol = self.subjects.knowledge.protocols[subject.protocol_id]
         return self.subjects.knowledge.practices[protocol.practice]
 
-    def _refusals(self, subject_id: str, caller: Caller) -> _Refusals:
+    def refusals(self, subject_id: str, caller: Caller) -> _Refusals:
+        """A block in which every refusal leaves a line in the audit trail."""
         return _Refusals(self, subject_id, caller)
 
 
@@ -332,7 +356,8 @@ def _signed_at(form: Override, at: datetime) -> Override:
     return Override(form.infusion, form.code, form.text, form.because, at)
 
 
-def _allow(caller: Caller, roles: frozenset[str]) -> None:
+def allow(caller: Caller, roles: frozenset[str]) -> None:
+    """Raise RequestError `forbidden` unless the caller has one of the roles."""
     if roles.isdisjoint(caller.scopes):
         raise RequestError("forbidden", f"This is for: {', '.join(sorted(roles))}.")
 
@@ -346,48 +371,10 @@ def _refuse_disorder(chart: Chart, form: Infusion) -> None:
         raise RequestError("invalid_request", "By its start the infusion would not be of this number any more.")
 
 
-def _slot(chart: Chart, number: int) -> str:
+def slot_of(chart: Chart, number: int) -> str:
     """What may be recorded once: an infusion of a number, and again only after it was entered in error."""
     retracted = sum(
         form.infusion == number and form.status == "entered-in-error"
         for form in (read_form(one.content, Infusion) for one in chart.of_kind("infusion"))
     )
     return f"infusion/{number}/{retracted}"
-
-
-def _checks(chart: Chart) -> list[tuple[str, DoseCheck]]:
-    """Who worked out which dose for the next infusion, since its lot was last recorded."""
-    following = next_infusion(chart.standing)
-    lots = [one.sequence for one in chart.of_kind("lot")]
-    found = [
-        (one.actor, read_form(one.content, DoseCheck))
-        for one in chart.of_kind("dose_check")
-        if one.sequence > max(lots, default=0)
-    ]
-    return [(actor, form) for actor, form in found if form.infusion == following]
-
-
-def _computed(answer: Assessment, number: int) -> DoseCheck:
-    assert answer.dose.cells is not None
-    return DoseCheck(number, answer.dose.cells, answer.dose.volume_ml)
-
-
-def _is_same_dose(one: DoseCheck, other: DoseCheck) -> bool:
-    return _numbers(one) == _numbers(other)
-
-
-def _numbers(form: DoseCheck) -> tuple[Decimal, Decimal | None]:
-    return Decimal(form.cells), None if form.volume_ml is None else Decimal(form.volume_ml)
-
-
-def _refuse_unchecked(chart: Chart, answer: Assessment, number: int) -> None:
-    """Raise `dose_unchecked` unless two people worked out one dose, and it is still the one that the program has."""
-    checks = dict(_checks(chart))  # the last of each person
-    if len(checks) < 2:
-        raise RequestError("dose_unchecked", "Two people work the dose out before the infusion is recorded.")
-    if len({_numbers(form) for form in checks.values()}) > 1:
-        raise RequestError("dose_unchecked", "The dose was worked out with different results: check it again.")
-    if answer.dose.cells is not None and any(
-        not _is_same_dose(form, _computed(answer, number)) for form in checks.values()
-    ):
-        raise RequestError("dose_unchecked", "The dose has changed since it was checked: check it again.")

@@ -13,6 +13,7 @@ Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 Number = Annotated[int, msgspec.Meta(ge=1, le=99)]
 Text = Annotated[str, msgspec.Meta(max_length=2000)]
 Said = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+Reason = Annotated[str, msgspec.Meta(min_length=1, max_length=2000)]
 Amount = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,15}(\.[0-9]{1,6})?$")]
 
 
@@ -49,8 +50,17 @@ class DoseCheck(Form, frozen=True):
     volume_ml: Amount | None = None
 
 
+class Deviation(Form, frozen=True):
+    """What was against an infusion that was given all the same: the gate's answer of then, kept as `assessment`."""
+
+    gate: Said
+    because: list[Text]
+    reason: Reason
+    assessment: Said
+
+
 class Infusion(Form, frozen=True):
-    """One infusion as it was given."""
+    """One infusion as it was given; `deviation` if something was against it."""
 
     infusion: Number
     started: Moment
@@ -59,6 +69,7 @@ class Infusion(Form, frozen=True):
     volume_ml: Amount | None = None
     lot: Text | None = None
     stop_reason: Text | None = None
+    deviation: Deviation | None = None
 
     def __post_init__(self) -> None:
         if self.ended is not None and self.ended < self.started:

@@ -85,17 +85,26 @@ class Attestation(Entry, frozen=True):
     answer: Truth = Truth.UNKNOWN
 
 
+class Deviation(msgspec.Struct, frozen=True):
+    """That an infusion was given although the gate before it did not open, with the gate's answer of then."""
+
+    gate: str
+    because: tuple[str, ...]
+    reason: str
+
+
 class Infusion(Entry, frozen=True):
     """An infusion of the product that was started (`completed` or `stopped`), `of_lot` if of a lot that is known.
 
     `lots` are the names of the lot that it was of, as far as it says; `recorded_as` is the id under which a course of
-    ours recorded it.
+    ours recorded it, and `deviation` what was against it.
     """
 
     status: str = "completed"
     of_lot: bool = False
     lots: tuple[str, ...] = ()
     recorded_as: str = ""
+    deviation: Deviation | None = None
 
 
 class Unmapped(msgspec.Struct, frozen=True):
@@ -126,12 +135,11 @@ class PatientRecord(msgspec.Struct, frozen=True):
     notes: tuple[QualityNote, ...] = ()
     source_digests: tuple[str, ...] = ()
 
+    def begun_infusions(self, at: datetime) -> list[Infusion]:
+        """The infusions that were started up to `at`, the first one first: their places are their numbers."""
+        begun = [(one.time.earliest, one) for one in self.infusions if one.time and not one.time.is_after(at)]
+        return [one for _, one in sorted(begun, key=lambda pair: (pair[0], pair[1].status))]
+
     def infusion_starts(self, at: datetime) -> list[datetime]:
         """When infusions were started, up to `at`, the first one first."""
-        times = [one.time for one in self.infusions if one.time is not None and not one.time.is_after(at)]
-        return sorted(time.earliest for time in times)
-
-    def stopped_infusions(self, at: datetime) -> frozenset[int]:
-        """The numbers of the infusions, in order of their starts, that were stopped."""
-        begun = [(one.time.earliest, one.status) for one in self.infusions if one.time and not one.time.is_after(at)]
-        return frozenset(number for number, (_, status) in enumerate(sorted(begun), 1) if status == "stopped")
+        return [one.time.earliest for one in self.begun_infusions(at) if one.time is not None]

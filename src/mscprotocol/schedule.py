@@ -30,13 +30,16 @@ class ScheduledInfusion(msgspec.Struct, frozen=True):
 def plan_schedule(
     schedule: Schedule, start: datetime, zone: ZoneInfo, given: Sequence[datetime], status: str
 ) -> list[ScheduledInfusion]:
-    """The infusions of a course, `given` ones at their actual start, later ones at fixed elapsed times after it."""
+    """The infusions of a course, `given` ones at their actual start, later ones at fixed elapsed times after it.
+
+    More may have been given than the protocol has: those have a row too.
+    """
     interval, earliest, latest = (_length(one) for one in (schedule.interval, schedule.earliest, schedule.latest))
     rows: list[ScheduledInfusion] = []
-    done = sorted(moment.astimezone(UTC) for moment in given)[: schedule.count]
+    done = sorted(moment.astimezone(UTC) for moment in given)
     first = done[0] if done else start.astimezone(UTC)
     previous: datetime | None = None
-    for number in range(1, schedule.count + 1):
+    for number in range(1, max(schedule.count, len(done)) + 1):
         if number <= len(done):
             planned = done[number - 1]
             window, state = (planned, planned), "given"

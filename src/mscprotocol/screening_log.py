@@ -15,7 +15,7 @@ from mscprotocol.subject_record import NOT_ASSESSED
 
 HEAD = (
     "subject", "protocol", "consent_version", "consent_given", "screened_at", "eligible", "outlook", "reasons",
-    "open", "by", "valid_until", "time_critical", "infusions",
+    "open", "by", "valid_until", "time_critical", "infusions", "deviations",
 )  # fmt: skip
 # A table program takes text that begins so for a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -40,6 +40,7 @@ class LogLine:
     valid_until: datetime | None
     is_time_critical: bool
     infusions: int
+    deviations: int
     gate: str | None
     is_stopped: bool
     latest: str | None
@@ -66,6 +67,7 @@ def read_line(kept: SubjectLine) -> LogLine:
         valid_until=kept.valid_until,
         is_time_critical=kept.time_critical,
         infusions=kept.infusions,
+        deviations=kept.deviations,
         gate=kept.gate,
         is_stopped=kept.is_stopped,
         latest=kept.assessment_id,
@@ -102,6 +104,7 @@ def _cells(one: LogLine, zone: ZoneInfo) -> tuple[str, ...]:
         _moment(one.valid_until, zone),
         "yes" if one.is_time_critical else "no",
         str(one.infusions),
+        str(one.deviations),
     )
 
 

@@ -95,6 +95,7 @@ def summarise(subject: Subject, entries: Sequence[SubjectEntry], last: Screening
         consent_version=consents[-1].version if consents else None,
         consent_given=consents[-1].given if consents else None,
         infusions=len(read_infusions(entries)),
+        deviations=sum(one.deviation is not None for one in read_infusions(entries)),
         is_stopped=has_withdrawn or (last is not None and last.gate == "stop"),
     )
 
@@ -125,8 +126,12 @@ def _infusion(entry: SubjectEntry, _: Sequence[SubjectEntry]) -> Fragment:
     infusion = read_form(entry.content, Infusion)
     if infusion.status == "entered-in-error":
         return {}
-    said = {"started": _written(infusion.started), "status": infusion.status, "recorded_as": entry.id}
-    return {"infusions": [said | ({"lot": infusion.lot} if infusion.lot else {})]}
+    said: Fragment = {"started": _written(infusion.started), "status": infusion.status, "recorded_as": entry.id}
+    said |= {"lot": infusion.lot} if infusion.lot else {}
+    against = infusion.deviation
+    if against is not None:
+        said["deviation"] = {"gate": against.gate, "because": against.because, "reason": against.reason}
+    return {"infusions": [said]}
 
 
 def _events(entries: Sequence[SubjectEntry], lasting: Collection[str]) -> Iterator[Fragment]:

@@ -9,13 +9,13 @@ from zoneinfo import ZoneInfo
 
 from msgspec.structs import replace
 
-from mscprotocol.answer import DoseItem, DoseLine, ScheduleRow
+from mscprotocol.answer import DeviationItem, DoseItem, DoseLine, ScheduleRow
 from mscprotocol.case import Case
 from mscprotocol.dosing import DosePlan, Product, plan_dose
 from mscprotocol.interval import EXACT, Interval, plain
 from mscprotocol.needs import valid_until
 from mscprotocol.protocols import Sourced
-from mscprotocol.record import Measurement
+from mscprotocol.record import Infusion, Measurement
 from mscprotocol.rulebook import DOSE_STATUS
 from mscprotocol.schedule import TAKEN_PLACE, ScheduledInfusion, course_state, plan_schedule
 from mscprotocol.wording import describe_quantity
@@ -235,23 +235,24 @@ def _schedule(case: Case) -> list[ScheduleRow]:
     start, schedule = case.request.start or case.request.at, case.book.protocol.schedule
     rows = plan_schedule(schedule, start, ZoneInfo(case.request.zone), given, status)
     state = course_state(schedule, case.book.practice.closes, given, case.request.at)
-    stopped = case.record.stopped_infusions(case.request.at)
-    rows = [_settled(row, len(given), state, is_stopped=row.infusion in stopped) for row in rows]
+    begun = dict(enumerate(case.record.begun_infusions(case.request.at), 1))
+    rows = [_settled(row, begun.get(row.infusion), state, following=len(given) + 1) for row in rows]
     if case.verdict == "ineligible":
         rows = [row for row in rows if row.status in TAKEN_PLACE]
-    return [_row(row) for row in rows]
+    return [_row(row, begun.get(row.infusion)) for row in rows]
 
 
-def _settled(row: ScheduledInfusion, given: int, state: str, *, is_stopped: bool) -> ScheduledInfusion:
+def _settled(row: ScheduledInfusion, given: Infusion | None, state: str, *, following: int) -> ScheduledInfusion:
     """A row with what became of it: an infusion that was stopped, one whose window is over, a course that is closed."""
-    if row.infusion <= given:
-        return replace(row, status="stopped") if is_stopped else row
+    if given is not None:
+        return replace(row, status="stopped") if given.status == "stopped" else row
     if state == "closed":
         return replace(row, status="closed")
-    return replace(row, status="missed") if state == "missed" and row.infusion == given + 1 else row
+    return replace(row, status="missed") if state == "missed" and row.infusion == following else row
 
 
-def _row(row: ScheduledInfusion) -> ScheduleRow:
+def _row(row: ScheduledInfusion, given: Infusion | None) -> ScheduleRow:
+    against = None if given is None else given.deviation
     return ScheduleRow(
         infusion=row.infusion,
         earliest=row.earliest.isoformat(),
@@ -260,6 +261,7 @@ def _row(row: ScheduledInfusion) -> ScheduleRow:
         status=row.status,
         day_from_0=row.day_from_0,
         day_from_1=row.day_from_1,
+        deviation=None if against is None else DeviationItem(against.gate, list(against.because), against.reason),
     )
 
 

@@ -87,10 +87,10 @@ def test_infusions_given_are_put_in_order_and_in_the_zone_of_the_ward(schedule):
     assert [row.planned.isoformat() for row in rows[:2]] == ["2020-04-06T12:00:00+02:00", "2020-04-09T12:00:00+02:00"]
 
 
-def test_a_course_has_four_rows_whatever_was_given(schedule):
+def test_a_course_has_four_rows_and_one_for_what_was_given_beyond_it(schedule):
     given = [FIRST + number * timedelta(hours=72) for number in range(5)]
     rows = plan(schedule, "2020-04-06T10:00", given=given)
-    assert [row.status for row in rows] == ["given"] * 4
+    assert [(row.infusion, row.status) for row in rows] == [(number, "given") for number in range(1, 6)]
 
 
 @pytest.mark.parametrize("status", ["proposed", "conditional", "withheld"])

@@ -43,7 +43,8 @@ def gate(said):
     is_quiet = said["stop_event"] == said["hold_event"] == said["improved"] == "not_met"
     is_safe = said["tier"] in ("low", "moderate") and is_quiet
     is_complete = said["violated"] == said["open"] == "none" and said["dose"] != "withheld"
-    return "go" if is_safe and is_complete and said["course"] == "open" else "hold"
+    is_kept = said["course"] == "open" and said["deviation"] == "none"
+    return "go" if is_safe and is_complete and is_kept else "hold"
 
 
 def trend(said):

@@ -268,6 +268,7 @@ class SubjectLine(Table):
     consent_version: Mapped[str | None] = mapped_column(String(200))
     consent_given: Mapped[datetime | None]
     infusions: Mapped[int]
+    deviations: Mapped[int]
     is_stopped: Mapped[bool]
 
 

@@ -8,10 +8,12 @@ from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Depends, Request
+from sqlalchemy.orm import Session
 from starlette.datastructures import FormData, UploadFile
 from starlette.responses import Response
 
 from mscprotocol.course_actions import CORRECTABLE, Course
+from mscprotocol.course_deviations import deviate
 from mscprotocol.course_forms import Form, Infusion, Override, read_form
 from mscprotocol.errors import DataError, RequestError
 from mscprotocol.rulebook import compile_rulebook
@@ -25,7 +27,7 @@ from mscprotocol.web.pages.gate_lines import explain_gate
 from mscprotocol.web.pages.layout import render_page
 from mscprotocol.web.pages.people import Person, of_app, require
 from mscprotocol.web.pages.screening_fields import build_form
-from mscprotocol.web.pages.signing import prove
+from mscprotocol.web.pages.signing import NOT_SIGNED, prove
 from mscprotocol.web.problems import ProblemError
 
 router = APIRouter()
@@ -35,6 +37,9 @@ Posted = Annotated[FormData, Depends(posted.read_form)]
 Fields = Mapping[str, str]
 REFUSED = {"forbidden": 403, "not_found": 404, "conflict": 409, "gate_closed": 409, "dose_unchecked": 409}
 MEANING = "sets the gate before one infusion aside"
+DEVIATING = "records an infusion that was given against the protocol"
+# An infusion that is refused for one of these can be recorded as a protocol deviation.
+AGAINST = ("gate_closed", "course_complete", "dose_unchecked")
 
 
 @router.get("/subjects/{identity}/course")
@@ -57,13 +62,20 @@ def act(request: Request, identity: str, action: str, person: Recorder, form: Po
     try:
         _ACTIONS[action](_Step(request, course, identity, person, typed))
     except (RequestError, DataError) as error:
-        return _page(request, identity, person, fields, str(error), REFUSED.get(error.code, 422))
+        is_against = action == "deviation" or error.code in AGAINST
+        status = REFUSED.get(error.code, 422)
+        return _page(request, identity, person, fields, str(error), status, is_against=is_against)
+    except ProblemError as error:
+        if error.code != NOT_SIGNED:
+            raise
+        return _page(request, identity, person, fields, str(error), error.status, is_against=action == "deviation")
     return posted.see_other(request, f"/subjects/{identity}/course", "Recorded.")
 
 
 def _page(
-    request: Request, identity: str, person: Person, fields: Fields, error: str = "", status: int = 200
-) -> Response:
+    request: Request, identity: str, person: Person, fields: Fields, error: str = "", status: int = 200,
+    *, is_against: bool = False,
+) -> Response:  # fmt: skip
     course = course_of(request)
     failure, view, chart = error, None, course.subjects.chart(identity)
     try:
@@ -74,7 +86,7 @@ def _page(
     return render_page(
         request, "course", status, gate_lines=reasons,
         running=_running(chart), replaced={one.supersedes for one in chart.entries}, view=view,
-        chart=chart, error=failure, fields=fields,
+        chart=chart, error=failure, fields=fields, is_against=is_against,
         token=secrets.token_urlsafe(24), correctable=CORRECTABLE, is_clinician="clinician" in person.roles,
         may_record=bool(person.roles & {"coordinator", "clinician"}), has_password=person.has_password,
         **words_of(course, chart.subject),
@@ -153,12 +165,26 @@ def _override(step: _Step) -> None:
     )
 
 
+def _deviation(step: _Step) -> None:
+    typed, at = step.typed, step.course.service.clock()
+    form, reason = typed.read("infusion"), typed.text("deviation")
+    assert isinstance(form, Infusion)
+    signer = prove(step.request, step.person, typed.text("password"))
+
+    def sign(session: Session, subject: str, content: bytes) -> object:
+        return signatures.sign(session, at, signer, DEVIATING, subject, content)
+
+    caller = Caller(step.person.name, step.person.roles)
+    deviate(step.course, step.identity, form, reason, read_token(typed.fields), caller, sign)
+
+
 _ACTIONS: dict[str, Callable[[_Step], None]] = {
     "consent": lambda step: step.do(step.course.consent, step.typed.read("consent")),
     "plan": lambda step: step.do(step.course.plan, step.typed.read("plan")),
     "lot": lambda step: step.do(step.course.lot, step.typed.read("lot")),
     "dose": lambda step: step.do(step.course.check_dose, step.typed.read("dose_check")),
     "infusion": lambda step: step.do(step.course.infuse, step.typed.read("infusion")),
+    "deviation": _deviation,
     "events": lambda step: step.do(step.course.events, step.typed.read("events")),
     "override": _override,
     "withdrawal": lambda step: step.do(step.course.withdraw, step.typed.read("withdrawal")),

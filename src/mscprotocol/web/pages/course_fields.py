@@ -146,7 +146,7 @@ _READERS: dict[str, Callable[[CourseFields], Form]] = {
 def fields_of(form: Form, zone: ZoneInfo) -> dict[str, str]:
     """A kept form as the fields that would say it: none becomes another one."""
     said = msgspec.to_builtins(form)
-    answers, product = said.pop("answers", {}), said.pop("product", None)
+    answers, product, _ = said.pop("answers", {}), said.pop("product", None), said.pop("deviation", None)
     fields = {name: str(value) for name, value in said.items() if value is not None}
     fields |= {name: _write_local(moment, zone) for name, moment in moments_of(form).items()}
     fields |= {f"q.{name}": answer for name, answer in answers.items()}

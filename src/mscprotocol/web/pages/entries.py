@@ -73,10 +73,11 @@ def _page(
     course = course_of(request)
     form = read_form(entry.content, FORMS[entry.kind]) if entry.kind in FORMS else None
     said = {} if form is None else fields_of(form, ZoneInfo(chart.subject.zone))
+    deviation = form.deviation if isinstance(form, Infusion) else None
     is_running = isinstance(form, Infusion) and form.status == "in-progress"
     return render_page(
         request, "entry", status, chart=chart, entry=entry, said=said, error=error,
-        fields=said if fields is None else fields, is_running=is_running,
+        fields=said if fields is None else fields, is_running=is_running, deviation=deviation,
         moments={} if form is None else moments_of(form),
         corrects=next((one for one in chart.entries if one.id == entry.supersedes), None),
         corrected_by=next((one for one in chart.entries if one.supersedes == entry.id), None),

@@ -12,6 +12,7 @@ from mscprotocol.web.pages.login import Refusal, settle_attempt, try_password
 from mscprotocol.web.pages.people import Person, of_app
 from mscprotocol.web.problems import ProblemError
 
+NOT_SIGNED = "not_signed"
 PROOF_LIFE = timedelta(minutes=5)
 
 
@@ -34,7 +35,7 @@ def _by_password(request: Request, person: Person, password: str) -> Signer:
     with service.database.writing() as session:
         found = settle_attempt(session, request, attempt, at)
     if isinstance(found, Refusal):
-        raise ProblemError(found.status, "not_signed", f"Not signed. {found.text}")
+        raise ProblemError(found.status, NOT_SIGNED, f"Not signed. {found.text}")
     return Signer(person.name, person.user_id, person.full_name, "password")
 
 
@@ -48,5 +49,5 @@ def _by_provider(request: Request, person: Person) -> Signer:
         if found is not None:
             found.proved_at = None
     if proved_at is None or at - proved_at > PROOF_LIFE:
-        raise ProblemError(401, "not_signed", "Not signed. Log in anew at the site's account first, then sign.")
+        raise ProblemError(401, NOT_SIGNED, "Not signed. Log in anew at the site's account first, then sign.")
     return Signer(person.name, person.user_id, person.full_name, "provider")

@@ -16,7 +16,7 @@ from mscprotocol.service import Service
 from mscprotocol.store import assessments, audit
 from mscprotocol.store.subjects import Wanted
 from mscprotocol.store.tables import AuditEntry
-from mscprotocol.subject_record import summarise
+from mscprotocol.subject_record import read_infusions, summarise
 from mscprotocol.subjects import Subjects
 from mscprotocol.web.pages.layout import render_page
 from mscprotocol.web.pages.people import Person, of_app, require
@@ -81,7 +81,7 @@ def show_subject(request: Request, identity: str, person: Reader) -> Response:
     line = read_line(summarise(chart.subject, chart.standing, chart.last))
     return render_page(
         request, "subject", chart=chart, line=line, stored=stored, result=result, replaced=replaced, asides=(),
-        places={}, now=service.clock(), zone=chart.subject.zone,
+        places={}, now=service.clock(), zone=chart.subject.zone, infusions=read_infusions(chart.standing),
     )  # fmt: skip
 
 
