@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from mscprotocol.record import Deviation
+
 
 class EvidenceItem(msgspec.Struct, frozen=True):
     """An entry of the record that was looked at for a criterion."""
@@ -158,14 +160,6 @@ class DoseItem(msgspec.Struct, frozen=True):
     warnings: list[str] = []
 
 
-class DeviationItem(msgspec.Struct, frozen=True):
-    """That an infusion was given against the protocol: what the gate said then, and why it was given all the same."""
-
-    gate: str
-    because: list[str]
-    reason: str
-
-
 class ScheduleRow(msgspec.Struct, frozen=True, omit_defaults=True):
     """One infusion of the course; both day numberings are given."""
 
@@ -176,7 +170,7 @@ class ScheduleRow(msgspec.Struct, frozen=True, omit_defaults=True):
     status: str
     day_from_0: int
     day_from_1: int
-    deviation: DeviationItem | None = None
+    deviation: Deviation | None = None
 
 
 class GateResult(msgspec.Struct, frozen=True):
@@ -227,9 +221,9 @@ class Alternatives(msgspec.Struct, frozen=True):
 class AllowingSets(msgspec.Struct, frozen=True):
     """What it takes to make the patient eligible.
 
-    Every criterion of `all_of` must be closed by one of its alternatives. `smallest` are the sets that could close all
-    of them by outcomes that fit together, of the smallest size; there are `smallest_count`. `always` is what no
-    sufficient set goes without. Criteria that are `blocked` cannot be closed by any of the data that are open now.
+    Every criterion of `all_of` must be closed by one of its alternatives. `smallest` are the smallest sets that could
+    close all by outcomes that fit together, `smallest_count` of them; no sufficient set goes without `always`. Those
+    `blocked` cannot be closed by any of the data that are open now.
     """
 
     all_of: list[Alternatives]
@@ -362,8 +356,7 @@ class RulebaseItem(msgspec.Struct, frozen=True):
 class Assessment(msgspec.Struct, frozen=True):
     """The whole answer for one patient, one protocol, one stage and one instant.
 
-    `ards` holds the class by each definition of ARDS, which is never a severity of COVID-19, and `oxygenation` the
-    values behind them, imputed and estimated ones among them by their flags.
+    `ards` holds the class by each definition of ARDS, never a severity of COVID-19; `oxygenation` the values behind.
     """
 
     verdict: str

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from msgspec.structs import replace
 
-from mscprotocol.answer import DeviationItem, DoseItem, DoseLine, ScheduleRow
+from mscprotocol.answer import DoseItem, DoseLine, ScheduleRow
 from mscprotocol.case import Case
 from mscprotocol.dosing import DosePlan, Product, plan_dose
 from mscprotocol.interval import EXACT, Interval, plain
@@ -252,7 +252,6 @@ def _settled(row: ScheduledInfusion, given: Infusion | None, state: str, *, foll
 
 
 def _row(row: ScheduledInfusion, given: Infusion | None) -> ScheduleRow:
-    against = None if given is None else given.deviation
     return ScheduleRow(
         infusion=row.infusion,
         earliest=row.earliest.isoformat(),
@@ -261,7 +260,7 @@ def _row(row: ScheduledInfusion, given: Infusion | None) -> ScheduleRow:
         status=row.status,
         day_from_0=row.day_from_0,
         day_from_1=row.day_from_1,
-        deviation=None if against is None else DeviationItem(against.gate, list(against.because), against.reason),
+        deviation=None if given is None else given.deviation,
     )
 
 
