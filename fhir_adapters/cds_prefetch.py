@@ -14,7 +14,7 @@ from fhir_adapters.datatypes import Head, OperationOutcome
 from fhir_adapters.decoding import decode_tolerantly
 from fhir_adapters.fhir_client import FhirError, FhirReader, NotHeldError
 from fhir_adapters.requirements import conditions_of, requirements
-from fhir_adapters.unpacking import Unit, check_text, make_unit, open_bundles
+from fhir_adapters.unpacking import Unit, Unpacked, check_text, make_unit, open_bundles
 from fhir_adapters.writing import DATUM, Json, known_coding
 from mscprotocol.codes import CodeSystem
 from mscprotocol.errors import DataError
@@ -43,10 +43,19 @@ class MalformedPrefetchError(Exception):
 
 @dataclass
 class Gathered:
-    """The resources of one patient, and the keys of parts that the client's server does not hold at all."""
+    """The resources of one patient, the keys of parts that the client's server does not hold at all, and what was odd.
+
+    `oddities` are about the packaging of a part, by its key: an entry that could not be read, a total that is larger.
+    """
 
     units: list[Unit] = field(default_factory=list)
     not_held: list[str] = field(default_factory=list)
+    oddities: list[str] = field(default_factory=list)
+
+    def add(self, key: str, unpacked: Unpacked) -> None:
+        """What one part holds."""
+        self.units += unpacked.units
+        self.oddities += [f"{key}: {text}" for text in dict.fromkeys(note.text for note in unpacked.notes)]
 
     @cached_property
     def bundle(self) -> bytes:
@@ -134,9 +143,9 @@ def gather(
         query = template.replace(PATIENT, patient_id)
         try:
             if key in given:
-                gathered.units += _take(given[key], reader)
+                gathered.add(key, _take(given[key], reader))
             else:
-                gathered.units += _fetch(query, reader)
+                gathered.add(key, _fetch(query, reader))
         except NotHeldError:
             (missing if query.startswith(_CORE) else gathered.not_held).append(key)
         except FhirError:
@@ -146,16 +155,16 @@ def gather(
     return gathered
 
 
-def _fetch(query: str, reader: FhirReader | None) -> list[Unit]:
+def _fetch(query: str, reader: FhirReader | None) -> Unpacked:
     if reader is None:
         raise FhirError("there is no server to read from")
     return _units(reader.read(query))
 
 
-def _take(value: Raw, reader: FhirReader | None) -> list[Unit]:
+def _take(value: Raw, reader: FhirReader | None) -> Unpacked:
     content = bytes(value)
     if content.strip() == b"null":
-        return []
+        return Unpacked()
     read = decode_tolerantly(Head, content)
     if read is None or not read[0].resource_type:
         raise MalformedPrefetchError
@@ -168,13 +177,15 @@ def _take(value: Raw, reader: FhirReader | None) -> list[Unit]:
     for link in sorted(unpacked.missing_pages):
         if reader is None:
             raise FhirError("there is no server to follow pages on")
-        unpacked.units += _units(reader.follow(link))
-    return unpacked.units
+        rest = _units(reader.follow(link))
+        unpacked.units += rest.units
+        unpacked.notes += rest.notes
+    return unpacked
 
 
-def _units(pages: Iterable[bytes]) -> list[Unit]:
+def _units(pages: Iterable[bytes]) -> Unpacked:
     """The resources of pages that were followed to the end, or of single resources."""
-    found: list[Unit] = []
+    found = Unpacked()
     for page in pages:
         unit = make_unit(Raw(page))
         if unit is None:
@@ -182,10 +193,12 @@ def _units(pages: Iterable[bytes]) -> list[Unit]:
         if unit.type == "OperationOutcome":
             raise _why_not(page)
         if unit.type != "Bundle":
-            found.append(unit)
+            found.units.append(unit)
             continue
         try:
-            found += open_bundles([page]).units
+            opened = open_bundles([page])
+            found.units += opened.units
+            found.notes += opened.notes
         except DataError as error:
             raise _as_missing(error) from None
     return found

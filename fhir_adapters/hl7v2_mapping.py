@@ -50,7 +50,10 @@ class Demographics:
 
 @dataclass(frozen=True, slots=True)
 class Mapped:
-    """What one message says of one patient; `former` are the identifiers that a merge puts to rest."""
+    """What one message says of one patient; `former` are the identifiers that a merge puts to rest.
+
+    `is_test` when the message says that it is for tests or training (MSH-11).
+    """
 
     effect: Effect
     identity: tuple[Identifier, ...]
@@ -61,6 +64,7 @@ class Mapped:
     former: tuple[Identifier, ...] = ()
     visit: str = ""
     digest: str = ""
+    is_test: bool = False
 
 
 def map_message(message: Message, zone: ZoneInfo | None = None) -> tuple[Mapped, ...]:
@@ -139,6 +143,7 @@ def _map_part(message: Message, segments: Sequence[Segment], effect: Effect, clo
         former=_former(message, segments) if effect == "merge" else (),
         visit=visit,
         digest=message.digest,
+        is_test=message.header.text(11).upper() in ("D", "T"),
     )
 
 

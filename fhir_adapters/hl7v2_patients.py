@@ -68,6 +68,8 @@ class Chart:
         units = [*self._patients(patient_id)]
         units += [_unit(fact, number, patient_id) for fact, number in in_versions(self._facts())]
         notes = [QualityNote(place, text) for one in self.messages.values() for place, text in one.notes]
+        if any(one.is_test for one in self.messages.values()):
+            notes.append(QualityNote("MSH^1^11", "a message is marked as a test or as training (MSH-11)"))
         return units, notes
 
     def contradicts(self, description: _Description) -> bool:
@@ -167,8 +169,6 @@ def read_patients(contents: Iterable[bytes], zone: ZoneInfo | None = None) -> tu
     # A merge tells who is who, so it is heard before the rest.
     messages = [parse_message(one) for content in contents for one in split_file(content)]
     for message in sorted(messages, key=_is_no_merge):
-        if message.header.text(11).upper() in ("D", "T"):
-            notes.append(QualityNote("MSH^1^11", "a message is marked as a test or as training (MSH-11)"))
         try:
             effect_of(message)
         except MessageError as refused:

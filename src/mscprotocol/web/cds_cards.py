@@ -32,23 +32,29 @@ _HTML = str.maketrans({"&": "&amp;", "<": "&lt;"})
 
 @dataclass(frozen=True)
 class Occasion:
-    """What the cards of one call need besides the answer. `not_held` are parts that the client's server has not."""
+    """What the cards of one call need besides the answer.
+
+    `not_held` are parts that the client's server has not, `oddities` what could not be read of the others.
+    """
 
     knowledge: KnowledgeBase
     protocol: Protocol
     base: str
     orders: DraftOrders = field(default_factory=DraftOrders)
     not_held: tuple[str, ...] = ()
+    oddities: tuple[str, ...] = ()
 
 
 def write_cards(answer: Assessment, identity: str, occasion: Occasion) -> list[Json]:
     """The cards about one patient; none if nothing speaks for the protocol's indication and no product is ordered.
 
+    Where something could not be read, it might have spoken for the indication: there is a card that says so.
+
     The first card carries the id of the stored assessment as its uuid, the n-th about an order that id XOR n, so that
     feedback leads back to the rules behind it.
     """
     orders = occasion.orders.products[:MOST_ORDERS]
-    if answer.outlook == "no_indication" and not orders:
+    if answer.outlook == "no_indication" and not orders and not occasion.oddities:
         return []
     about_orders = [_order_card(answer, identity, occasion, one, n) for n, one in enumerate(orders, 1)]
     return [_main_card(answer, identity, occasion), *about_orders]
@@ -161,7 +167,8 @@ def _detail(answer: Assessment, occasion: Occasion) -> str:
         _list(f"Dose: {answer.dose.status}", _dose(answer)),
         _list("Schedule", (f"infusion {one.infusion}: {one.planned}, {one.status}" for one in answer.schedule)),
         _list("The client's server does not hold", occasion.not_held),
-        _paragraphs([DISCLAIMER]),
+        _list("Not as it should be", occasion.oddities),
+        _paragraphs([f"Notes on the quality of the data, on the checklist: {len(answer.data_quality)}", DISCLAIMER]),
     ]
     return "\n\n".join(part for part in parts if part)
 

@@ -33,6 +33,7 @@ log = structlog.get_logger("mscprotocol.cds")
 DOOR = "cds-hooks"
 REPEATED_SECONDS = 600
 _KEPT = 2 * REPEATED_SECONDS
+_MOST_ODDITIES = 20
 _ORDER_FORM = "cells"
 CLIENT = Depends(find_client)
 router = APIRouter(prefix="/cds-services", tags=["CDS Hooks"], dependencies=[CLIENT], responses=ERRORS)
@@ -137,7 +138,9 @@ def _answer(request: Request, service: Service, protocol: Protocol, call: HookCa
         cards = [write_data_error(error, call.instance, occasion)]
         refusal = (caller.name, "refuse", f"Patient/{call.patient_id}", {"door": DOOR, "code": error.code})
         return Reply(_reply(call, cards), lambda session: audit.append(session, service.clock(), *refusal))
-    full = replace(occasion, orders=orders, not_held=tuple(gathered.not_held))
+    full = replace(
+        occasion, orders=orders, not_held=tuple(gathered.not_held), oddities=tuple(gathered.oddities[:_MOST_ODDITIES])
+    )
     cards = write_cards(answered[0].answer, answered[0].id, full)
     return Reply(_reply(call, cards), lambda session: service.put(session, answered))
 

@@ -71,6 +71,18 @@ def stored(folder: Path) -> list[StoredAssessment]:
         return list(session.execute(query).scalars())
 
 
+def test_answers_that_rest_on_test_messages_say_so(tmp_path: Path) -> None:
+    """As those from files do, if only one of a patient's messages is for tests."""
+    out, other = tmp_path / "answers.ndjson", PID.replace("4711", "4712")
+    sent = (adt("A01"), adt("A01", other, control="2"), adt("A08", other, control="3", processing="T"))
+    with listening(out) as process:
+        asyncio.run(send(process.port, *sent))
+    found = {one["patient"]["id"]: str(one["data_quality"]) for one in map(json.loads, out.read_text().splitlines())}
+    assert {name: "test or as training (MSH-11)" in notes for name, notes in found.items()} == {
+        "4711": False, "4712": True,
+    }  # fmt: skip
+
+
 def test_messages_and_patients_survive_a_crash(tmp_path: Path) -> None:
     """Killed after an acknowledgement: a replay gets the same bytes, and the patient has all that was ever sent."""
     out = tmp_path / "answers.ndjson"

@@ -153,6 +153,25 @@ def test_I4_a_type_that_the_server_does_not_hold_is_told(client: TestClient, pre
     assert client.post(URL, json=call(prefetch | {"condition": outcome})).status_code == 412
 
 
+def test_I4_what_cannot_be_read_of_a_part_is_told(client: TestClient, prefetch: Json) -> None:
+    broken = searchset([{"resourceType": 5}], total=9)
+    answer = client.post(URL, json=call(prefetch | {"deviceUseStatement": broken}))
+    assert verdict_of(answer) == "eligible"
+    told = answer.json()["cards"][0]["detail"].partition("Not as it should be**")[2]
+    assert "deviceUseStatement: the entry's resource cannot be read" in told
+    assert "deviceUseStatement: the bundle states a larger total than it holds" in told
+
+
+def test_I4_where_something_cannot_be_read_there_is_a_card_even_without_a_sign_of_the_indication(
+    client: TestClient, prefetch: Json
+) -> None:
+    nothing = dict.fromkeys(prefetch) | {"patient": prefetch["patient"]}
+    assert client.post(URL, json=call(nothing)).json()["cards"] == []
+    broken = nothing | {"condition": searchset([{"resourceType": 5}])}
+    (card,) = client.post(URL, json=call(broken)).json()["cards"]
+    assert "condition: the entry's resource cannot be read" in card["detail"]
+
+
 def test_I4_an_incomplete_page_is_followed_or_missing(start: Start, fhir: FhirServer, prefetch: Json) -> None:
     conditions = [one for one in resources_of("eligible") if one["resourceType"] == "Condition"]
     link = [{"relation": "next", "url": f"{fhir.address}/Condition?patient=eligible"}]
