@@ -11,7 +11,7 @@ from typing import NamedTuple
 import msgspec
 from msgspec import Raw
 
-from fhir_adapters.datatypes import Bundle, CodeableConcept, Element, Entry, Identifier, Meta, Period, Reference
+from fhir_adapters.datatypes import CodeableConcept, Element, Entry, Identifier, Meta, Period, Reference
 from fhir_adapters.decoding import UNREADABLE, decode, decode_tolerantly
 from fhir_adapters.dictionary import Dictionary, Source, codings, index, words_of
 from fhir_adapters.resources import CLINICAL, LINKED
@@ -128,7 +128,7 @@ class Picker:
         kind = seen.resource_type
         if not kind:
             raise DataError("unreadable", "the line is no FHIR resource: it has no resourceType")
-        name = f"{kind}/{seen.id}" if seen.id and seen.id.isprintable() else ""
+        name = _name(seen)
         if kind == "Patient":
             return self._patient(seen, name)
         if kind in LINKED:
@@ -167,6 +167,10 @@ class Picker:
         return any(known.words(source, word) for source in sources for word in words)
 
 
+def _name(seen: _Glance) -> str:
+    return f"{seen.resource_type}/{seen.id}" if seen.id and seen.id.isprintable() else ""
+
+
 def _look(line: bytes | Raw) -> _Glance:
     """A glance at a line; of a malformed resource only whose it is, which is enough to keep it."""
     try:
@@ -180,22 +184,41 @@ def _look(line: bytes | Raw) -> _Glance:
     return _Glance(**{name: getattr(read[0], name) for name in _Owned.__struct_fields__})
 
 
-def find_deletions(line: bytes) -> Iterator[str]:
-    """The resources that a bundle in one line says its server no longer has, by type and id.
+def glance(line: bytes | Raw) -> Left:
+    """What a line that names no patient still tells: which version of which resource it is."""
+    seen = _look(line)
+    return _left(seen.resource_type or "", _name(seen), seen, with_time=False)
 
-    Raises DataError `not_a_bundle` for a bundle that holds anything else.
+
+class _Deletions(Element, frozen=True):
+    """A bundle of requests to delete: when it was put together, its entries not yet read."""
+
+    timestamp: str | None = None
+    meta: Meta | None = None
+    entry: tuple[Raw, ...] = ()
+
+
+def find_deletions(content: bytes) -> tuple[str, list[str | None]]:
+    """When a bundle was put together, as it is written there, and what each entry says that its server no longer has.
+
+    That is a type and id; empty for a deletion that does not name one resource, None for another entry. Raises
+    DataError `not_a_bundle`.
     """
-    opened = decode_tolerantly(Bundle, line)
+    opened = decode_tolerantly(_Deletions, content)
     if opened is None or opened[1]:
-        raise DataError("not_a_bundle", "a Bundle in one line that is malformed: what it deletes cannot be told")
-    for raw in opened[0].entry:
-        read = decode_tolerantly(Entry, raw)
-        request = None if read is None else read[0].request
-        parts = split_url(request.url if request else None)
-        if request is None or (request.method or "").upper() != "DELETE" or parts is None:
-            text = "a Bundle in one line: of such only deletions are read; give bundles as files of their own"
-            raise DataError("not_a_bundle", text)
-        yield f"{parts[1]}/{parts[2]}"
+        raise DataError("not_a_bundle", "a Bundle that is malformed: what it deletes cannot be told")
+    bundle = opened[0]
+    made = bundle.timestamp or (bundle.meta.last_updated if bundle.meta else None) or ""
+    return made if made.isprintable() else "", [_deleted(raw) for raw in bundle.entry]
+
+
+def _deleted(raw: Raw) -> str | None:
+    read = decode_tolerantly(Entry, raw)
+    request = None if read is None else read[0].request
+    if request is None or (request.method or "").upper() != "DELETE":
+        return None
+    parts = split_url(request.url)
+    return "" if parts is None else f"{parts[1]}/{parts[2]}"
 
 
 def _left(kind: str, name: str, seen: _Glance, *, with_time: bool) -> Left:

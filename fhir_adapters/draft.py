@@ -81,10 +81,14 @@ class Draft:
         self.refused.append(_without_value(item, entry))
 
     def state(self, item: Item, entry: Presence) -> None:
-        """Add a presence; a resource that contradicts itself or is damaged leaves it open."""
+        """Add a presence; a resource that contradicts itself or is damaged leaves it open.
+
+        If one version says yes, a denial contradicts that version: it does not settle which one holds.
+        """
         problem = find_problem(item)
         if problem is not None:
-            entry = replace(entry, problem=problem, present=Truth.UNKNOWN, active=Truth.UNKNOWN)
+            is_charted = entry.charted or (item.is_conflicting and entry.present is Truth.MET)
+            entry = replace(entry, problem=problem, present=Truth.UNKNOWN, active=Truth.UNKNOWN, charted=is_charted)
         self.presences.append(entry)
 
     def attest(self, item: Item, entry: Attestation) -> None:

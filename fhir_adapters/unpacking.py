@@ -19,6 +19,7 @@ _EXCHANGE_TYPES = {"transaction", "batch", "batch-response", "transaction-respon
 _READ_TYPES = _STATE_TYPES | _EXCHANGE_TYPES
 _TYPE_NAME = re.compile(r"[A-Z][A-Za-z]{0,39}")
 _LITERAL = re.compile(r"[A-Z][A-Za-z]{0,39}/[A-Za-z0-9.-]{1,64}")
+NOT_FOLLOWED = "a request to delete was not followed"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -147,7 +148,7 @@ def _open_entry(unpacked: Unpacked, raw: Raw, depth: int) -> None:
     _refuse_failed(entry)
     if entry.request is not None and (entry.request.method or "").upper() == "DELETE":
         named = _LITERAL.fullmatch(entry.request.url or "")
-        unpacked.note(named[0] if named else "Bundle.entry", "a request to delete was not followed")
+        unpacked.note(named[0] if named else "Bundle.entry", NOT_FOLLOWED)
     elif _is_empty(entry.resource):
         unpacked.note(entry.full_url or "Bundle.entry", "the entry holds no resource")
     else:

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from fhir_adapters.datatypes import CodeableConcept
+from fhir_adapters.datatypes import CodeableConcept, Meta
 from fhir_adapters.resources import Resource
 from fhir_adapters.subjects import split_url
 from fhir_adapters.times import parse_time
@@ -124,7 +124,12 @@ def _newest(versions: Sequence[Version[R]]) -> list[Version[R]]:
 
 
 def _number(version: Version[R]) -> int | None:
-    text = _age(version)[0] or ""
+    return version_number(version.resource.meta)
+
+
+def version_number(meta: Meta | None) -> int | None:
+    """The number of a version, where its name is one."""
+    text = (meta.version_id if meta else None) or ""
     return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
 
 

@@ -208,6 +208,11 @@ def _tell(finished: Finished, balance: Balance, out: Path) -> None:
     print_line(
         f"{balance.patients:,} patients: {balance.assessed:,} assessed, {balance.patients_quarantined:,} quarantined"
     )
+    if balance.fallen or balance.in_doubt:
+        print_line(
+            f"of the resources read: {balance.fallen:,} left out (deleted, or newer as another patient's),"
+            f" {balance.in_doubt:,} in doubt"
+        )
     if balance.files_quarantined:
         print_line(
             f"{balance.files_quarantined} files are damaged, missing or unlike their manifest: answers may lack data"

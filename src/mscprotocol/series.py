@@ -102,12 +102,13 @@ class Series:
     def may_run(self, name: str) -> bool:
         """Whether the record shows that something may hold at `at`, or act on after its end.
 
-        What was there and is not said to have ended may hold; so may what an unknown code only looks like.
+        What was there and is not said to have ended may hold; so may what is in doubt, or what an unknown code only
+        looks like.
         """
         acts_for = self.knowledge.conditions[name].acts_for
         since = self.at if acts_for is None else acts_for.start(self.at)
         holds = any(
-            entry.present is Truth.MET
+            entry.present is not Truth.NOT_MET
             and (entry.active is Truth.MET or _ended_after(entry, since) or _is_paused(entry))
             for entry in self.presences(name)
         )

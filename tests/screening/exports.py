@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 from collections import Counter, defaultdict
 from datetime import datetime
 from types import SimpleNamespace
@@ -21,6 +22,7 @@ from mscprotocol.screening.run import run_screening
 from mscprotocol.screening.tallies import Tally
 from mscprotocol.screening.workers import Local
 
+_SAMPLE_ID = re.compile(rb'("id":"|"reference":"(?!Patient/)[A-Z][A-Za-z]+/)([a-z]{3}\d+)"')
 AT = "2020-04-06T10:00:00+08:00"
 
 
@@ -47,8 +49,11 @@ def write_ndjson(folder, contents, packed=()):
     folder.mkdir(parents=True, exist_ok=True)
     lines = defaultdict(list)
     for content in contents:
+        patient = next(one["id"] for one in resources(content) if one["resourceType"] == "Patient")
         for raw in raw_resources(content):
-            lines[json.loads(raw)["resourceType"]].append(raw)
+            # The samples count their resources from 1; on a server an id is that of one resource.
+            own = _SAMPLE_ID.sub(rf'\1{patient}-\2"'.encode(), raw)
+            lines[json.loads(raw)["resourceType"]].append(own)
     for kind, of_kind in lines.items():
         content = b"\n".join(of_kind) + b"\n"
         if kind in packed:

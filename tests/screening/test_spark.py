@@ -9,6 +9,7 @@ from mscprotocol.screening.spark import Spark
 from tests.screening.exports import bundles, screen, write_bundles, write_ndjson
 from tests.screening.test_lists import TIDY
 from tests.screening.test_messages import MERGE, oru
+from tests.screening.test_standing import BEFORE, changed, lines, thrombosis, two_exports
 from tests.screening.test_versions import entries_of, write_lines
 
 pytestmark = [
@@ -39,8 +40,20 @@ def folder(tmp_path):
         '{"resourceType":"Con\n'
         '{"resourceType":"Observation","id":"gone","status":"final","code":{"coding":[{"system":"http://loinc.org",'
         '"code":"777-3"}]},"subject":{"reference":"Patient/pregnant"}}\n'
-        '{"resourceType":"Bundle","entry":[{"request":{"method":"DELETE","url":"Observation/gone"}}]}\n'
+        '{"resourceType":"Bundle","entry":[{"request":{"method":"DELETE","url":"Observation/gone"}},'
+        '{"request":{"method":"DELETE","url":"Medication/m"}}]}\n'
     )
+    two_exports(folder / "deleted", thrombosis(**changed(BEFORE)))
+    two_exports(folder / "doubted", thrombosis(id="dvt2"), url="Condition/dvt2", second=None)
+    moved = [
+        thrombosis(name, id="moved", **changed(version=number)) for name, number in (("eligible", "1"), ("mild", "2"))
+    ]
+    nobody = [
+        thrombosis(id="n"),
+        thrombosis(id="n") | {"subject": {"identifier": {"system": "urn:x", "value": "NOBODY"}}},
+    ]
+    for number, one in enumerate((*moved, *nobody)):
+        lines(folder / f"moved{number}.ndjson", one)
     return folder
 
 
@@ -50,3 +63,4 @@ def test_the_same_bytes(folder, tmp_path):
     assert {problem["code"] for problem in here.problems} == {"unreadable", "foreign_subject"}
     assert there.bytes == here.bytes
     assert here.balance == there.balance
+    assert (here.balance.fallen, here.balance.in_doubt) == (2, 7)

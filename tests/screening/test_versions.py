@@ -5,7 +5,7 @@ import json
 import pytest
 
 from mscprotocol.sample_cases import PROTOCOL
-from tests.screening.exports import assessed_alone, bundles, resources, screen, write_ndjson
+from tests.screening.exports import assessed_alone, bundles, screen
 
 OTHER = {"coding": [{"system": "http://loinc.org", "code": "1-8", "display": "something else"}]}
 ORDERS = {
@@ -95,47 +95,3 @@ def test_patients_of_one_identifier_are_reported(tmp_path):
     run = screen(tmp_path / "in", tmp_path / "out")
     assert {patient for patient, _ in run.answers} == {"again", "eligible", "pregnant"}
     assert run.same_identifier == [["again", "eligible"]]
-
-
-# -- deletions: what a server no longer has does not count, in whatever file it came --
-
-
-def write_with_deletion(folder, *urls, method="DELETE"):
-    """An export of one patient, and the file of deletions that an incremental export names in its manifest."""
-    write_ndjson(folder, [bundles()["eligible"]])
-    entries = [{"request": {"method": method, "url": url}} for url in urls]
-    bundle = {"resourceType": "Bundle", "type": "transaction", "entry": entries}
-    (folder / "deleted.ndjson").write_text(json.dumps(bundle) + "\n")
-    return folder
-
-
-def id_of(code):
-    found = next(one for one in resources(bundles()["eligible"]) if code in json.dumps(one))
-    return f"{found['resourceType']}/{found['id']}"
-
-
-def test_a_deleted_resource_does_not_count(tmp_path):
-    kept = screen(write_with_deletion(tmp_path / "kept"), tmp_path / "one")
-    gone = screen(write_with_deletion(tmp_path / "gone", id_of("777-3")), tmp_path / "two")
-    assert kept.answers["eligible", PROTOCOL]["verdict"] == "eligible"
-    assert gone.answers["eligible", PROTOCOL]["verdict"] == "undetermined"
-    assert not gone.problems
-
-
-def test_a_deleted_patient_is_not_assessed(tmp_path):
-    run = screen(write_with_deletion(tmp_path / "in", "Patient/eligible"), tmp_path / "out")
-    assert not run.answers
-    assert [(one["level"], one["code"]) for one in run.problems] == [("patient", "no_patient")]
-
-
-def test_a_bundle_in_a_line_that_is_no_deletion_is_set_aside(tmp_path):
-    run = screen(write_with_deletion(tmp_path / "in", "Patient/eligible", method="PUT"), tmp_path / "out")
-    assert run.answers["eligible", PROTOCOL]["verdict"] == "eligible"
-    assert [(one["level"], one["code"]) for one in run.problems] == [("line", "not_a_bundle")]
-
-
-def test_a_list_of_deletions_that_cannot_be_read_is_set_aside(tmp_path):
-    folder = write_ndjson(tmp_path / "in", [bundles()["eligible"]])
-    (folder / "deleted.ndjson").write_text('{"resourceType": "Bundle", "entry": {"request": 1}}\n')
-    run = screen(folder, tmp_path / "out")
-    assert [(one["level"], one["code"]) for one in run.problems] == [("line", "not_a_bundle")]

@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import errno
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 
 import duckdb
 
+from mscprotocol.screening.inputs import Source
 from mscprotocol.screening.lines import LONGEST_LINE
 from mscprotocol.screening.pieces import FHIR, IDENTIFIER, MESSAGES, Piece, Problem
+from mscprotocol.screening.standing import fate_of, judge, read_copy
 
 MEMORY = "192MB"
 PER_PART, FEWEST_PARTS, MOST_PARTS = 200, 8, 4096
@@ -52,12 +56,13 @@ def part_of(owner: str, parts: int) -> int:
 
 @dataclass(frozen=True)
 class Grouped:
-    """The patients of all files, in parts; problems are pieces that belong to nobody."""
+    """The patients of all files, in parts; problems are pieces that belong to nobody, `fates` of copies that fell."""
 
     parts: int
     patients: int
     problems: list[Problem]
     same_identifier: list[list[str]]
+    fates: dict[str, int] = field(default_factory=dict)
 
 
 @contextmanager
@@ -82,8 +87,8 @@ def _connected(path: Path, *, read_only: bool = False) -> Iterator[duckdb.DuckDB
         raise OSError(errno.ENOSPC if is_full else errno.EIO, "the database cannot be written", str(path)) from error
 
 
-def group(spools: list[Path], path: Path, names: list[str], parts: int = 0) -> Grouped:
-    """Join, part and sort the spooled pieces into one database; `names` are those of the files, by block.
+def group(spools: list[Path], path: Path, sources: list[Source], parts: int = 0) -> Grouped:
+    """Join, part and sort the spooled pieces into one database; `sources` are the files by block.
 
     `parts` is how many an earlier run made of the same patients, so that each part finds its answers again.
     """
@@ -91,15 +96,13 @@ def group(spools: list[Path], path: Path, names: list[str], parts: int = 0) -> G
         left.unlink(missing_ok=True)
     with _connected(path) as connection:
         _load(connection, spools)
-        _leave_deleted(connection)
         _join_messages(connection)
-        problems = [*_resolve_identifiers(connection, names)]
+        problems = [*_resolve_identifiers(connection, sources)]
+        fates = _judge_copies(connection, sources, path.with_suffix(".standing"))
+        _leave_unowned(connection)
         _leave_single_versions(connection)
         _join_linked(connection)
-        # When somebody was seen is of no use without anything else of him.
-        connection.execute(
-            "DELETE FROM pieces WHERE kind = 'seen' AND owner NOT IN (SELECT owner FROM pieces WHERE kind <> 'seen')"
-        )
+        _leave_lone_remarks(connection)
         patients = _number(connection, "SELECT count(DISTINCT owner) FROM pieces WHERE owner <> '' AND kind <> 'alias'")
         parts = parts or choose_parts(patients)
         _sort(connection, parts)
@@ -108,7 +111,7 @@ def group(spools: list[Path], path: Path, names: list[str], parts: int = 0) -> G
             for row in connection.execute(_SAME_IDENTIFIER.format(kind=FHIR)).fetchall()
         ]
         connection.execute("DROP TABLE pieces")
-    return Grouped(parts, patients, problems, same)
+    return Grouped(parts, patients, problems, same, fates)
 
 
 def choose_parts(patients: int) -> int:
@@ -124,8 +127,8 @@ _SAME_IDENTIFIER = """
 
 def _load(connection: duckdb.DuckDBPyConnection, spools: list[Path]) -> None:
     connection.execute(
-        "CREATE TABLE pieces(owner VARCHAR, kind VARCHAR, block INTEGER, line BIGINT, name VARCHAR, uses VARCHAR,"
-        " text VARCHAR)"
+        "CREATE TABLE IF NOT EXISTS pieces(owner VARCHAR, kind VARCHAR, block INTEGER, line BIGINT, name VARCHAR,"
+        " uses VARCHAR, text VARCHAR)"
     )
     for spool in spools:
         if spool.stat().st_size == 0:
@@ -139,12 +142,38 @@ def _load(connection: duckdb.DuckDBPyConnection, spools: list[Path]) -> None:
         )
 
 
-def _leave_deleted(connection: duckdb.DuckDBPyConnection) -> None:
-    """What its server no longer has does not count, in whatever file it came."""
-    connection.execute(
-        "DELETE FROM pieces WHERE kind = 'deleted'"
-        " OR (name <> '' AND name IN (SELECT name FROM pieces WHERE kind = 'deleted'))"
+_CONTESTED = """
+    SELECT name FROM pieces
+    WHERE kind IN ('resource', 'entry', 'version') AND owner <> '' AND name <> ''
+        AND (kind = 'resource' OR text LIKE '{"fullUrl": "http%' OR text NOT LIKE '{"fullUrl": %')
+    GROUP BY name HAVING min(owner) <> max(owner) AND bool_or(kind <> 'version')
+    UNION SELECT name FROM pieces WHERE kind = 'deleted'
+"""
+
+
+def _judge_copies(connection: duckdb.DuckDBPyConnection, sources: list[Source], spool: Path) -> dict[str, int]:
+    """Add to the copies of what was deleted, or came for several patients, how they stand; and count that."""
+    fates: Counter[str] = Counter()
+    connection.execute(f"CREATE TEMP TABLE contested AS {_CONTESTED}")
+    cursor = connection.execute(
+        "SELECT owner, kind, block, line, name, text FROM pieces"
+        " WHERE kind IN ('resource', 'entry', 'version', 'deleted') AND name IN (SELECT name FROM contested)"
+        " ORDER BY name, owner, block, line, kind"
     )
+    write_spool(_judged(cursor, sources, fates), spool)
+    _load(connection, [spool])
+    spool.unlink()
+    connection.execute("DELETE FROM pieces WHERE kind = 'deleted'")
+    return dict(sorted(fates.items()))
+
+
+def _judged(cursor: duckdb.DuckDBPyConnection, sources: list[Source], fates: Counter[str]) -> Iterator[Piece]:
+    rows = (row for some in iter(partial(cursor.fetchmany, 512), []) for row in some)
+    for name, same in groupby(rows, key=itemgetter(4)):
+        told = (Piece(owner, kind, block, line, name, (), text) for owner, kind, block, line, _, text in same)
+        for piece in judge(name, (read_copy(one, sources[one.block]) for one in told)):
+            fates[fate_of(piece)] += 1
+            yield piece
 
 
 def _number(connection: duckdb.DuckDBPyConnection, query: str) -> int:
@@ -181,18 +210,25 @@ def _join_messages(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(f"DELETE FROM pieces WHERE kind = 'alias' AND owner LIKE '{MESSAGES}/%'")  # noqa: S608
 
 
-def _resolve_identifiers(connection: duckdb.DuckDBPyConnection, names: list[str]) -> Iterator[Problem]:
+_STATED = f"pieces.owner LIKE '{FHIR}/{IDENTIFIER}%'"
+
+
+def _resolve_identifiers(connection: duckdb.DuckDBPyConnection, sources: list[Source]) -> Iterator[Problem]:
     """Give resources that name their patient by an identifier only to the one patient who goes by it."""
-    stated = f"pieces.owner LIKE '{FHIR}/{IDENTIFIER}%'"
     connection.execute(
         "CREATE TEMP TABLE known AS SELECT name, min(owner) AS owner FROM pieces WHERE kind = 'alias'"
         " GROUP BY name HAVING count(DISTINCT owner) = 1"
     )
-    connection.execute(f"UPDATE pieces SET owner = known.owner FROM known WHERE {stated} AND pieces.owner = known.name")  # noqa: S608
-    left = f"SELECT block, line FROM pieces WHERE {stated} AND kind <> 'version' ORDER BY block, line"  # noqa: S608 - constants
+    connection.execute(
+        f"UPDATE pieces SET owner = known.owner FROM known WHERE {_STATED} AND pieces.owner = known.name"  # noqa: S608
+    )
+    left = f"SELECT block, line FROM pieces WHERE {_STATED} AND kind NOT IN ('version', 'seen') ORDER BY block, line"  # noqa: S608
     for block, line in connection.execute(left).fetchall():
-        yield unknown_subject(names[block], line)
-    connection.execute(f"DELETE FROM pieces WHERE {stated}")  # noqa: S608
+        yield unknown_subject(sources[block].name, line)
+
+
+def _leave_unowned(connection: duckdb.DuckDBPyConnection) -> None:
+    connection.execute(f"DELETE FROM pieces WHERE {_STATED}")  # noqa: S608 - constants
 
 
 def _leave_single_versions(connection: duckdb.DuckDBPyConnection) -> None:
@@ -234,6 +270,14 @@ def _sort(connection: duckdb.DuckDBPyConnection, parts: int) -> None:
         f"CREATE TABLE patients AS SELECT ('0x' || md5(owner)[1:8])::BIGINT % {parts} AS part, owner, kind, block,"  # noqa: S608
         " line, name, text FROM pieces WHERE owner <> '' AND kind <> 'alias'"
         " ORDER BY part, owner, block, line, kind, name"
+    )
+
+
+def _leave_lone_remarks(connection: duckdb.DuckDBPyConnection) -> None:
+    """When somebody was seen, or what does not stand, is of no use without anything else of him."""
+    connection.execute(
+        "DELETE FROM pieces WHERE kind IN ('seen', 'standing')"
+        " AND owner NOT IN (SELECT owner FROM pieces WHERE kind NOT IN ('seen', 'standing'))"
     )
 
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
 from fhir_adapters.hl7v2_files import is_hl7v2
 from mscprotocol.screening.lines import is_packed, read_head
-from mscprotocol.screening.pieces import Problem
 
 Kind = Literal["ndjson", "bundle", "csv", "hl7v2", "manifest", "other"]
 BLOCK = 64 * 1024 * 1024
@@ -22,7 +21,11 @@ _FIRST_FIELD = re.compile(rb'^[\w "$.-]{1,80}[,;\t]')
 
 
 class Source(msgspec.Struct, frozen=True):
-    """A file: how it is named in messages, what it holds, and what it looked like when it was found."""
+    """A file: how it is named in messages, what it holds, and what it looked like when it was found.
+
+    Of a file that the manifest of an export names also the time that the export speaks for, as it is written there,
+    and its server.
+    """
 
     number: int
     path: str
@@ -30,6 +33,8 @@ class Source(msgspec.Struct, frozen=True):
     kind: Kind
     size: int
     changed: int
+    exported: str = ""
+    server: str = ""
 
 
 class Block(msgspec.Struct, frozen=True):
@@ -119,44 +124,4 @@ def blocks_of(sources: Iterable[Source]) -> list[Block]:
         for start in starts:
             end = start + BLOCK if is_parted else None
             found.append(Block(len(found), source, start, end))
-    return found
-
-
-# -- manifests -------------------------------------------------------------------------------------
-
-
-def check_manifests(sources: Sequence[Source]) -> Iterator[Problem]:
-    """What a manifest of an export names and is not there, and how many lines it promised elsewhere is said."""
-    for manifest in (one for one in sources if one.kind == "manifest"):
-        folder = Path(manifest.path).parent
-        there = {Path(one.path).name.removesuffix(".gz") for one in sources if Path(one.path).is_relative_to(folder)}
-        try:
-            tree: Any = json.loads(Path(manifest.path).read_bytes())
-        except ValueError:
-            yield Problem("file", "unreadable", "the manifest is not JSON", manifest.name)
-            continue
-        for output in tree.get("output", []):
-            name = str(output.get("url", "")).rpartition("/")[2].partition("?")[0].removesuffix(".gz")
-            if name not in there:
-                text = f"the manifest names {name or 'a file without name'}, which is not there: data are missing"
-                yield Problem("file", "incomplete_page", text, manifest.name)
-        if tree.get("error"):
-            text = "the manifest names files of errors: the export itself was not complete"
-            yield Problem("file", "incomplete_page", text, manifest.name)
-
-
-def promised_lines(sources: Sequence[Source]) -> dict[str, int]:
-    """How many lines manifests state for files, by the path of the file."""
-    found: dict[str, int] = {}
-    for manifest in (one for one in sources if one.kind == "manifest"):
-        folder = Path(manifest.path).parent
-        by_name = {Path(one.path).name.removesuffix(".gz"): one.path for one in sources}
-        try:
-            tree: Any = json.loads((folder / Path(manifest.path).name).read_bytes())
-        except ValueError:
-            continue
-        for output in tree.get("output", []):
-            name = str(output.get("url", "")).rpartition("/")[2].partition("?")[0].removesuffix(".gz")
-            if isinstance(output.get("count"), int) and name in by_name:
-                found[by_name[name]] = output["count"]
     return found

@@ -18,7 +18,7 @@ from mscprotocol.screening.patients import Screen
 from mscprotocol.screening.reading import Reader
 
 # Grows when the code would give other answers for the same data and rules.
-FORMAT = "2"
+FORMAT = "3"
 TOGETHER = "all together"
 
 

@@ -17,6 +17,7 @@ from mscprotocol.screening.pieces import Counts, Problem
 from mscprotocol.screening.results import LogRow, Screened
 from mscprotocol.screening.run import Finished
 from mscprotocol.screening.stages import read_results, write_whole
+from mscprotocol.screening.standing import DOUBTFUL, FALLEN
 from mscprotocol.screening.tallies import Tally
 
 ANSWERS, LOG, PARQUET = "assessments.ndjson", "screening_log.csv", "screening_log.parquet"
@@ -25,7 +26,10 @@ _encoder = msgspec.json.Encoder()
 
 
 class Balance(msgspec.Struct, frozen=True):
-    """Counts in and counts out; a run whose two sides differ has a defect."""
+    """Counts in and counts out; a run whose two sides differ has a defect.
+
+    Of the lines kept, `fallen` do not count: deleted, or newer as another patient's; `in_doubt` may not.
+    """
 
     files: int
     lines: int
@@ -37,6 +41,8 @@ class Balance(msgspec.Struct, frozen=True):
     patients: int
     assessed: int
     patients_quarantined: int
+    fallen: int = 0
+    in_doubt: int = 0
 
     @property
     def is_even(self) -> bool:
@@ -85,10 +91,12 @@ def balance(finished: Finished, problems: list[Problem], assessed: int) -> Balan
     for one in finished.staged.counts.values():
         total.add(one)
     levels = [one.level for one in problems]
+    fates = finished.staged.fates
     return Balance(
         files=len(finished.sources), lines=total.lines, kept=total.kept, not_read=sum(total.not_read.values()),
         blank=total.blank, lines_quarantined=total.bad, files_quarantined=levels.count("file"),
         patients=finished.staged.patients, assessed=assessed, patients_quarantined=levels.count("patient"),
+        fallen=sum(fates.get(one, 0) for one in FALLEN), in_doubt=sum(fates.get(one, 0) for one in DOUBTFUL),
     )  # fmt: skip
 
 

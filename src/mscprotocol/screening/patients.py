@@ -28,9 +28,23 @@ from mscprotocol.case import Request
 from mscprotocol.errors import DataError
 from mscprotocol.record import Entry, Identifier, PatientRecord, QualityNote
 from mscprotocol.rulebook import Rulebook
+from mscprotocol.screening.doubts import Fates, with_doubts, without_fallen
 from mscprotocol.screening.moments import Moment
-from mscprotocol.screening.pieces import FHIR, LIST, Piece, Problem
-from mscprotocol.screening.reading import ENTRY, MESSAGE, NOTE, PAGE, RESOURCE, ROW, SEEN, VERSION
+from mscprotocol.screening.pieces import (
+    ENTRY,
+    FHIR,
+    LIST,
+    MESSAGE,
+    NOTE,
+    PAGE,
+    RESOURCE,
+    ROW,
+    SEEN,
+    VERSION,
+    Piece,
+    Problem,
+    unwrap,
+)
 from mscprotocol.screening.results import Change, Screened, row_of
 
 Draw = Callable[[Assessment], None]
@@ -64,7 +78,8 @@ def screen_patient(owner: str, pieces: Sequence[Piece], screen: Screen) -> Scree
     data = fingerprint(pieces)
     at: datetime | None = None
     try:
-        bundle = gather(owner, pieces, screen)
+        pieces, fates = without_fallen(pieces, screen.moment)
+        bundle = gather(owner, pieces, screen, fates)
         record = build_record(bundle, screen.books[0].knowledge)
         at = find_time(screen.moment, bundle, record, pieces)
         request = _request(at)
@@ -88,14 +103,14 @@ def screen_patient(owner: str, pieces: Sequence[Piece], screen: Screen) -> Scree
 # -- data ------------------------------------------------------------------------------------------
 
 
-def gather(owner: str, pieces: Sequence[Piece], screen: Screen) -> PatientBundle:
-    """All that came of a patient as one bundle. Raises DataError."""
+def gather(owner: str, pieces: Sequence[Piece], screen: Screen, fates: Fates = frozenset()) -> PatientBundle:
+    """All that came of a patient as one bundle; `fates` tells what does not surely stand. Raises DataError."""
     source = owner.partition("/")[0]
     if source == FHIR:
         _follow_pages(pieces)
         notes = [QualityNote(*json.loads(one.text)) for one in pieces if one.kind == NOTE]
         units = [unit for one in pieces if (unit := _unit(one)) is not None and unit.type != ENCOUNTER]
-        return assemble(units, notes)
+        return with_doubts(assemble(units, notes), units, fates)
     if source == LIST:
         return assemble(_rows(pieces, screen))
     messages = dict.fromkeys(json.loads(one.text).encode("latin-1") for one in pieces if one.kind == MESSAGE)
@@ -113,9 +128,8 @@ def _unit(piece: Piece) -> Unit | None:
     if piece.kind == RESOURCE:
         return make_unit(Raw(piece.text.encode()))
     if piece.kind in (ENTRY, VERSION):
-        head, _, resource = piece.text.partition(', "resource": ')
-        full_url = json.loads(head + "}")["fullUrl"]
-        return make_unit(Raw(resource[:-1].encode()), full_url)
+        full_url, resource = unwrap(piece.text) or (None, piece.text)
+        return make_unit(Raw(resource.encode()), full_url)
     return None
 
 

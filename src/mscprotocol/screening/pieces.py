@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
 import msgspec
 
 # An owner is a kind of source and an id in it: ids of different kinds of source are not told to be one person.
 FHIR, LIST, MESSAGES = "fhir", "list", "hl7v2"
 IDENTIFIER = "identifier/"
+ALIAS, RESOURCE, ENTRY, NOTE, ROW, MESSAGE, PAGE = "alias", "resource", "entry", "note", "row", "message", "page"
+SEEN, VERSION, DELETED, STANDING = "seen", "version", "deleted", "standing"
+_WRAPPED, _INNER = '{"fullUrl": ', ', "resource": '
 
 
 class Piece(msgspec.Struct, frozen=True, array_like=True):
@@ -14,8 +19,9 @@ class Piece(msgspec.Struct, frozen=True, array_like=True):
 
     `uses` names what it refers to; a piece without owner is such a thing, by its `name`. An `alias` says by which
     other name its owner goes; a `version` is of a resource that is not read, and stays only beside one of the same
-    owner and name that is; a `deleted` takes away every piece of its name. Sorted by `block` and `line`, pieces stand
-    as they came.
+    owner and name that is; a `deleted` says that a server no longer has what goes by its name; a `standing` says of
+    the piece in the same place why it does not count, or is in doubt. Sorted by `block` and `line`, pieces stand as
+    they came.
     """
 
     owner: str
@@ -25,6 +31,19 @@ class Piece(msgspec.Struct, frozen=True, array_like=True):
     name: str
     uses: tuple[str, ...]
     text: str
+
+
+def wrap(full_url: str | None, resource: str) -> str:
+    """A resource as the text of an entry."""
+    return f"{_WRAPPED}{json.dumps(full_url)}{_INNER}{resource}}}"
+
+
+def unwrap(text: str) -> tuple[str | None, str] | None:
+    """The URL and the resource of an entry; None for the text of a resource by itself."""
+    if not text.startswith(_WRAPPED):
+        return None
+    head, _, resource = text.partition(_INNER)
+    return json.loads(head.removeprefix(_WRAPPED)), resource[:-1]
 
 
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True):

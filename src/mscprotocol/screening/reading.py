@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -15,23 +16,41 @@ from zoneinfo import ZoneInfo
 import msgspec
 from msgspec import Raw
 
-from fhir_adapters.bulk_export import BUNDLE, Left, Pick, Picker, find_deletions
+from fhir_adapters.bulk_export import BUNDLE, Left, Pick, Picker, find_deletions, glance
 from fhir_adapters.bundle_owners import owners_of
 from fhir_adapters.hl7v2_files import split_file
 from fhir_adapters.hl7v2_mapping import identity_of
 from fhir_adapters.hl7v2_parsing import MessageError, parse_message
 from fhir_adapters.patient_list import ColumnMap, RowReader, table_of
-from fhir_adapters.unpacking import MAX_BYTES, open_bundles
+from fhir_adapters.unpacking import MAX_BYTES, NOT_FOLLOWED, Unit, open_bundles
 from mscprotocol.errors import DataError
 from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.record import Identifier
 from mscprotocol.screening.inputs import Block
 from mscprotocol.screening.lines import Line, check_text, open_file, read_lines
-from mscprotocol.screening.pieces import FHIR, IDENTIFIER, LIST, MESSAGES, Counts, Piece, Problem
+from mscprotocol.screening.pieces import (
+    ALIAS,
+    DELETED,
+    ENTRY,
+    FHIR,
+    IDENTIFIER,
+    LIST,
+    MESSAGE,
+    MESSAGES,
+    NOTE,
+    PAGE,
+    RESOURCE,
+    ROW,
+    SEEN,
+    VERSION,
+    Counts,
+    Piece,
+    Problem,
+    wrap,
+)
 
 Found = Iterator[Piece | Problem]
-ALIAS, RESOURCE, ENTRY, NOTE, ROW, MESSAGE, PAGE = "alias", "resource", "entry", "note", "row", "message", "page"
-SEEN, VERSION, DELETED = "seen", "version", "deleted"
+_DELETE = re.compile(rb'"delete"', re.IGNORECASE)
 # What a bulk export may hold beside resources: the log of the export itself.
 _LOG = ("exportId", "eventId")
 
@@ -93,6 +112,8 @@ class Reader:
                     continue
                 counts.bad += 1
                 yield Problem("line", error.code, _reason(error, line), block.source.name, line.number)
+                if error.code == "foreign_subject":
+                    yield from _versions(glance(line.content), block, line.number)
                 continue
             counts.kept += 1
             yield from _pieces(picked, block, line.number, RESOURCE, text)
@@ -115,7 +136,7 @@ class Reader:
                 picked = self._picker.pick(unit.content)
                 if isinstance(picked, Left):
                     picked = picked._replace(owner=owners.get(number - 1) or picked.owner)
-                    yield from _versions(picked, block, number, unit.full_url)
+                    yield from _versions(picked, block, number, unit)
                     counts.leave(picked.kind)
                     seen.add(picked)
                     continue
@@ -129,14 +150,15 @@ class Reader:
                     continue
                 picked, text = Pick(unit.reference, owner), bytes(unit.content).decode()
             counts.kept += 1
-            entry = _entry(unit.full_url, text)
+            entry = wrap(unit.full_url, text)
             patients.setdefault(owner)
             mine = Pick(picked.name, owner if picked.owner else "", picked.uses, picked.aliases)
             yield from _pieces(mine, block, number, ENTRY, entry, unit.full_url)
         yield from seen.pieces(block)
+        yield from _deleted_in(content, block, counts)
         known = [f"{FHIR}/{owner}" for owner in patients if owner and not owner.startswith(IDENTIFIER)]
         for owner in known:
-            for note in opened.notes:
+            for note in (one for one in opened.notes if one.text != NOT_FOLLOWED):
                 yield Piece(owner, NOTE, block.number, 0, "", (), json.dumps([note.reference, note.text]))
         for place, page in [("self", one) for one in opened.pages] + [("next", one) for one in opened.next_pages]:
             for owner in known:
@@ -280,20 +302,36 @@ def _pieces(
         yield Piece(owner, ALIAS, block.number, line, f"{FHIR}/{alias}", (), "")
 
 
-def _versions(left: Left, block: Block, line: int, full_url: str | None = None) -> Iterator[Piece]:
+def _versions(left: Left, block: Block, line: int, unit: Unit | None = None) -> Iterator[Piece]:
     """What is not read may be the newer version of what is: then the older one must not count."""
-    name = left.name or full_url or ""
-    if left.text and left.owner and name:
-        text = _entry(full_url, check_text(left.text))
-        yield Piece(f"{FHIR}/{left.owner}", VERSION, block.number, line, name, (), text)
+    name = left.name or (unit.full_url if unit else None) or ""
+    if left.text and name:
+        text = left.text.decode()
+        owner = f"{FHIR}/{left.owner or IDENTIFIER}"
+        yield Piece(owner, VERSION, block.number, line, name, (), wrap(unit.full_url, text) if unit else text)
 
 
 def _deleted(line: Line, block: Block) -> list[Piece]:
-    return [Piece("", DELETED, block.number, line.number, name, (), "") for name in find_deletions(line.content)]
+    """The deletions that a line holds, and nothing else."""
+    made, names = find_deletions(line.content)
+    if not all(names):
+        text = "a Bundle in one line: of such only deletions are read; give bundles as files of their own"
+        raise DataError("not_a_bundle", text)
+    return [Piece("", DELETED, block.number, line.number, name, (), made) for name in names if name]
 
 
-def _entry(full_url: str | None, text: str) -> str:
-    return json.dumps({"fullUrl": full_url, "resource": "@"})[:-4] + text + "}"
+def _deleted_in(content: bytes, block: Block, counts: Counts) -> Found:
+    """The deletions among the entries of a bundle, each counted as a line of its own."""
+    made, names = find_deletions(content) if _DELETE.search(content) else ("", [])
+    for name in (one for one in names if one is not None):
+        counts.lines += 1
+        if name:
+            counts.leave("deletions")
+            yield Piece("", DELETED, block.number, counts.lines, name, (), made)
+            continue
+        counts.bad += 1
+        text = "a request to delete that does not name one resource: it was not followed"
+        yield Problem("line", "not_a_bundle", text, block.source.name, counts.lines)
 
 
 def _message_owner(identifier: Identifier) -> str:

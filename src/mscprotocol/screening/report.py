@@ -110,6 +110,8 @@ class _Writer:
         yield "Files", f"{balance.files:,}"
         yield "Lines, rows and messages", f"{balance.lines:,}"
         yield "  read for patients", f"{balance.kept:,}"
+        yield "    of these left out: deleted, or newer as another patient's", self._few(balance.fallen)
+        yield "    of these in doubt: the order of a deletion or of versions is not known", self._few(balance.in_doubt)
         yield "  not needed by the rules", f"{balance.not_read:,}"
         yield "  blank", f"{balance.blank:,}"
         yield "  quarantined", self._few(balance.lines_quarantined)

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import msgspec
 
-from mscprotocol.screening.inputs import Block, Source, blocks_of, check_manifests, find_sources, promised_lines
+from mscprotocol.screening.exports import check_manifests, promised_lines, with_origins
+from mscprotocol.screening.inputs import Block, Source, blocks_of, find_sources
 from mscprotocol.screening.manifest import PARTS, PREVIOUS, READ, Manifest, open_run, write_manifest
 from mscprotocol.screening.options import Options
 from mscprotocol.screening.pieces import Counts, Problem
@@ -22,7 +23,10 @@ DATABASE = "pieces"
 
 
 class Staged(msgspec.Struct, frozen=True):
-    """What reading found: how many patients in how many parts, what was wrong, and how much there was by file."""
+    """What reading found: how many patients in how many parts, what was wrong, and how much there was by file.
+
+    `fates` counts the resources that were read and do not count, or are in doubt, by why.
+    """
 
     run: str
     parts: int
@@ -30,6 +34,7 @@ class Staged(msgspec.Struct, frozen=True):
     problems: list[Problem]
     counts: dict[str, Counts]
     same_identifier: list[list[str]]
+    fates: dict[str, int] = {}
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,7 @@ def run_screening(
     Raises RequestError for a folder that holds something else or a run that was cut short, KnowledgeError, and
     OSError when the disk does not take what is written.
     """
-    sources = find_sources(inputs)
+    sources = with_origins(find_sources(inputs))
     wanted = Manifest(options, sources, options.rules(options.knowledge()))
     manifest = open_run(folder, wanted, reporter, resume=resume)
     staged = _stage(folder / "work", manifest, engine, reporter)
@@ -89,7 +94,7 @@ def _read(folder: Path, manifest: Manifest, engine: Engine, reporter: Reporter) 
     reads = sorted(reporter.follow("files read", engine.map(function, blocks), len(blocks)), key=lambda one: one.spool)
     counts, problems = _settle(blocks, reads)
     spools = [Path(one.spool) for one in reads]
-    grouped = engine.group(spools, folder / DATABASE, [block.source.name for block in blocks], manifest.parts)
+    grouped = engine.group(spools, folder / DATABASE, [block.source for block in blocks], manifest.parts)
     for spool in spools:
         spool.unlink()
     problems += [*check_manifests(manifest.sources), *_check_counts(manifest.sources, counts), *grouped.problems]
@@ -97,7 +102,9 @@ def _read(folder: Path, manifest: Manifest, engine: Engine, reporter: Reporter) 
         counts[problem.file].kept -= 1
         counts[problem.file].bad += 1
     problems.sort(key=lambda one: (one.file, one.line or 0, one.code, one.message))
-    return Staged(manifest.run, grouped.parts, grouped.patients, problems, counts, grouped.same_identifier)
+    return Staged(
+        manifest.run, grouped.parts, grouped.patients, problems, counts, grouped.same_identifier, grouped.fates
+    )
 
 
 def _settle(blocks: Sequence[Block], reads: Sequence[Read]) -> tuple[dict[str, Counts], list[Problem]]:

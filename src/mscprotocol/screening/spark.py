@@ -5,6 +5,7 @@ Input and output must lie where every machine sees them under the same path. Nee
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import sys
@@ -26,13 +27,16 @@ from mscprotocol.screening.grouping import (
     spool_name,
     unknown_subject,
 )
-from mscprotocol.screening.pieces import FHIR, IDENTIFIER, MESSAGES
+from mscprotocol.screening.inputs import Source
+from mscprotocol.screening.pieces import FHIR, IDENTIFIER, MESSAGES, Piece, unwrap
+from mscprotocol.screening.standing import COPIES, Copy, Deletion, judge, read_copy
 
 T = TypeVar("T")
 R = TypeVar("R")
 # owner, kind, block, line, name, uses, text
 Row = tuple[str, str, int, int, str, str, str]
 _PER_TASK = 32 * 1024 * 1024
+_REMARKS = ("seen", "standing")
 _STATED = f"{FHIR}/{IDENTIFIER}"
 
 
@@ -72,7 +76,7 @@ class Spark:
         if listed:
             yield from self._context.parallelize(listed, len(listed)).map(function).collect()
 
-    def group(self, spools: list[Path], path: Path, names: list[str], parts: int = 0) -> Grouped:
+    def group(self, spools: list[Path], path: Path, sources: list[Source], parts: int = 0) -> Grouped:
         """What `grouping.group` does: join, part and sort the pieces; each part is a file in the folder `path`."""
         path.mkdir(exist_ok=True)
         full = [str(spool) for spool in spools if spool.stat().st_size]
@@ -81,12 +85,14 @@ class Spark:
         # Few tasks for little data: starting one costs more than a megabyte of rows.
         size = sum(spool.stat().st_size for spool in spools)
         width = max(1, min(4 * self._context.defaultParallelism, size // _PER_TASK + 1))
-        rows = _without_deleted(self._context.textFile(",".join(full)).coalesce(width).map(_parse)).persist()
+        rows = self._context.textFile(",".join(full)).coalesce(width).map(_parse).persist()
         aliases = rows.filter(lambda row: row[1] == "alias").map(lambda row: (row[4], row[0])).distinct(width).persist()
         owned = self._joined_messages(rows.filter(lambda row: row[1] != "alias"), aliases)
-        owned, problems = _resolved(owned, aliases, names, width)
+        given, problems = _resolved(owned, aliases, sources, width)
+        judged = _judged(given, sources, width).persist()
+        owned = given.union(judged).filter(lambda row: row[1] != "deleted" and not row[0].startswith(_STATED))
         whole = _with_linked(_without_single_versions(owned, width), width)
-        patients = whole.filter(lambda row: row[1] != "seen").map(itemgetter(0)).distinct(width).persist()
+        patients = whole.filter(lambda row: row[1] not in _REMARKS).map(itemgetter(0)).distinct(width).persist()
         number = patients.count()
         parts = parts or choose_parts(number)
         keyed = whole.map(lambda row: ((part_of(row[0], parts), row[0], row[2], row[3], row[1], row[4]), row[6]))
@@ -96,7 +102,9 @@ class Spark:
         ).collect()
         shared = aliases.filter(lambda one: one[1].startswith(f"{FHIR}/")).groupByKey(width).mapValues(sorted)
         same = sorted({tuple(one) for _, one in shared.filter(lambda one: len(one[1]) > 1).collect()})
-        return Grouped(parts, number, problems, [[one.partition("/")[2] for one in owners] for owners in same])
+        fates = judged.map(lambda row: json.loads(row[6])[0]).countByValue()
+        ids = [[one.partition("/")[2] for one in owners] for owners in same]
+        return Grouped(parts, number, problems, ids, dict(sorted(fates.items())))
 
     def _joined_messages(self, rows: Any, aliases: Any) -> Any:
         pairs = aliases.filter(lambda one: one[1].startswith(f"{MESSAGES}/")).collect()
@@ -109,23 +117,52 @@ def _parse(line: str) -> Row:
     return owner, kind, int(block), int(number), name, uses, text
 
 
-def _without_deleted(rows: Any) -> Any:
-    """What its server no longer has does not count, in whatever file it came."""
-    gone = set(rows.filter(lambda row: row[1] == "deleted").map(itemgetter(4)).collect())
-    return rows.filter(lambda row: row[4] not in gone)
+def _judged(rows: Any, sources: list[Source], width: int) -> Any:
+    """How the copies stand of what was deleted, or came for several patients."""
+    copies = rows.filter(lambda row: row[1] in COPIES and row[0] and row[4] and _is_of_server(row))
+    holders = copies.map(lambda row: (row[4], (row[0], row[0], row[1] != "version"))).reduceByKey(_joined, width)
+    contested = holders.filter(lambda one: one[1][0] != one[1][1] and one[1][2]).map(itemgetter(0))
+    deleted = rows.filter(lambda row: row[1] == "deleted").map(itemgetter(4))
+    names = contested.union(deleted).distinct(width).map(lambda name: (name, None))
+    told = rows.filter(lambda row: row[1] in (*COPIES, "deleted")).map(lambda row: (row[4], row))
+    read = told.join(names, width).mapValues(lambda one: _copy(one[0], sources))
+    return read.groupByKey(width).flatMap(lambda one: _rows_of(judge(*one)))
 
 
-def _resolved(rows: Any, aliases: Any, names: list[str], width: int) -> tuple[Any, list[Any]]:
+def _is_of_server(row: Row) -> bool:
+    """Whether the id of a resource counts outside of its bundle."""
+    entry = unwrap(row[6]) if row[1] != "resource" else None
+    return entry is None or (entry[0] or "").startswith("http")
+
+
+def _joined(one: tuple[str, str, bool], other: tuple[str, str, bool]) -> tuple[str, str, bool]:
+    return min(one[0], other[0]), max(one[1], other[1]), one[2] or other[2]
+
+
+def _copy(row: Row, sources: list[Source]) -> Copy | Deletion:
+    owner, kind, block, line, name, _, text = row
+    return read_copy(Piece(owner, kind, block, line, name, (), text), sources[block])
+
+
+def _rows_of(pieces: Iterable[Piece]) -> Iterator[Row]:
+    return ((one.owner, one.kind, one.block, one.line, one.name, "", one.text) for one in pieces)
+
+
+def _resolved(rows: Any, aliases: Any, sources: list[Source], width: int) -> tuple[Any, list[Any]]:
     """Rows whose owner is stated by identifier, given to the one patient who goes by it; the others as problems."""
     known = aliases.groupByKey(width).mapValues(list).filter(lambda one: len(one[1]) == 1).mapValues(itemgetter(0))
     stated = (
         rows.filter(lambda row: row[0].startswith(_STATED)).map(lambda row: (row[0], row)).leftOuterJoin(known, width)
     )
     found = stated.filter(lambda one: one[1][1] is not None).map(lambda one: (one[1][1], *one[1][0][1:]))
-    unknown = stated.filter(lambda one: one[1][1] is None and one[1][0][1] != "version")
-    lost = unknown.map(lambda one: (one[1][0][2], one[1][0][3])).collect()
-    rest = rows.filter(lambda row: not row[0].startswith(_STATED))
-    return rest.union(found), [unknown_subject(names[block], line) for block, line in sorted(lost)]
+    unknown = stated.filter(lambda one: one[1][1] is None)
+    lost = (
+        unknown.filter(lambda one: one[1][0][1] not in ("version", "seen"))
+        .map(lambda one: (one[1][0][2], one[1][0][3]))
+        .collect()
+    )
+    rest = rows.filter(lambda row: not row[0].startswith(_STATED)).union(unknown.map(lambda one: one[1][0]))
+    return rest.union(found), [unknown_subject(sources[block].name, line) for block, line in sorted(lost)]
 
 
 def _without_single_versions(rows: Any, width: int) -> Any:
@@ -154,13 +191,13 @@ def _uses(row: Row) -> list[tuple[str, str]]:
 
 
 def _write_part(folder: str, part: int, found: Iterable[tuple[tuple[Any, ...], str]]) -> int:
-    """Write the sorted pieces of a part as one file, whole, but for patients of whom only a time is known."""
+    """Write the sorted pieces of a part as one file, whole, but for patients of whom there are remarks only."""
     path = Path(folder) / spool_name(part)
     temporary = path.with_suffix(".tmp")
     with temporary.open("w", encoding="utf-8", newline="\n") as file:
         for _, pieces in groupby(found, key=lambda one: one[0][1]):
             mine = list(pieces)
-            if any(key[4] != "seen" for key, _ in mine):
+            if any(key[4] not in _REMARKS for key, _ in mine):
                 for (_, owner, block, line, kind, name), text in mine:
                     file.write(FIELD.join((owner, kind, str(block), str(line), name, "", text)) + "\n")
     temporary.replace(path)

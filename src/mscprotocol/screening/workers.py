@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from mscprotocol.screening.grouping import Grouped, group
+from mscprotocol.screening.inputs import Source
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -26,7 +27,7 @@ class Engine(Protocol):
     def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
         """The results in the order in which they come; the first error ends all."""
 
-    def group(self, spools: list[Path], path: Path, names: list[str], parts: int = 0) -> Grouped:
+    def group(self, spools: list[Path], path: Path, sources: list[Source], parts: int = 0) -> Grouped:
         """The pieces of some spools by patient, in parts that `grouping.read_part` reads; see `grouping.group`."""
 
 
@@ -52,9 +53,9 @@ class Local:
             done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
             yield from (one.result() for one in done)
 
-    def group(self, spools: list[Path], path: Path, names: list[str], parts: int = 0) -> Grouped:
+    def group(self, spools: list[Path], path: Path, sources: list[Source], parts: int = 0) -> Grouped:
         """Group in the embedded database."""
-        return group(spools, path, names, parts)
+        return group(spools, path, sources, parts)
 
     @contextmanager
     def running(self) -> Iterator[Local]:
