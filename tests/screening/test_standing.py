@@ -28,13 +28,21 @@ def thrombosis(patient="eligible", **further):
     }  # fmt: skip
 
 
-def sample(name="eligible"):
-    """A sample whose own answer about thrombosis was left out."""
+def sample(name="eligible", unanswered="venous_thromboembolism"):
+    """A sample with one of the answers at the bedside left out: of a thrombosis, if no other."""
     found = [entry["resource"] for entry in json.loads(bundles()[name])["entry"]]
     for one in found:
         if one["resourceType"] == "QuestionnaireResponse":
-            one["item"] = [item for item in one["item"] if item["linkId"] != "venous_thromboembolism"]
+            one["item"] = [item for item in one["item"] if item["linkId"] != unanswered]
     return json.dumps({"resourceType": "Bundle", "entry": [{"resource": one} for one in found]}).encode()
+
+
+def drug_and_dose(code):
+    drug = {"resourceType": "Medication", "id": "m", "code": {"coding": [{"system": RXNORM, "code": code}]}}
+    given = {"resourceType": "MedicationAdministration", "id": "a", "status": "in-progress",
+             "subject": {"reference": "Patient/eligible"}, "medicationReference": {"reference": "Medication/m"},
+             "effectiveDateTime": "2020-04-06T09:00:00+08:00"}  # fmt: skip
+    return drug, given
 
 
 def lines(path, *trees):
@@ -129,6 +137,14 @@ def test_what_was_read_before_and_made_again_is_the_new_one(tmp_path):
     assert (run.balance.fallen, run.balance.in_doubt) == (1, 0)
 
 
+def test_beside_a_copy_that_surely_stands_others_are_its_versions(tmp_path):
+    folder = two_exports(tmp_path / "in", thrombosis(**changed(version="1")), first=None)
+    lines(folder / "again.ndjson", thrombosis(**changed(AFTER, "2")))
+    run = screen(folder, tmp_path / "out")
+    assert found(run)[0] == STANDS
+    assert (run.balance.fallen, run.balance.in_doubt) == (0, 0)
+
+
 def test_the_last_of_several_deletions_counts(tmp_path):
     folder = two_exports(tmp_path / "in", thrombosis(**changed(BETWEEN)), second=FIRST)
     assert found(screen(folder, tmp_path / "one"))[0] == STANDS
@@ -144,6 +160,15 @@ def test_a_denial_does_not_settle_whether_a_resource_was_deleted(tmp_path):
     assert found(screen(folder, tmp_path / "one"))[0] == ("not_met", None)
     (folder / "later" / "manifest.json").unlink()
     assert found(screen(folder, tmp_path / "two"))[0] == OPEN
+
+
+@pytest.mark.parametrize("unanswered", ["", "vasopressor"])
+def test_a_denial_does_not_settle_whether_a_drug_was_deleted(tmp_path, unanswered):
+    folder = write_ndjson(tmp_path / "in", [sample(unanswered=unanswered)])
+    lines(folder / "drugs.ndjson", *drug_and_dose("7512"))
+    lines(folder / "gone.ndjson", deletion("Medication/m"))
+    answer = screen(folder, tmp_path / "out").answers["eligible", PROTOCOL]
+    assert reasons(answer)["IND-02"] == "conflict"
 
 
 def test_a_deletion_on_another_server_is_of_another_resource(tmp_path):
@@ -163,14 +188,9 @@ def test_a_confirmation_in_doubt_is_open_too(tmp_path):
 
 def test_what_refers_to_a_drug_in_doubt_is_open(tmp_path):
     """A warfarin that may have been deleted may still act on the INR."""
-    code = {"coding": [{"system": RXNORM, "code": "11289"}]}
-    drug = {"resourceType": "Medication", "id": "m", "code": code}
-    given = {"resourceType": "MedicationAdministration", "id": "a", "status": "in-progress",
-             "subject": {"reference": "Patient/eligible"}, "medicationReference": {"reference": "Medication/m"},
-             "effectiveDateTime": "2020-04-06T09:00:00+08:00"}  # fmt: skip
     folder = write_ndjson(tmp_path / "in", [sample()])
     without = reasons(screen(folder, tmp_path / "without").answers["eligible", PROTOCOL])
-    lines(folder / "drugs.ndjson", drug, given)
+    lines(folder / "drugs.ndjson", *drug_and_dose("11289"))
     there = reasons(screen(folder, tmp_path / "there").answers["eligible", PROTOCOL])
     lines(folder / "gone.ndjson", deletion("Medication/m"))
     run = screen(folder, tmp_path / "out")
@@ -209,11 +229,12 @@ def test_a_stay_in_doubt_gives_no_time(tmp_path):
 
 def test_another_deletion_makes_the_data_of_a_patient_new(tmp_path):
     folder = two_exports(tmp_path / "in", thrombosis(**changed(BEFORE)))
+    lines(folder / "whole" / "more.ndjson", *(thrombosis(id=name, **changed(BEFORE)) for name in ("dvt", "dvt2")))
     screen(folder, tmp_path / "out")
-    lines(folder / "later" / "gone.ndjson", deletion("Condition/nothing"))
+    lines(folder / "later" / "gone.ndjson", deletion("Condition/dvt2"))
     run = screen(folder, tmp_path / "out")
     assert run.why == {"data changed": 1}
-    assert found(run)[0] == STANDS
+    assert found(run) == (STANDS, [])
 
 
 def test_deletions_in_a_bundle_file_are_followed(tmp_path):
@@ -264,7 +285,7 @@ def test_files_of_one_name_in_several_exports_are_told_apart(tmp_path):
         path.write_text(json.dumps(said))
     run = screen(tmp_path / "in", tmp_path / "out")
     assert not run.problems
-    assert found(run)[0] == STANDS
+    assert (run.balance.fallen, run.balance.in_doubt) == (1, 0)
 
 
 # -- versions of another patient ---------------------------------------------------------------------
@@ -333,10 +354,15 @@ def test_a_newer_version_of_nobody_here_supersedes_as_well(tmp_path, subject, is
 
 
 def test_what_was_deleted_at_another_patient_is_no_newer_version(tmp_path):
-    folder = two_exports(tmp_path / "in", thrombosis("pregnant", **changed(BEFORE)), second=FIRST)
-    lines(folder / "ours.ndjson", thrombosis(**changed(BETWEEN)))
-    run = screen(folder, tmp_path / "out")
-    assert found(run) == (STANDS, [])
+    """Made again for the other one, the resource counts its versions from 1."""
+    folder = two_exports(tmp_path / "in", thrombosis("pregnant", **changed(BEFORE, "5")))
+    lines(folder / "ours.ndjson", thrombosis(**changed(AFTER, "1")))
+    write_ndjson(folder / "whole", [sample(), sample("pregnant")])
+    run = screen(folder, tmp_path / "one")
+    assert (found(run), found(run, "pregnant")[0]) == ((STANDS, []), GONE)
+    (folder / "later" / "manifest.json").unlink()
+    run = screen(folder, tmp_path / "two")
+    assert (found(run)[0], found(run, "pregnant")[0]) == (OPEN, OPEN)
 
 
 def test_exports_of_two_servers_may_use_one_id(tmp_path):

@@ -80,11 +80,15 @@ def judge(name: str, found: Iterable[Copy | Deletion]) -> Iterator[Piece]:
         else:
             deletions.append(one)
     fates = {one: _after(one, deletions) for one in copies}
+    # A server that made a resource again may count its versions anew.
+    is_ordered = PERHAPS_GONE not in fates.values()
     if deletions and STANDS in fates.values():
         # One is known to be there still: the others are versions of it like any.
         fates = {one: STANDS if fate == PERHAPS_GONE else fate for one, fate in fates.items()}
     for same in _by_server([one for one, fate in fates.items() if fate != GONE and one.server is not None]):
-        fates.update((one, fate) for one, fate in _between_patients(same) if fates[one] == STANDS or fate == MOVED)
+        fates.update(
+            (one, fate) for one, fate in _between_patients(same, is_ordered) if fates[one] == STANDS or fate == MOVED
+        )
     for one, fate in fates.items():
         if fate != STANDS:
             said = json.dumps([fate, name, one.number, one.changed, one.exported])
@@ -134,11 +138,11 @@ def _by_server(copies: Sequence[Copy]) -> list[list[Copy]]:
     return [[one for one in copies if one.server == server] for server in sorted(servers, key=str)]
 
 
-def _between_patients(copies: Sequence[Copy]) -> Iterator[tuple[Copy, str]]:
+def _between_patients(copies: Sequence[Copy], is_ordered: bool) -> Iterator[tuple[Copy, str]]:
     """A resource is of one patient: of the one whom its newest version names."""
     if len({one.owner for one in copies}) < 2:
         return
-    owner = _newest(copies)
+    owner = _newest(copies) if is_ordered else None
     for one in copies:
         if owner is None:
             yield one, PERHAPS_MOVED
