@@ -107,6 +107,12 @@ class Withdrawal(Form, frozen=True):
     text: Text = ""
 
 
+class InError(Form, frozen=True):
+    """That an entry was made in error, or was not after all, by its id; the reason stands beside it."""
+
+    entry: Said
+
+
 FORMS: dict[str, type[Form]] = {
     "consent": Consent,
     "plan": Plan,
@@ -116,6 +122,8 @@ FORMS: dict[str, type[Form]] = {
     "events": Events,
     "override": Override,
     "withdrawal": Withdrawal,
+    "in_error": InError,
+    "reinstated": InError,
 }
 F = TypeVar("F", bound=Form)
 # Made here, once: two threads that make the first decoders of a struct at the same time would crash (see decoding).

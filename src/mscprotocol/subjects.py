@@ -33,7 +33,7 @@ from mscprotocol.rulebook import compile_rulebook
 from mscprotocol.schedule import length
 from mscprotocol.service import Caller, Order, Service
 from mscprotocol.store import audit, subjects
-from mscprotocol.store.subjects import NewEntry, Wanted, standing
+from mscprotocol.store.subjects import IN_ERROR, REINSTATED, NewEntry, Wanted, newest_of, standing
 from mscprotocol.store.tables import Screening, StoredAssessment, Subject, SubjectEntry, SubjectLine
 from mscprotocol.subject_record import CourseRules, gather_parts, summarise
 from mscprotocol.timespan import instant
@@ -41,6 +41,8 @@ from mscprotocol.timespan import instant
 DOOR = "course"
 BEING_RECORDED = "charted elsewhere: it is the infusion that is recorded here after this assessment"
 # It doubles as the id of the patient in records of ours, so it follows the rule for ids of FHIR.
+ASIDE = "entered in error"
+_STATES = {IN_ERROR: ASIDE, REINSTATED: "stands"}
 _NUMBER = re.compile(r"[A-Za-z0-9][A-Za-z0-9.\-]{0,63}")
 
 
@@ -65,8 +67,13 @@ class Chart:
 
     @property
     def standing(self) -> list[SubjectEntry]:
-        """The entries that no later one replaced."""
+        """The entries that count."""
         return standing(self.entries)
+
+    def state_of(self, entry: SubjectEntry) -> str:
+        """What became of an entry: it stands, was corrected by a later one, or was entered in error."""
+        newest = newest_of(self.entries, entry)
+        return "stands" if newest is entry else _STATES.get(newest.kind, "corrected")
 
     @property
     def last(self) -> Screening | None:
@@ -244,6 +251,9 @@ class Subjects:
 
     def _append(self, session: Session, chart: Chart, new: NewEntry, caller: Caller) -> Chart:
         at = self.service.clock()
+        replaced = next((one for one in chart.entries if one.id == new.supersedes), None)
+        if replaced is not None:  # one that was set aside and taken back is replaced after that
+            new = replace(new, supersedes=newest_of(chart.entries, replaced).id)
         entry = subjects.append(session, chart.subject, new, at, caller.name)
         detail = {"kind": new.kind, "sequence": entry.sequence, "seal": entry.sha256, "supersedes": new.supersedes}
         audit.append(session, at, caller.name, "record", f"Subject/{chart.subject.id}", detail)

@@ -280,6 +280,8 @@ def test_no_gate_is_more_open_for_it(ward: Ward, against: str) -> None:
         ward.clock.set(started + timedelta(hours=hours))
         ward.course.events(ward.subject, Events(number, f"{hours} h", ward.now, said), token(), COORDINATOR)
     after = [ward.course.view(ward.subject, at).gate.decision for at in instants]
+    ward.prepare(number + 1)  # and all is as it should be for the next one
+    assert ward.course.view(ward.subject).gate.decision != "go"
     assert "go" not in after
     assert all(rank[new] >= rank[old] for old, new in zip(before, after, strict=True)), (before, after)
 

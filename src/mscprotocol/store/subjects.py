@@ -19,7 +19,9 @@ from mscprotocol.store.tables import Screening, StoredAssessment, Subject, Subje
 
 KINDS = (
     "bundle", "record", "consent", "plan", "lot", "dose", "dose_check", "infusion", "events", "override", "withdrawal",
+    "in_error", "reinstated",
 )  # fmt: skip
+IN_ERROR, REINSTATED = "in_error", "reinstated"
 
 
 @dataclass(frozen=True)
@@ -70,9 +72,19 @@ def entries_of(session: Session, subject_id: str) -> list[SubjectEntry]:
 
 
 def standing(entries: Sequence[SubjectEntry]) -> list[SubjectEntry]:
-    """The entries that no later one replaced."""
-    replaced = {one.supersedes for one in entries}
-    return [one for one in entries if one.id not in replaced]
+    """The entries that count: no later one replaced them or set them aside, or that was taken back."""
+    return [one for one in entries if (newest := newest_of(entries, one)) is one or newest.kind == REINSTATED]
+
+
+def newest_of(entries: Sequence[SubjectEntry], entry: SubjectEntry) -> SubjectEntry:
+    """The last of what replaces an entry, sets it aside or takes that back, one after the other; or the entry."""
+    later = {one.supersedes: one for one in entries if one.supersedes}
+    newest = entry
+    while (following := later.get(newest.id)) is not None:
+        if newest is not entry and newest.kind not in (IN_ERROR, REINSTATED):
+            break
+        newest = following
+    return newest
 
 
 def append(session: Session, subject: Subject, new: NewEntry, at: datetime, actor: str) -> SubjectEntry:

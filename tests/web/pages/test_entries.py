@@ -9,13 +9,14 @@ from datetime import datetime, timedelta
 import pytest
 from starlette.testclient import TestClient
 
-from mscprotocol.course_forms import Events, Infusion, Lot, read_form
+from mscprotocol.course_forms import Events, Infusion, Lot, Withdrawal, read_form
 from mscprotocol.settings import Settings
 from mscprotocol.store.database import open_database
 from mscprotocol.web.app import create_app
 from tests.store.people import CLINICIAN, COORDINATOR, SECOND, token
 from tests.store.test_course import START, Ward, charted
-from tests.web.pages.conftest import SAME
+from tests.web.conftest import SECRET
+from tests.web.pages.conftest import PASSWORD, SAME, add_user, sign_in
 from tests.web.pages.test_course import form_of
 
 
@@ -178,3 +179,48 @@ def test_an_infusion_that_was_charted_twice_is_told(page: Page) -> None:
     course = page.client.get(f"{page.base}/course").text
     assert "taken for the same one, and counted once" in course
     assert "MedicationAdministration/mar-1" in course
+
+
+def test_a_chart_is_set_aside_and_taken_back_on_its_page(page: Page) -> None:
+    ward = page.ward
+    ward.prepare(1)
+    path = page.link_to("record")
+    shown = page.client.get(path).text
+    assert "Set it aside as entered in error" in shown
+    hidden = {"token": "t" * 20}
+    assert page.client.post(f"{path}/in-error", data=hidden | {"why": ""}).status_code == 422
+    reply = page.client.post(f"{path}/in-error", data=hidden | {"why": "of <b>another</b> patient"})
+    assert (reply.status_code, "It was entered in error, says" in reply.text) == (200, True)
+    assert "of &lt;b&gt;another&lt;/b&gt; patient" in reply.text
+    for place in (page.base, f"{page.base}/course"):
+        assert "entered in error</span>" in page.client.get(place).text
+    assert [one.kind for one in ward.course.subjects.chart(ward.subject).standing if one.kind == "record"] == []
+    reply = page.client.post(f"{path}/in-error", data={"token": "u" * 20, "why": "again"})
+    assert (reply.status_code, "set aside already" in reply.text) == (409, True)
+    reply = page.client.post(f"{path}/reinstate", data={"token": "v" * 20, "why": "hers after all"})
+    assert "It was set aside and taken back" in reply.text
+    assert len(ward.course.subjects.chart(ward.subject).of_kind("record")) == 1
+    assert page.client.get(page.link_to("in error")).status_code == 200
+    assert page.client.post(f"{path}/elsewhere", data=hidden).status_code == 404
+
+
+def test_a_withdrawal_is_taken_back_by_a_clinician_with_a_password(page: Page) -> None:
+    ward = page.ward
+    service = ward.course.service
+    ward.prepare(1)
+    ward.course.withdraw(ward.subject, Withdrawal(START), token(), COORDINATOR)
+    path = page.link_to("withdrawal")
+    for name, role in (("carla", "coordinator"), ("dora", "clinician")):
+        add_user(service, name, role)
+    app = create_app(Settings(authentication="required", secret_key=SECRET, requests_per_minute=0), service)
+    form = {"why": "of another patient"}
+    for number, (name, password, status) in enumerate(
+        [("carla", PASSWORD, 403), ("dora", "wrong", 401), ("dora", PASSWORD, 200)]
+    ):
+        client = TestClient(app, base_url="https://testserver")
+        client.headers.update(SAME)
+        assert sign_in(client, name) == 303
+        more = {"token": f"{number}" * 20, "password": password}
+        reply = client.post(f"{path}/in-error", data=form | more)
+        assert (reply.status_code, "of another patient" in reply.text) == (status, True), name
+    assert ward.course.view(ward.subject).gate.decision == "go"

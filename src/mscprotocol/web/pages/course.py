@@ -12,13 +12,15 @@ from sqlalchemy.orm import Session
 from starlette.datastructures import FormData, UploadFile
 from starlette.responses import Response
 
-from mscprotocol.course_actions import CORRECTABLE, Course
+from mscprotocol.course_actions import Course
+from mscprotocol.course_amendments import RETRACTABLE
 from mscprotocol.course_deviations import deviate
 from mscprotocol.course_forms import Form, Infusion, Override, read_form
 from mscprotocol.errors import DataError, RequestError
 from mscprotocol.rulebook import compile_rulebook
 from mscprotocol.service import Caller
 from mscprotocol.store import audit, signatures
+from mscprotocol.store.subjects import IN_ERROR, REINSTATED
 from mscprotocol.store.tables import Subject
 from mscprotocol.subjects import Chart, Subjects
 from mscprotocol.web.pages import posted
@@ -38,6 +40,8 @@ Fields = Mapping[str, str]
 REFUSED = {"forbidden": 403, "not_found": 404, "conflict": 409, "gate_closed": 409, "dose_unchecked": 409}
 MEANING = "sets the gate before one infusion aside"
 DEVIATING = "records an infusion that was given against the protocol"
+# The entries that the page lists, each with a page of its own.
+SHOWN = (*RETRACTABLE, "infusion", IN_ERROR, REINSTATED)
 # An infusion that is refused for one of these can be recorded as a protocol deviation.
 AGAINST = ("gate_closed", "course_complete", "dose_unchecked")
 
@@ -85,9 +89,9 @@ def _page(
     reasons = [] if view is None else explain_gate(view.answer, course.subjects.knowledge)
     return render_page(
         request, "course", status, gate_lines=reasons,
-        running=_running(chart), replaced={one.supersedes for one in chart.entries}, view=view,
+        running=_running(chart), view=view,
         chart=chart, error=failure, fields=fields, is_against=is_against,
-        token=secrets.token_urlsafe(24), correctable=CORRECTABLE, is_clinician="clinician" in person.roles,
+        token=secrets.token_urlsafe(24), shown=SHOWN, is_clinician="clinician" in person.roles,
         may_record=bool(person.roles & {"coordinator", "clinician"}), has_password=person.has_password,
         **words_of(course, chart.subject),
     )  # fmt: skip

@@ -77,10 +77,9 @@ def show_subject(request: Request, identity: str, person: Reader) -> Response:
         stored = service.read(chart.screenings[-1].assessment_id, person.caller, "page")
         if stored is not None and stored.rulebase_sha256 == service.knowledge.sha256:
             result = Result(assessments.read_answer(stored), service.knowledge)
-    replaced = {one.supersedes for one in chart.entries}
     line = read_line(summarise(chart.subject, chart.standing, chart.last))
     return render_page(
-        request, "subject", chart=chart, line=line, stored=stored, result=result, replaced=replaced, asides=(),
+        request, "subject", chart=chart, line=line, stored=stored, result=result, asides=(),
         places={}, now=service.clock(), zone=chart.subject.zone, infusions=read_infusions(chart.standing),
     )  # fmt: skip
 

@@ -1,0 +1,81 @@
+"""What was recorded by mistake is set aside as entered in error, and can be taken back again: nothing is removed.
+
+Later assessments do not read what is set aside; those that were made with it keep what they read. Where that would
+take back a reason of the gate, a clinician sets it aside and signs: nobody else opens a gate by removing data.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Literal
+
+from mscprotocol.course_actions import CLINICIANS, RECORDERS, Course, Signing, allow
+from mscprotocol.course_forms import InError, write_form
+from mscprotocol.errors import DataError, RequestError
+from mscprotocol.service import Caller
+from mscprotocol.store.subjects import IN_ERROR, REINSTATED, NewEntry
+from mscprotocol.subjects import ASIDE, Chart, Recorded, find_repeated
+
+Amendment = Literal["in_error", "reinstated"]
+# An infusion is corrected on its own form, with its number; a dose check is done again, and a signature lapses.
+RETRACTABLE = ("bundle", "record", "consent", "plan", "lot", "events", "withdrawal")
+TAKEN_BACK = "This would take back what the gate holds for ({}): a clinician sets it aside, and signs."
+_LONGEST_REASON = 2000
+_RANK = {"go": 0, "hold": 1, "stop": 2}
+
+
+def amend(
+    course: Course,
+    subject_id: str,
+    entry_id: str,
+    kind: Amendment,
+    reason: str,
+    token: str,
+    caller: Caller,
+    sign: Signing | None = None,
+) -> Recorded:
+    """Say that an entry was made in error, or that it was not after all; the subject is assessed anew.
+
+    `sign` puts a signature on it in the same transaction. Raises RequestError `invalid_request` without a reason or for
+    a kind of entry that is put right in another way, `conflict` where it is so already, and `forbidden`.
+    """
+    allow(caller, RECORDERS)
+    if not 0 < len(reason.strip()) <= _LONGEST_REASON:
+        raise RequestError("invalid_request", "To set something aside, or to take that back, needs a reason.")
+    with course.refusals(subject_id, caller), course.subjects.acting(subject_id) as (session, chart):
+        new = NewEntry(kind, write_form(InError(entry_id)), token, entry_id, reason.strip())
+        repeated = find_repeated(chart, new)
+        if repeated is not None:
+            return repeated
+        _check(chart, entry_id, kind)
+        done = course.subjects.add(session, chart, new, caller)
+        assert done.entry is not None
+        gone = _taken_back(course, chart, replace(chart, entries=[*chart.entries, done.entry]))
+        if gone and not (CLINICIANS & caller.scopes and sign is not None):
+            raise RequestError("forbidden", TAKEN_BACK.format(", ".join(gone)))
+        if sign is not None:
+            sign(session, f"Subject/{subject_id}", done.entry.sha256.encode())
+        return done
+
+
+def _check(chart: Chart, entry_id: str, kind: str) -> None:
+    """Refuse an entry that is not set aside like this, or stands otherwise than the page showed."""
+    entry = next((one for one in chart.entries if one.id == entry_id), None)
+    if entry is None or entry.kind not in RETRACTABLE:
+        raise RequestError("invalid_request", "This is not set aside: it is corrected, or done again.")
+    if chart.state_of(entry) != {IN_ERROR: "stands", REINSTATED: ASIDE}[kind]:
+        raise RequestError("conflict", "It was corrected or set aside already: look at the record again.")
+
+
+def _taken_back(course: Course, before: Chart, after: Chart) -> list[str]:
+    """The reasons of the gate that are gone; the gate itself, if it could not be asked before or is more open now."""
+    at = course.service.clock()
+    try:
+        old = course.subjects.judge(before, at, "infusion")[0].gate
+    except DataError:
+        return ["the gate could not be asked"]
+    new = course.subjects.judge(after, at, "infusion")[0].gate
+    assert old is not None
+    assert new is not None
+    gone = [one for one in old.because if one not in new.because and not one.endswith("unknown")]
+    return gone or ([f"gate: {old.decision}"] if _RANK[new.decision] < _RANK[old.decision] else [])
