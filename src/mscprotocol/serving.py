@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import ssl
 from typing import Annotated
 
 import typer
 from pydantic import SecretStr, ValidationError
 
+from fhir_adapters.mllp import server_tls
 from mscprotocol.logs import configure_logs
 from mscprotocol.settings import PREFIX, Settings
 from mscprotocol.terminal import USAGE, say
@@ -30,6 +32,8 @@ def serve_command(
         if value is not None:
             os.environ[PREFIX + name] = str(value)  # each worker reads its settings from the environment
     settings = read_settings()
+    if settings.tls_certificate is not None:
+        make_tls()  # a wrong file ends the command with a line of its own
     if workers > 1:
         configure_logs()  # this process only watches over the others, and says where they listen
     uvicorn.run(
@@ -41,9 +45,22 @@ def serve_command(
         log_config=None,
         access_log=False,
         server_header=False,
+        ssl_context_factory=None if settings.tls_certificate is None else make_tls,
         timeout_keep_alive=IDLE_SECONDS,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
+
+
+def make_tls(*_: object) -> ssl.SSLContext:
+    """The TLS of this server, as uvicorn asks for it in each process; a wrong file ends the command."""
+    settings = read_settings()
+    assert settings.tls_certificate is not None
+    assert settings.tls_key is not None
+    try:
+        return server_tls(settings.tls_certificate, settings.tls_key, settings.tls_client_ca)
+    except (OSError, ssl.SSLError) as error:
+        say(f"{PREFIX}TLS_CERTIFICATE, _KEY, _CLIENT_CA: give PEM files that belong together, without a passphrase")
+        raise typer.Exit(USAGE) from error
 
 
 def settings_command() -> None:

@@ -32,6 +32,14 @@ class Settings(BaseSettings):
     public_url: str | None = Field(
         None, description="How clients reach the service, like https://msc.example.org; the audience of their tokens."
     )
+    tls_certificate: Path | None = Field(
+        None, description="Certificate chain (PEM): the server speaks TLS 1.2 or newer itself; else a proxy has to."
+    )
+    tls_key: Path | None = Field(None, description="The key of the certificate (PEM), without a passphrase.")
+    tls_client_ca: Path | None = Field(
+        None,
+        description="Who signs the certificates of clients (PEM); only they are served then, in browsers too.",
+    )
     database_url: str = Field(
         "sqlite:///mscprotocol.sqlite3", description="SQLite, or PostgreSQL as postgresql+psycopg://user@host/name."
     )
@@ -114,6 +122,19 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _tls_is_whole(self) -> Self:
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError(f"{PREFIX}TLS_CERTIFICATE and {PREFIX}TLS_KEY belong together")
+        if self.tls_client_ca is not None and self.tls_certificate is None:
+            raise ValueError(f"{PREFIX}TLS_CLIENT_CA needs {PREFIX}TLS_CERTIFICATE and {PREFIX}TLS_KEY")
+        if self.production and not is_loopback(self.host) and not self.is_https:
+            raise ValueError(
+                f"in production {PREFIX}HOST is served by https only: set {PREFIX}TLS_CERTIFICATE and {PREFIX}TLS_KEY, "
+                f"or {PREFIX}PUBLIC_URL=https://… where a proxy ends TLS"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _oidc_is_whole(self) -> Self:
         if self.oidc_issuer is None:
             return self
@@ -123,9 +144,14 @@ class Settings(BaseSettings):
         return self
 
     @property
+    def is_https(self) -> bool:
+        """Whether clients reach the service by TLS: its own, or that of a proxy before it."""
+        return self.tls_certificate is not None or (self.public_url or "").startswith("https:")
+
+    @property
     def is_plain(self) -> bool:
         """Whether browsers reach the pages without TLS: on this machine only."""
-        return is_loopback(self.host) and not (self.public_url or "").startswith("https:")
+        return is_loopback(self.host) and not self.is_https
 
 
 def check_address(address: str) -> str:

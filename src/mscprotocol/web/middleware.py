@@ -142,7 +142,7 @@ class _Exchange:
             headers[REQUEST_ID] = self.request_id
             for name, value in SECURITY_HEADERS.items():
                 headers.setdefault(name, value)
-            if self.settings.public_url is not None and self.settings.public_url.startswith("https:"):
+            if self.settings.is_https:
                 headers.setdefault("strict-transport-security", f"max-age={_YEAR}")
         await self._send(message)
 
