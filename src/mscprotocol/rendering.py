@@ -5,7 +5,6 @@ from __future__ import annotations
 import unicodedata
 from datetime import datetime
 from functools import lru_cache
-from threading import Lock
 from typing import Literal
 from zoneinfo import ZoneInfo
 
@@ -21,8 +20,6 @@ from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.places import find_folder
 from mscprotocol.plots import MarginStrip, TimelineBar, TrendPlot, draw_consort, draw_margin, draw_timeline, draw_trend
 
-# A sheet is set page by page on one processor for many seconds: more at once would only starve the other doors.
-_one_at_a_time = Lock()
 Paper = Literal["A4", "Letter"]
 _JOINERS = "\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"
 
@@ -53,8 +50,7 @@ def render_pdf(answer: Assessment, knowledge: KnowledgeBase, paper: Paper = "A4"
     nothing = URLFetcher(allowed_protocols=(), fail_on_errors=True)
     page = HTML(string=render_html(answer, knowledge), url_fetcher=nothing)
     try:
-        with _one_at_a_time:
-            pdf: bytes = page.write_pdf(stylesheets=[CSS(string=f"@page {{ size: {paper} }}")])
+        pdf: bytes = page.write_pdf(stylesheets=[CSS(string=f"@page {{ size: {paper} }}")])
     except FatalURLFetchingError as error:  # a BaseException, which no door would turn into its own language
         raise RenderingError("the checklist loads nothing, yet something in it asked for an address") from error
     return pdf
@@ -136,7 +132,9 @@ def _consort_markup(boxes: list[tuple[str, str]]) -> Markup:
 def _qr_markup(code: str) -> Markup:
     """The command that verifies a sheet, to be read by a camera."""
     command = f"mscprotocol verify {code}"
-    drawn: str = segno.make(command, error="m").svg_inline(scale=2, dark="#000", title="QR code", desc=command)
+    drawn: str = segno.make(command, error="m").svg_inline(
+        scale=2, dark="#000", light="#fff", title="QR code", desc=command
+    )
     drawn = drawn.replace("<svg ", '<svg role="img" ', 1)
     return Markup(drawn)  # noqa: S704 - squares and nothing of a record
 

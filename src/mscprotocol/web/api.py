@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request, Response
 from pydantic import BaseModel, Field
+from starlette.concurrency import run_in_threadpool
 
 from fhir_adapters.bundle import PatientBundle, read_bundle
 from fhir_adapters.outcome import write_bundle
@@ -26,7 +27,7 @@ from mscprotocol.web.batch import NDJSON, BatchResponse
 from mscprotocol.web.callers import caller_with
 from mscprotocol.web.idempotency import LONGEST_KEY, Claim, Reply, digest_request, reply_once
 from mscprotocol.web.problems import FHIR_JSON, ProblemError
-from mscprotocol.web.stored import SHEET_POLICY, answer_for_sheet, find_stored, make_pdf
+from mscprotocol.web.stored import SHEET_POLICY, answer_for_sheet, find_stored, pdf_queue
 
 DOOR = "rest"
 PREFIX = "/api/v1"
@@ -156,16 +157,22 @@ def read_assessment(identity: str, request: Request, caller: Reader) -> Response
     response_class=Response,
     responses={200: described.CHECKLIST},
 )
-def read_checklist(
+async def read_checklist(
     identity: str, request: Request, caller: Reader, form: Annotated[Form, Query(alias="format")] = "html"
 ) -> Response:
-    """The checklist to print, or its data; 409 if the rules have changed, for it would show others than were used."""
-    service = _service(request)
+    """The checklist to print, or its data; 409 if the rules have changed, for it would show others than were used.
+
+    A PDF takes long: they are made one after the other, and 503 says after how many seconds to come again.
+    """
+    if form == "pdf":
+        return await pdf_queue.make(_service(request), identity, caller)
+    return await run_in_threadpool(_checklist, _service(request), identity, caller, form)
+
+
+def _checklist(service: Service, identity: str, caller: Caller, form: Form) -> Response:
     answer = answer_for_sheet(service, identity, caller)
     if form == "json":
         return Response(msgspec.json.encode(build_checklist(answer, service.knowledge)), media_type=JSON)
-    if form == "pdf":
-        return Response(make_pdf(answer, service.knowledge), media_type="application/pdf")
     page = render_html(answer, service.knowledge)
     return Response(page, headers={"content-security-policy": SHEET_POLICY}, media_type="text/html")
 

@@ -92,7 +92,7 @@ ERRORS: dict[int | str, dict[str, Any]] = {
         (415, "The body is of another type"),
         (422, "The data or a parameter cannot be used: the code says why"),
         (429, "Too many requests"),
-        (503, "It took longer than the service allows"),
+        (503, "It took longer than the service allows, or too many wait: `Retry-After` says how long"),
     )
 }
 

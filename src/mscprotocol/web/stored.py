@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from anyio import CapacityLimiter, to_thread
+from starlette.responses import Response
+
 from mscprotocol.answer import Assessment
-from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.rendering import RenderingError, render_pdf
 from mscprotocol.retention import find_expiry
 from mscprotocol.service import Caller, Service
@@ -16,6 +18,8 @@ SHEET_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'"
 )
+MOST_WAITING = 4
+_RETRY_SECONDS = 30
 
 
 def find_stored(service: Service, identity: str, caller: Caller, what: str) -> StoredAssessment:
@@ -40,10 +44,38 @@ def answer_for_sheet(service: Service, identity: str, caller: Caller) -> Assessm
     return assessments.read_answer(stored)
 
 
-def make_pdf(answer: Assessment, knowledge: KnowledgeBase) -> bytes:
-    """The checklist as PDF. Raises ProblemError 406 where the installation cannot make any."""
+class PdfQueue:
+    """Who waits for a PDF: a sheet is set for many seconds, so one at a time, and whoever waits holds no thread."""
+
+    def __init__(self) -> None:
+        self._turn = CapacityLimiter(1)
+        self._inside = 0
+
+    async def make(self, service: Service, identity: str, caller: Caller) -> Response:
+        """The checklist of a stored assessment as PDF.
+
+        Raises ProblemError as `answer_for_sheet` does, 406 where the installation cannot make any, and 503 with the
+        seconds to wait where as many wait as may.
+        """
+        if self._inside > MOST_WAITING:
+            text = "Many checklists are being made as PDF: try again in half a minute, or print the page."
+            raise ProblemError(503, "busy", text, {"retry-after": str(_RETRY_SECONDS)})
+        self._inside += 1
+        try:
+            content = await to_thread.run_sync(_make_pdf, service, identity, caller, limiter=self._turn)
+        finally:
+            self._inside -= 1
+        name = f'inline; filename="checklist-{identity[:8]}.pdf"'
+        return Response(content, media_type="application/pdf", headers={"content-disposition": name})
+
+
+pdf_queue = PdfQueue()
+
+
+def _make_pdf(service: Service, identity: str, caller: Caller) -> bytes:
+    answer = answer_for_sheet(service, identity, caller)
     try:
-        return render_pdf(answer, knowledge)
+        return render_pdf(answer, service.knowledge)
     except RenderingError:
         text = "This installation makes no PDF: take the checklist as HTML and print that."
         raise ProblemError(406, "not_acceptable", text) from None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import HTMLResponse, Response
 
@@ -13,11 +12,9 @@ from mscprotocol.store import assessments
 from mscprotocol.web.pages.layout import render_page
 from mscprotocol.web.pages.people import Person, of_app, require
 from mscprotocol.web.pages.screening_result import Result
-from mscprotocol.web.stored import SHEET_POLICY, answer_for_sheet, find_stored, make_pdf
+from mscprotocol.web.stored import SHEET_POLICY, answer_for_sheet, find_stored, pdf_queue
 
 router = APIRouter()
-# Who waits for a PDF waits here, and holds no thread that others need.
-_ONE = CapacityLimiter(1)
 Reader = Annotated[Person, Depends(require("coordinator", "clinician", "auditor"))]
 
 
@@ -42,14 +39,5 @@ def show_checklist(request: Request, identity: str, person: Reader) -> Response:
 
 @router.get("/assessments/{identity}/checklist.pdf")
 async def send_pdf(request: Request, identity: str, person: Reader) -> Response:
-    """The checklist as PDF; 406 where the installation cannot make any."""
-    service, _ = of_app(request)
-
-    def work() -> bytes:
-        return make_pdf(answer_for_sheet(service, identity, person.caller), service.knowledge)
-
-    content = await to_thread.run_sync(work, limiter=_ONE)
-    name = f"checklist-{identity[:8]}.pdf"
-    return Response(
-        content, media_type="application/pdf", headers={"content-disposition": f'inline; filename="{name}"'}
-    )
+    """The checklist as PDF; 406 where the installation cannot make any, 503 where too many wait."""
+    return await pdf_queue.make(of_app(request)[0], identity, person.caller)
