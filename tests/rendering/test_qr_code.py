@@ -15,7 +15,7 @@ from tests.rendering.qr_reading import SIDE, read_modules, read_text
 DOTS_PER_MM = 300 / 25.4
 CODE = "C7E0-A47A-8737-C351"
 # On black, as a screen in dark colours would be: what the code itself does not make white stays dark.
-PAGE = '<style>@page {{ margin: 0 }} html {{ background: #000 }}</style><div class="code">{{{{ "{code}" | qr_code }}}}</div>'
+PAGE = "<style>@page {{ margin: 0 }} html {{ background: #000 }}</style>{{{{ '{code}' | qr_code }}}}"
 
 
 @pytest.mark.skipif(which("pdftoppm") is None, reason="no pdftoppm here to look at a PDF with")
