@@ -17,12 +17,11 @@ from sqlalchemy.orm import Session
 
 from mscprotocol import retention
 from mscprotocol.errors import RequestError
-from mscprotocol.store import assessments, audit, inbox, signatures, subjects
+from mscprotocol.store import assessments, audit, drafts, inbox, signatures, subjects
 from mscprotocol.store.database import Database
 from mscprotocol.store.tables import (
     AuditEntry,
     Screening,
-    ScreeningDraft,
     Signature,
     StoredAssessment,
     Subject,
@@ -112,10 +111,13 @@ def delete_subject(session: Session, subject: Subject, at: datetime, actor: str)
     """Delete all data of one subject; the audit trail keeps that it was done.
 
     What the trail kept of each entry is a salted hash, and the salt goes with the entry; who signed stays in the trail.
-    Exports that wait in a screening form go with it, whosever they are: nothing ties them to a subject, and they would
-    be gone within a day.
+    Exports that wait in a screening form go with it where they may be of the same person: by the number that was typed,
+    by an id, the name or the birth, or because they could not be read.
     """
     ids = [one.id for one in session.execute(_assessments_of(subject)).scalars()]
+    marks = {f"id {subject.number}"}
+    for one in session.execute(_assessments_of(subject)).scalars():
+        marks |= {*drafts.marks_of(assessments.read_answer(one).patient)}
     for table in (Screening, SubjectLine):
         session.execute(delete(table).where(table.subject_id == subject.id))
     for entry in reversed(subjects.entries_of(session, subject.id)):  # a correction before what it corrects
@@ -128,7 +130,7 @@ def delete_subject(session: Session, subject: Subject, at: datetime, actor: str)
     gone = Deleted(
         assessments=len(ids),
         signatures=_count(session.execute(signed)),
-        drafts=_count(session.execute(delete(ScreeningDraft))),
+        drafts=drafts.drop_of(session, subject.number, marks),
         elsewhere=len(
             session.execute(select(StoredAssessment.id).where(StoredAssessment.patient_id.in_(patients))).all()
         ),

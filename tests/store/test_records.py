@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from sqlalchemy import select, update
 
 from mscprotocol import records
@@ -16,6 +17,7 @@ from mscprotocol.errors import DataError, RequestError
 from mscprotocol.fingerprint import short_code
 from mscprotocol.knowledge_loader import load_knowledge
 from mscprotocol.store import audit, drafts, signatures
+from mscprotocol.store.assessments import read_answer
 from mscprotocol.store.database import Database
 from mscprotocol.store.tables import AuditEntry, ScreeningDraft, Signature, StoredAssessment, Subject, SubjectEntry
 from mscprotocol.subjects import Subjects
@@ -170,6 +172,75 @@ def test_one_subject_is_deleted_and_the_chain_still_holds(people: Subjects) -> N
         assert "anna" not in trail.lower()
         with pytest.raises(RequestError, match="no subject"):
             records.find_subject(session, "S-1", None)
+
+
+def test_only_waiting_exports_of_the_same_person_go_with_a_subject(people: Subjects) -> None:
+    """By an id, the name or the birth, by the number that was typed, or because it cannot be read."""
+    database = people.service.database
+    upload = severe_and_worsening("anna", NOW).to_json()
+    other = severe_and_worsening("berta", NOW).to_json()
+    with database.writing() as session:
+        subject = records.find_subject(session, "S-1", None)
+        stored = (
+            session.execute(select(StoredAssessment).where(StoredAssessment.patient_id == "anna")).scalars().first()
+        )
+        assert stored is not None
+        patient = read_answer(stored).patient
+        names = ("same", "number", "name", "unread", "another", "another number")
+        kept = {name: drafts.keep(session, AT, "carla", other if "another" in name else upload) for name in names}
+    known = drafts.marks_of(patient)
+    named = drafts.marks_of(replace(patient, id="moved", identifiers=[], name="ANNA EXAMPLE", born=None))
+    whose = {
+        "same": drafts.Whose(known, ""),
+        "number": drafts.Whose(["id else"], "S-1"),
+        "name": drafts.Whose(named, ""),
+        "another": drafts.Whose(["id berta", "name berta other", "born 1950-01-01"], ""),
+        "another number": drafts.Whose(["id berta"], "S-2"),
+    }
+    for name, one in whose.items():
+        drafts.describe(database, kept[name], "carla", one)
+        drafts.describe(database, kept[name], "somebody else", drafts.Whose(["id berta"], "S-2"))
+    with database.writing(is_final=True) as session:
+        marks = [f"id {subject.number}", *known, "name anna example"]
+        gone = drafts.drop_of(session, "S-1", marks)
+    with database.reading() as session:
+        left = set(session.execute(select(ScreeningDraft.id)).scalars())
+    assert gone == 4
+    assert left == {kept["another"], kept["another number"]}
+
+
+def test_nothing_of_a_deleted_subject_stays_in_the_file_and_all_of_another_does(people: Subjects) -> None:
+    database = people.service.database
+    if database.engine.dialect.name != "sqlite":
+        pytest.skip("what PostgreSQL overwrites is up to its own VACUUM")
+    marked = {"S-1": "MARK-OF-ANNA-9471", "S-2": "MARK-OF-BERTA-3658"}
+    waiting = {}
+    for number, mark in marked.items():
+        with database.reading() as session:
+            subject = records.find_subject(session, number, None)
+        name = {"S-1": "anna", "S-2": "berta"}[number]
+        form = {"patient": {"id": name, "name": mark}, "data": []}
+        people.record(subject.id, entry("record", form), COORDINATOR)
+        with database.writing() as session:
+            waiting[number] = drafts.keep(session, AT, "carla", severe_and_worsening(name, NOW).to_json())
+        drafts.describe(database, waiting[number], "carla", drafts.Whose([f"id {name}", f"name {mark}"], ""))
+    path = Path(str(database.engine.url.database))
+    with database.reading() as session:
+        blobs = {number: session.get_one(ScreeningDraft, one).content for number, one in waiting.items()}
+    needles = [*(one.encode() for one in marked.values()), *(one[:64] for one in blobs.values())]
+    assert all(in_files(path, one) for one in needles)
+    with database.writing(is_final=True) as session:
+        records.delete_subject(session, records.find_subject(session, "S-1", None), AT, "operator")
+    database.close()  # the last connection writes the log back into the file
+    assert not in_files(path, marked["S-1"].encode())
+    assert not in_files(path, blobs["S-1"][:64])
+    assert in_files(path, marked["S-2"].encode())
+    assert in_files(path, blobs["S-2"][:64])
+
+
+def in_files(path: Path, needle: bytes) -> bool:
+    """Whether some bytes are in a database: in its file, or in what stands beside it."""
+    return any(needle in one.read_bytes() for one in path.parent.glob(f"{path.name}*"))
 
 
 def test_a_backup_is_whole_or_says_how(people: Subjects, tmp_path: Path) -> None:

@@ -343,7 +343,10 @@ class Signature(Table):
 
 
 class ScreeningDraft(Table):
-    """An export that somebody put into the screening form and has not saved yet; removed after a day at most."""
+    """An export that somebody put into the screening form and has not saved yet; removed after a day at most.
+
+    `patient` is what the patient in it can be known by, none while it cannot be read.
+    """
 
     __tablename__ = "screening_draft"
 
@@ -351,3 +354,5 @@ class ScreeningDraft(Table):
     actor: Mapped[str] = mapped_column(String(200))
     made_at: Mapped[datetime] = mapped_column(index=True)
     content: Mapped[bytes]
+    patient: Mapped[list[str] | None] = mapped_column(JSON)
+    subject_number: Mapped[str | None] = mapped_column(String(64))

@@ -381,6 +381,17 @@ def test_an_upload_is_seen_by_who_uploaded_it(as_role: LogIn) -> None:
     assert as_role("clinician").post("/screening", data=ASKED | {"draft": draft}).status_code == 410
 
 
+def test_an_upload_says_whom_it_is_of_and_what_number_was_typed(demo: TestClient, service: Service) -> None:
+    draft = draft_of(upload(demo, sample("eligible")))
+    with service.database.reading() as session:
+        kept = session.get_one(ScreeningDraft, draft)
+    assert kept.patient is not None
+    assert (kept.patient[0][:3], kept.subject_number) == ("id ", None)
+    demo.post("/screening/result", data={"draft": draft, "subject": "S-7"})
+    with service.database.reading() as session:
+        assert session.get_one(ScreeningDraft, draft).subject_number == "S-7"
+
+
 def test_every_view_of_a_patient_is_in_the_trail(demo: TestClient, service: Service) -> None:
     upload(demo, sample("eligible"))
     demo.post("/screening", data=ASKED | FIBRINOGEN)

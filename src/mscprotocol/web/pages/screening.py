@@ -123,7 +123,12 @@ def _draft(request: Request, person: Person, fields: Fields) -> bytes | None:
 
 def _judge(request: Request, person: Person, fields: Fields, upload: bytes | None) -> Screening:
     service, settings = of_app(request)
-    return judge(service.knowledge, fields, upload, service.clock(), settings.zone, _own_name(person))
+    screening = judge(service.knowledge, fields, upload, service.clock(), settings.zone, _own_name(person))
+    if upload is not None:
+        patient = None if screening.answer is None else screening.answer.patient
+        whose = drafts.Whose(None if patient is None else drafts.marks_of(patient), fields["subject"].strip())
+        drafts.describe(service.database, fields["draft"], person.name, whose)
+    return screening
 
 
 def _page(
