@@ -19,6 +19,8 @@ from fhir_adapters.hl7v2_parsing import Message, MessageError, parse_message
 from fhir_adapters.hl7v2_patients import Chart, Patients
 
 log = structlog.get_logger("mscprotocol.hl7v2")
+# Others wait while a message is read, which takes a few seconds for so many.
+MOST_PARTS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +119,9 @@ class Receiver:
     def _gate(self, message: Message) -> None:
         """Refuse what this receiver is not for, before anything of the message is read."""
         effect_of(message)
+        if _count_parts(message) > MOST_PARTS:
+            text = f"the message has more than {MOST_PARTS} segments and repetitions: send it in several"
+            raise MessageError("too_large", text, "207", is_rejected=True)
         if message.version not in VERSIONS:
             raise MessageError("unreadable", "this version of HL7 is not read", "203", "MSH^1^12", is_rejected=True)
         processing = message.header.text(11).upper()
@@ -145,6 +150,13 @@ class Receiver:
 
 def _open(chart: Chart) -> tuple[PatientBundle, list[str]]:
     return chart.bundle(), list(dict.fromkeys(digest for digest, _ in chart.messages))
+
+
+def _count_parts(message: Message) -> int:
+    """Segments and repetitions of fields: what the time to read a message grows with."""
+    mark = message.segments[0].syntax.repetition
+    repeated = sum(field.count(mark) for one in message.segments[1:] for field in one.fields) if mark else 0
+    return len(message.segments) + repeated
 
 
 def _key(message: Message) -> MessageKey:

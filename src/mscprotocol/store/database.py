@@ -11,9 +11,11 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DataError
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import StaticPool
 
+from mscprotocol.errors import RequestError
 from mscprotocol.store.turns import Turns
 
 BUSY_SECONDS = 30
@@ -32,8 +34,8 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
-        """A session that changes nothing."""
-        with self._sessions() as session:
+        """A session that changes nothing. Raises RequestError `unstorable` for a text that no row can hold."""
+        with _refusing_odd_text(), self._sessions() as session:
             yield session
             session.expunge_all()  # what was read stays readable after the session
 
@@ -41,9 +43,10 @@ class Database:
     def writing(self, *, is_final: bool = False) -> Iterator[Session]:
         """A transaction: committed at the end, rolled back on any exception. SQLite admits one writer at a time.
 
-        With `is_final`, what SQLite deletes is overwritten, too, and not only marked as free.
+        With `is_final`, what SQLite deletes is overwritten, too, and not only marked as free. Raises RequestError
+        `unstorable` as `reading` does.
         """
-        with self._turns, self._sessions.begin() as session:
+        with _refusing_odd_text(), self._turns, self._sessions.begin() as session:
             if self._is_sqlite:
                 if is_final:  # it stays so for the connection, which does no harm
                     session.connection().exec_driver_sql("PRAGMA secure_delete = ON")
@@ -66,6 +69,17 @@ class Database:
     def close(self) -> None:
         """Give the connections back."""
         self.engine.dispose()
+
+
+@contextmanager
+def _refusing_odd_text() -> Iterator[None]:
+    """PostgreSQL takes no zero byte in a text and none longer than its column; its own error would quote it."""
+    try:
+        yield
+    except DataError:
+        raise RequestError(
+            "unstorable", "An id or a name is longer than the database takes, or holds a zero byte."
+        ) from None
 
 
 def open_database(url: str) -> Database:

@@ -12,7 +12,7 @@ import structlog
 from fhir_adapters.hl7v2_inbox import MemoryInbox, Received
 from fhir_adapters.hl7v2_parsing import parse_message
 from fhir_adapters.hl7v2_patients import Chart
-from fhir_adapters.hl7v2_receiving import Receiver, ReceiverSettings
+from fhir_adapters.hl7v2_receiving import MOST_PARTS, Receiver, ReceiverSettings
 from tests.adapters.hl7v2.messages import NOW, OBR, PID, adt, message, oru, result
 
 
@@ -54,6 +54,9 @@ class Door:
         (message(PID, PID.replace("4711", "1"), OBR, result()), ("AE", "102", "PID^2^3")),
         (message(PID, charset="KLINGON"), ("AE", "103", "MSH^1^18")),
         (b"hello", ("AE", "100", "")),
+        (oru(*["NTE|1"] * (MOST_PARTS - 3)), ("AA", "", "")),
+        (oru(*["NTE|1"] * (MOST_PARTS - 2)), ("AR", "207", "")),
+        (oru(result("1~" * MOST_PARTS)), ("AR", "207", "")),
     ],
 )
 def test_answers(content: bytes, expected: tuple[str, str, str]) -> None:
