@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Literal
 
 from mscprotocol.answer import (
@@ -162,10 +162,10 @@ def _print_one_instant(text: str, clock: str) -> str:
     except ValueError:
         return text
     offset = moment.isoformat()[-6:] if moment.utcoffset() is not None else "unknown zone"
-    return f"{_date(moment)} {moment:{clock}} {offset}"
+    return f"{print_date(moment)} {moment:{clock}} {offset}"
 
 
-def _date(moment: datetime) -> str:
+def print_date(moment: date) -> str:
     """A date that no reader can take for another: the weekday, and the month as a word, never by locale."""
     return f"{_DAYS[moment.weekday()]} {moment.day} {_MONTHS[moment.month - 1]} {moment.year}"
 
@@ -178,7 +178,7 @@ def in_zone_of(at: str, text: str) -> str:
 def utc(text: str) -> Line:
     """A time in UTC."""
     moment = datetime.fromisoformat(text).astimezone(UTC)
-    return Line(f"{_date(moment)} {moment:%H:%M} UTC")
+    return Line(f"{print_date(moment)} {moment:%H:%M} UTC")
 
 
 def in_words(token: str) -> str:

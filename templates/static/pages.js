@@ -14,5 +14,7 @@
     });
   }
   document.addEventListener("htmx:afterSwap", () => mark(""));
+  const halted = () => mark("Not assessed anew: a field with a dashed outline is filled in by half. Complete it or empty it.");
+  document.addEventListener("htmx:validation:halted", halted);
   for (const kind of ["htmx:responseError", "htmx:sendError", "htmx:timeout"]) document.addEventListener(kind, failed);
 })();

@@ -89,7 +89,8 @@ async def _data_error(request: Request, error: Exception) -> Response:
 async def _invalid(request: Request, error: Exception) -> Response:
     """Name the fields, never their values."""
     assert isinstance(error, RequestValidationError)
-    found = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()[:5])
+    skipped = 1 if is_for_reading(request) else 0  # where in the request it stands is of use to programs only
+    found = "; ".join(f"{'.'.join(map(str, one['loc'][skipped:]))}: {one['msg']}" for one in error.errors()[:5])
     return render(request, UNPROCESSABLE, "invalid_request", found)
 
 

@@ -12,6 +12,7 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import HTMLResponse, Response
 
 from mscprotocol.answer import Assessment
+from mscprotocol.checklist_parts import print_date
 from mscprotocol.rendering import render_html
 from mscprotocol.schedule import TAKEN_PLACE
 from mscprotocol.service import Service
@@ -39,7 +40,7 @@ def print_sheets(request: Request, person: Reader, day: date | None = None) -> R
     wanted = list(_due(service, chosen))
     sheets = [render_html(answer_for_sheet(service, one, person.caller), service.knowledge) for one in wanted[:_MOST]]
     if not sheets:
-        text = f"Nobody is due for an infusion on {chosen.isoformat()} by an answer of the present rules."
+        text = f"Nobody is due for an infusion on {print_date(chosen)} by an answer of the present rules."
         raise ProblemError(404, "not_found", text)
     return HTMLResponse(_together(sheets, len(wanted)), headers={"content-security-policy": SHEET_POLICY})
 

@@ -1,0 +1,136 @@
+"""What a person types, in every field that is text: it never becomes markup, a formula, a path, or a script's input."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from html.parser import HTMLParser
+
+import pytest
+from starlette.testclient import TestClient
+
+from mscprotocol.screening_log import read_line
+from mscprotocol.service import Service
+from mscprotocol.store.subjects import Wanted
+from mscprotocol.subjects import Subjects
+from tests.patients import severe_and_worsening
+from tests.store.people import COORDINATOR, bundle, newcomer
+from tests.web.conftest import NOW
+from tests.web.pages.test_screening import ASKED, FIBRINOGEN
+
+EVIL = (
+    "<script id=evil>alert(1)</script>",
+    '" onmouseover="alert(1)" id=\'evil\'',
+    "</textarea></select></title></style><img id=evil src=x onerror=alert(1)>",
+    "{{ 7 * 191 }}{% for x in y %}",
+    "../../../../etc/passwd",
+    "a\r\nset-cookie: evil=1",
+    "safe\u202etxt.exe",
+)
+# All at once, for each page takes its time; only what stands first decides of a formula.
+HOSTILE = {"markup": " ".join(EVIL), "formula": '=HYPERLINK("http://evil.example","x")'}
+TIME = "2020-04-06T09:00"
+# Every step of a course with a field of text, and what else it takes.
+STEPS = {
+    "consent": {"version": None, "given": TIME, "given_by": "patient"},
+    "lot": {"lot": None, "at.lot": TIME},
+    "lot file": {"product": None},
+    "dose": {"cells": None, "volume_ml": None},
+    "infusion": {"started": TIME, "status": "stopped", "stop_reason": None, "lot": None, "volume_ml": None},
+    "events": {"infusion": "1", "point": "6 h", "seen": None},
+    "override": {"code": None, "text": None, "because": None},
+    "withdrawal": {"at": TIME, "reason": None},
+}
+
+
+class Marks(HTMLParser):
+    """What a browser would make of a page: ids, handlers, scripts without an address."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.evil: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        said = dict(attrs)
+        if (
+            said.get("id") == "evil"
+            or any(name.startswith("on") for name in said)
+            or (tag, "src" in said) == ("script", False)
+        ):
+            self.evil.append(tag)
+
+
+def check_inert(client: TestClient, *pages: str) -> None:
+    for page in pages:
+        marks = Marks()
+        marks.feed(page)
+        assert marks.evil == []
+        assert "1337" not in re.sub(r"[0-9a-f]{20,}", "", page), "a template was run"
+        assert "root:x:0" not in page
+        assert "\u202e" not in re.sub(r'value="[^"]*"|<textarea.*?</textarea>', "", page, flags=re.S)
+    assert "evil" not in client.cookies
+
+
+@pytest.fixture
+def subject(service: Service) -> str:
+    people = Subjects(service)
+    found = people.enrol(newcomer(), COORDINATOR).subject.id
+    people.record(found, bundle(severe_and_worsening("anna", NOW.isoformat())), COORDINATOR)
+    return found
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_every_field_of_a_course(demo: TestClient, service: Service, subject: str, step: str, kind: str) -> None:
+    fields = {name: HOSTILE[kind] if said is None else said for name, said in STEPS[step].items()}
+    place = f"/subjects/{subject}/course"
+    reply = demo.post(f"{place}/{step.split(maxsplit=1)[0]}", data={"token": "x" * 20, "infusion": "1"} | fields)
+    assert reply.status_code in (200, 403, 409, 422)
+    entries = [one.id for one in Subjects(service).chart(subject).entries]
+    places = [place, f"/subjects/{subject}", "/worklist", "/audit"]
+    places += [f"/subjects/{subject}/entries/{one}" for one in entries]
+    check_inert(demo, reply.text, *(demo.get(one).text for one in places))
+    log = demo.get("/worklist.csv").text
+    cells = [cell for row in csv.reader(io.StringIO(log)) for cell in row]
+    assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@", "\t", "\r", "\n"))]
+    kept, _ = Subjects(service).lines(Wanted())
+    assert [read_line(one).number for one in kept] == ["S-001"]
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        "by",
+        "subject",
+        "zone",
+        "at",
+        "start",
+        "dose_level",
+        "stage",
+        "protocol",
+        "lot",
+        "sex",
+        "born",
+        "d.weight.0.value",
+        "d.weight.0.unit",
+        "c.prisoner.since",
+        "token",
+        "draft",
+    ],
+)
+def test_every_field_of_a_screening(demo: TestClient, field: str) -> None:
+    form = ASKED | FIBRINOGEN | {"subject": "S-9", "token": "x" * 20, field: HOSTILE["markup"]}
+    pages = [demo.post(f"/screening{door}", data=form) for door in ("", "/save")]
+    assert {one.status_code for one in pages} <= {200, 303, 404, 410, 422}
+    check_inert(demo, *(one.text for one in pages), demo.get("/worklist").text, demo.get("/audit").text)
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_fields_of_other_pages(demo: TestClient, kind: str) -> None:
+    said = HOSTILE[kind]
+    pages = [demo.get("/worklist", params={name: said}) for name in ("q", "protocol", "verdict", "page")]
+    pages += [demo.get("/worklist/sheets", params={"day": said}), demo.get("/login", params={"next": said})]
+    pages += [demo.post("/login", data={"name": said, "password": said, "next": said})]
+    assert {one.status_code for one in pages} <= {200, 303, 401, 403, 404, 409, 422}
+    check_inert(demo, *(one.text for one in pages))
