@@ -1,4 +1,4 @@
-"""What a person types, in every field that is text: it never becomes markup, a formula, a path, or a script's input."""
+"""What a person types, in every field of a course that is text: it never becomes markup, a formula, a path, or a script's input."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from mscprotocol.subjects import Subjects
 from tests.patients import severe_and_worsening
 from tests.store.people import COORDINATOR, bundle, newcomer
 from tests.web.conftest import NOW
-from tests.web.pages.test_screening import ASKED, FIBRINOGEN
 
 EVIL = (
     "<script id=evil>alert(1)</script>",
@@ -96,41 +95,3 @@ def test_every_field_of_a_course(demo: TestClient, service: Service, subject: st
     assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@", "\t", "\r", "\n"))]
     kept, _ = Subjects(service).lines(Wanted())
     assert [read_line(one).number for one in kept] == ["S-001"]
-
-
-@pytest.mark.parametrize(
-    "field",
-    [
-        "by",
-        "subject",
-        "zone",
-        "at",
-        "start",
-        "dose_level",
-        "stage",
-        "protocol",
-        "lot",
-        "sex",
-        "born",
-        "d.weight.0.value",
-        "d.weight.0.unit",
-        "c.prisoner.since",
-        "token",
-        "draft",
-    ],
-)
-def test_every_field_of_a_screening(demo: TestClient, field: str) -> None:
-    form = ASKED | FIBRINOGEN | {"subject": "S-9", "token": "x" * 20, field: HOSTILE["markup"]}
-    pages = [demo.post(f"/screening{door}", data=form) for door in ("", "/save")]
-    assert {one.status_code for one in pages} <= {200, 303, 404, 410, 422}
-    check_inert(demo, *(one.text for one in pages), demo.get("/worklist").text, demo.get("/audit").text)
-
-
-@pytest.mark.parametrize("kind", HOSTILE)
-def test_fields_of_other_pages(demo: TestClient, kind: str) -> None:
-    said = HOSTILE[kind]
-    pages = [demo.get("/worklist", params={name: said}) for name in ("q", "protocol", "verdict", "page")]
-    pages += [demo.get("/worklist/sheets", params={"day": said}), demo.get("/login", params={"next": said})]
-    pages += [demo.post("/login", data={"name": said, "password": said, "next": said})]
-    assert {one.status_code for one in pages} <= {200, 303, 401, 403, 404, 409, 422}
-    check_inert(demo, *(one.text for one in pages))
