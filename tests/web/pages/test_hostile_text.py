@@ -1,4 +1,4 @@
-"""What a person types, in every field of a course that is text: it never becomes markup, a formula, a path, or a script's input."""
+"""What a person types in any text field of a course: never markup, a formula, a path or a template that is run."""
 
 from __future__ import annotations
 
