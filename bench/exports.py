@@ -17,6 +17,7 @@ import msgspec
 from generator import AT, SEED, make_patient
 
 COURSES = 240
+_OWN_ID = re.compile(rb'("id": ?"|"reference": ?"[A-Z][A-Za-z]+/)([a-z]+[0-9]+)"')
 _MINUTE = re.compile(rb"T(\d\d):(\d\d):(\d\d)")
 
 
@@ -46,7 +47,9 @@ def _course(number: int, history: int | None, seed: int) -> list[tuple[str, byte
     entries = msgspec.json.decode(tree["entry"], type=list[dict[str, msgspec.Raw]])
     raws = [bytes(entry["resource"]) for entry in entries]
     own = f"made-{seed}-{number}".encode()
-    return [(msgspec.json.decode(raw)["resourceType"], raw.replace(own, b"@P@") + b"\n") for raw in raws]
+    # The generator counts the resources of each patient from 1; in an export an id is that of one resource.
+    raws = [_OWN_ID.sub(rb'\1@P@-\2"', raw).replace(own, b"@P@") for raw in raws]
+    return [(msgspec.json.decode(raw)["resourceType"], raw + b"\n") for raw in raws]
 
 
 def _person(course: list[tuple[str, bytes]], number: int, seed: int) -> Iterator[tuple[str, bytes]]:

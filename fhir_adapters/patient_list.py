@@ -80,6 +80,11 @@ class Table(Form):
             ZoneInfo(self.zone)
         return self
 
+    def is_telling(self, header: Sequence[str]) -> bool:
+        """Whether a header holds a column that says anything but whose row it is."""
+        read = {*self.tidy.values(), *(wide.column for wide in self.wide)} - {self.patient}
+        return not read.isdisjoint(header)
+
 
 class ColumnMap(Form):
     """The tables of an export; a file that none of them names is read as a tidy list."""

@@ -215,7 +215,8 @@ def _tell(finished: Finished, balance: Balance, out: Path) -> None:
         )
     if balance.files_quarantined:
         print_line(
-            f"{balance.files_quarantined} files are damaged, missing or unlike their manifest: answers may lack data"
+            f"files that are damaged, missing, closed or unlike their manifest: {balance.files_quarantined};"
+            " answers may lack data: see quarantine.ndjson"
         )
     if finished.why.keys() - {"new"}:
         print_line("screened: " + ", ".join(f"{number:,} {reason}" for reason, number in finished.why.items()))

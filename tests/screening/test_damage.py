@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 
 import pytest
 
@@ -85,6 +86,38 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path, folder, name, content, wo
     run = screen(folder, tmp_path / "out")
     assert [one["file"] for one in run.problems] == [name] * len(run.problems)
     assert any(words in one["message"] for one in run.problems)
+    both_are_assessed(run)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_what_may_not_be_read_is_named(tmp_path, folder):
+    (folder / "closed").mkdir()
+    (folder / "closed" / "Condition.ndjson").write_text("{}")
+    (folder / "shut.ndjson").write_text("{}")
+    for name in ("closed", "shut.ndjson"):
+        (folder / name).chmod(0)
+    try:
+        run = screen(folder, tmp_path / "out")
+    finally:
+        (folder / "closed").chmod(0o700)
+    assert [(one["file"], "permission" in one["message"]) for one in run.problems] == [
+        ("closed", True), ("shut.ndjson", True),
+    ]  # fmt: skip
+    both_are_assessed(run)
+
+
+def test_a_folder_that_cannot_be_listed_is_named(tmp_path, folder, monkeypatch):
+    (folder / "closed").mkdir()
+    opened = os.scandir
+
+    def scandir(path):
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return opened(path)
+
+    monkeypatch.setattr("os.scandir", scandir)
+    run = screen(folder, tmp_path / "out")
+    assert [(one["file"], "permission" in one["message"]) for one in run.problems] == [("closed", True)]
     both_are_assessed(run)
 
 

@@ -108,6 +108,13 @@ def test_a_table_that_names_no_patient_is_named(tmp_path):
     assert screen(tmp_path / "list.csv", tmp_path / "out").codes["file", "no_patient"] == 1
 
 
+def test_a_table_of_which_nothing_would_be_read_is_named(tmp_path):
+    (tmp_path / "list.csv").write_text("patient_id,plt\np-1,180\n")
+    run = screen(tmp_path / "list.csv", tmp_path / "out")
+    assert run.codes == {("file", "unreadable"): 1}
+    assert not run.answers
+
+
 def test_the_template_can_be_read():
     assert read_column_map((find_folder("templates") / "columns.yaml").read_text(encoding="utf-8")).tables
 

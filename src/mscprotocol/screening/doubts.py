@@ -22,7 +22,7 @@ _TEXTS = {
     PERHAPS_GONE: "an export lists it as deleted, and whether it came before or after that cannot be told: what it"
     " says is open; put the manifest of each export beside its files",
     PERHAPS_MOVED: "a resource of the same type and id is of another patient, and which is the newer cannot be told:"
-    " what it says is open; ask its server which holds",
+    " what it says is open; ask its server which holds, or give each patient as a bundle if ids were counted for each",
 }
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -12,8 +13,9 @@ import msgspec
 
 from fhir_adapters.hl7v2_files import is_hl7v2
 from mscprotocol.screening.lines import is_packed, read_head
+from mscprotocol.screening.pieces import Problem
 
-Kind = Literal["ndjson", "bundle", "csv", "hl7v2", "manifest", "other"]
+Kind = Literal["ndjson", "bundle", "csv", "hl7v2", "manifest", "denied", "other"]
 BLOCK = 64 * 1024 * 1024
 _HEAD = 64 * 1024
 _TYPE = re.compile(rb'"resourceType"\s*:\s*"([A-Za-z]+)"')
@@ -52,12 +54,27 @@ def find_sources(inputs: Sequence[Path]) -> list[Source]:
     for given in inputs:
         if not given.exists():
             raise FileNotFoundError(given)
-        files = [given] if given.is_file() else sorted(path for path in given.rglob("*") if path.is_file())
-        for path in files:
+        for path in [given] if given.is_file() else sorted(_below(given)):
             inner = path.name if path == given else path.relative_to(given).as_posix()
             found.setdefault(path.resolve(), f"{given.name}/{inner}" if len(inputs) > 1 and path != given else inner)
     named = sorted((name, path) for path, name in found.items() if not path.name.startswith("."))
     return [_source(number, path, name) for number, (name, path) in enumerate(named)]
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """The files below a folder, and the folders that may not be looked into."""
+    denied: list[OSError] = []
+    for place, _, names in os.walk(folder, onerror=denied.append):
+        yield from (path for name in names if (path := Path(place, name)).is_file())
+    yield from (Path(error.filename) for error in denied)
+
+
+def check_access(sources: Iterable[Source]) -> Iterator[Problem]:
+    """The files and folders that may not be read."""
+    for one in sources:
+        if one.kind == "denied":
+            text = "there is no permission to read it: what it holds is missing; allow it, and run the command again"
+            yield Problem("file", "unreadable", text, one.name)
 
 
 def _source(number: int, path: Path, name: str) -> Source:
@@ -67,6 +84,8 @@ def _source(number: int, path: Path, name: str) -> Source:
 
 def recognise(path: Path) -> Kind:
     """What a file holds, by its first bytes; its name only tells tables of values from other text."""
+    if not os.access(path, os.R_OK) or path.is_dir():
+        return "denied"
     head = read_head(path, _HEAD).lstrip(b"\xef\xbb\xbf \t\r\n")
     if is_hl7v2(head):
         return "hl7v2"
@@ -117,7 +136,7 @@ def blocks_of(sources: Iterable[Source]) -> list[Block]:
     """The blocks of all files: plain files of lines in parts, anything else whole."""
     found: list[Block] = []
     for source in sources:
-        if source.kind in ("manifest", "other"):
+        if source.kind in ("manifest", "denied", "other"):
             continue
         is_parted = source.kind == "ndjson" and not is_packed(Path(source.path))
         starts = range(0, max(source.size, 1), BLOCK) if is_parted else [0]

@@ -65,6 +65,9 @@ def read_lines(path: Path, start: int = 0, end: int | None = None) -> Iterator[L
                 return
             if not content:
                 return
+            if number == 1 and not start and content.startswith(_WIDE_MARKS):
+                yield Line(1, b"", DataError("unreadable", "the file is UTF-16 and was left out: save it as UTF-8"))
+                return
             yield Line(number, b"", _too_long()) if is_long else _checked(number, content)
 
 
@@ -85,9 +88,6 @@ def _too_long() -> DataError:
 def _checked(number: int, content: bytes) -> Line:
     content = content.rstrip(b"\r\n")
     if number == 1:
-        if content.startswith(_WIDE_MARKS):
-            problem = "the file is UTF-16: save it as UTF-8"
-            return Line(number, content, DataError("unreadable", problem))
         content = content.removeprefix(_BYTE_ORDER_MARK)
     if b"\0" in content:
         return Line(number, content, DataError("unreadable", "the line holds NUL bytes"))

@@ -188,6 +188,9 @@ class Reader:
         table = table_of(self.columns, block.source.name, header)
         if table is None:
             raise DataError("no_patient", "no column of the table names a patient: see --explain-columns")
+        if not table.is_telling(header) and self.at_column not in header:
+            text = "no column but the patient's is known, so that nothing would be read: see --explain-columns"
+            raise DataError("unreadable", text)
         zone = ZoneInfo(table.zone) if table.zone else self.zone
         reader = RowReader(table, self.knowledge, zone)
         while True:

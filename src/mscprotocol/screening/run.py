@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from mscprotocol.screening.exports import check_manifests, promised_lines, with_origins
-from mscprotocol.screening.inputs import Block, Source, blocks_of, find_sources
+from mscprotocol.screening.inputs import Block, Source, blocks_of, check_access, find_sources
 from mscprotocol.screening.manifest import PARTS, PREVIOUS, READ, Manifest, open_run, write_manifest
 from mscprotocol.screening.options import Options
 from mscprotocol.screening.pieces import Counts, Problem
@@ -97,7 +97,12 @@ def _read(folder: Path, manifest: Manifest, engine: Engine, reporter: Reporter) 
     grouped = engine.group(spools, folder / DATABASE, [block.source for block in blocks], manifest.parts)
     for spool in spools:
         spool.unlink()
-    problems += [*check_manifests(manifest.sources), *_check_counts(manifest.sources, counts), *grouped.problems]
+    problems += [
+        *check_access(manifest.sources),
+        *check_manifests(manifest.sources),
+        *_check_counts(manifest.sources, counts),
+        *grouped.problems,
+    ]
     for problem in grouped.problems:
         counts[problem.file].kept -= 1
         counts[problem.file].bad += 1
