@@ -23,6 +23,7 @@ def main() -> None:
     from mscprotocol.settings import Settings
     from mscprotocol.store.database import open_database
     from mscprotocol.web.app import create_app
+    from tests.web.conftest import CLOSED
     from tests.web.pages.browser import open_browser, serve
 
     at = datetime.fromisoformat("2020-04-06T10:00:00+08:00")
@@ -32,7 +33,7 @@ def main() -> None:
         app = create_app(Settings(zone="Asia/Shanghai", requests_per_minute=0), service)
         ward = fill_ward(f"sqlite:///{folder}/ward.sqlite3")
         courses = create_app(Settings(requests_per_minute=0), ward.course.service)
-        closed = create_app(Settings(authentication="required", secret_key="only for pictures: " + "x" * 32), service)
+        closed = create_app(Settings(**CLOSED), service)
         with open_browser(Path(folder) / "profile") as driver:
             with serve(app) as address:
                 take_screening(driver, address)

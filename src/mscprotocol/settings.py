@@ -30,7 +30,9 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address to listen on; any but loopback needs authentication.")
     port: int = Field(8470, ge=0, le=65535, description="Port of the web server; 0 takes a free one.")
     public_url: str | None = Field(
-        None, description="How clients reach the service, like https://msc.example.org; the audience of their tokens."
+        None,
+        description="How clients reach the service, like https://msc.example.org; the audience of their tokens. Needed "
+        "when authentication is required or CDS Hooks clients are listed.",
     )
     tls_certificate: Path | None = Field(
         None, description="Certificate chain (PEM): the server speaks TLS 1.2 or newer itself; else a proxy has to."
@@ -132,6 +134,18 @@ class Settings(BaseSettings):
                 f"in production {PREFIX}HOST is served by https only: set {PREFIX}TLS_CERTIFICATE and {PREFIX}TLS_KEY, "
                 f"or {PREFIX}PUBLIC_URL=https://… where a proxy ends TLS"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _tokens_have_an_audience(self) -> Self:
+        # Where tokens are demanded, their audience is what this installation says, never what a caller says.
+        for name, is_set in (
+            ("AUTHENTICATION=required", self.authentication == "required"),
+            ("CDS_ISSUERS", self.cds_issuers),
+        ):
+            if is_set and not self.public_url:
+                text = "set it to how clients reach the service, like https://msc.example.org"
+                raise ValueError(f"{PREFIX}{name} needs {PREFIX}PUBLIC_URL: {text}")
         return self
 
     @model_validator(mode="after")

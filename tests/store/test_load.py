@@ -26,6 +26,7 @@ from mscprotocol.store.database import Database, open_database
 from mscprotocol.store.tables import Screening, Subject, SubjectEntry
 from tests.store.people import SECOND
 from tests.store.test_course import Ward
+from tests.web.conftest import CLOSED
 from tests.web.live import SERVE, running
 
 PEOPLE, WARDS, ACTIONS = 50, 10, 4
@@ -140,7 +141,7 @@ def test_fifty_coordinators_at_one_server(url: str) -> None:
     database = open_database(url)
     database.migrate()
     subjects, started = prepare(database)
-    settings = {"authentication": "required", "secret_key": "x" * 40, "requests_per_minute": "0", "database_url": url}
+    settings = {"requests_per_minute": "0", "database_url": url} | CLOSED
     with running(SERVE, "serve", "--port", "0", **settings) as server:
         load = Load(server.address, subjects, started)
         load.run()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
@@ -17,6 +18,9 @@ from mscprotocol.web.app import create_app
 
 NOW = datetime(2020, 4, 6, 10, tzinfo=UTC)
 SECRET = "only for tests: 32 characters or more"
+HERE = "http://127.0.0.1"
+# What an installation sets that has people and programs say who they are.
+CLOSED: dict[str, Any] = {"authentication": "required", "secret_key": SECRET, "public_url": HERE}
 Start = Callable[..., TestClient]
 
 
@@ -35,7 +39,7 @@ def start(service: Service) -> Iterator[Start]:
         app = create_app(Settings(**{"database_url": "sqlite://", "requests_per_minute": 0} | settings), service)
         if change is not None:
             change(app)
-        opened.append(TestClient(app, base_url="http://127.0.0.1"))
+        opened.append(TestClient(app, base_url=HERE))
         return opened[-1].__enter__()
 
     yield start

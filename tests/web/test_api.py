@@ -23,7 +23,7 @@ from mscprotocol.service import Service
 from mscprotocol.store.tables import AuditEntry, StoredAssessment
 from mscprotocol.web import stored
 from mscprotocol.web.api_description import BUNDLE_EXAMPLE
-from tests.web.conftest import NOW, Start
+from tests.web.conftest import CLOSED, NOW, Start
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 FHIR = {"content-type": "application/fhir+json"}
@@ -205,7 +205,7 @@ def test_the_description_has_examples_that_work_and_all_its_references(client: T
 
 
 def test_scopes_are_asked_for(start: Start) -> None:
-    client = start(authentication="required", secret_key="x" * 32)
+    client = start(**CLOSED)
     assert post(client, bundle()).status_code == 401
     for path in ("protocols", "rules", "rulebase", "assessments/x"):
         assert client.get(f"/api/v1/{path}").status_code == 401

@@ -13,16 +13,16 @@ from mscprotocol.service import Service
 from mscprotocol.settings import Settings
 from mscprotocol.store import clients
 from mscprotocol.web.callers import ACCESS_LIFE, issue_token
-from tests.web.conftest import NOW, SECRET, Start
+from tests.web.conftest import CLOSED, NOW, SECRET, Start
 
 READ, ASSESS = "/api/v1/rulebase", "/api/v1/assess"
-SETTINGS = Settings(authentication="required", secret_key=SECRET)
+SETTINGS = Settings(**CLOSED)
 
 
 @pytest.fixture
 def closed(start: Start) -> TestClient:
     """The application where credentials are required."""
-    return start(authentication="required", secret_key=SECRET)
+    return start(**CLOSED)
 
 
 def register(service: Service, name: str, *scopes: str) -> tuple[str, str]:
@@ -43,7 +43,7 @@ def status(client: TestClient, credentials: str | None, path: str = READ) -> int
 def test_without_credentials_only_loopback_is_served(client: TestClient, start: Start) -> None:
     assert status(client, None) == 200
     assert status(client, "msck_unknown") == status(client, "no.such.token") == 401
-    closed = start(authentication="required", secret_key=SECRET)
+    closed = start(**CLOSED)
     reply = closed.get(READ)
     assert (reply.status_code, reply.json()["code"], reply.headers["www-authenticate"]) == (
         401,

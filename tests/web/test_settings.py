@@ -18,6 +18,11 @@ KEY = "0123456789abcdef0123456789abcdef"
         ({"host": "0.0.0.0"}, "AUTHENTICATION=required, or listen on 127.0.0.1"),  # noqa: S104
         ({"host": "msc.example.org"}, "no loopback address"),
         ({"authentication": "required"}, "SECRET_KEY"),
+        (
+            {"authentication": "required", "secret_key": KEY},
+            "AUTHENTICATION=required needs MSCPROTOCOL_PUBLIC_URL: set it",
+        ),
+        ({"cds_issuers": {"https://ehr": "https://ehr/jwks"}}, "CDS_ISSUERS needs MSCPROTOCOL_PUBLIC_URL: set it"),
         ({"secret_key": "short"}, "openssl rand -hex 32"),
         ({"zone": "Mars/Olympus"}, "Europe/Berlin"),
         ({"zone": "../etc/passwd"}, "Europe/Berlin"),
@@ -31,7 +36,8 @@ def test_a_wrong_setting_says_what_to_write(given: dict[str, object], says: str)
 
 
 def test_another_address_with_authentication_is_served() -> None:
-    assert Settings(host="0.0.0.0", authentication="required", secret_key=KEY).host == "0.0.0.0"  # noqa: S104
+    closed = {"authentication": "required", "secret_key": KEY, "public_url": "https://msc.example.org"}
+    assert Settings(host="0.0.0.0", **closed).host == "0.0.0.0"  # noqa: S104
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "[::1]", "localhost"])

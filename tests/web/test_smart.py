@@ -23,7 +23,7 @@ from mscprotocol.store.tables import ApiClient, AuditEntry
 from mscprotocol.web.callers import ACCESS_LIFE
 from mscprotocol.web.smart import ASSERTION_TYPE, PATH
 from mscprotocol.web.tokens import read_public_keys
-from tests.web.conftest import NOW, SECRET, Start
+from tests.web.conftest import HERE, NOW, SECRET, Start
 
 PUBLIC = "https://msc.example.org"
 EC, RSA = ECKey.generate_key("P-384", {"kid": "ec"}), RSAKey.generate_key(2048, {"kid": "rsa"})
@@ -41,6 +41,18 @@ def closed(start: Start) -> TestClient:
 def client_id(closed: TestClient, service: Service) -> str:
     with service.database.writing() as session:
         return clients.register(session, NOW, "ehr", frozenset({"assess", "read"}), KEYS)[0].id
+
+
+@pytest.mark.parametrize("host", ["other.example", "127.0.0.1:1", "msc.example.org"])
+def test_what_a_caller_says_where_this_service_is_changes_no_address(start: Start, host: str) -> None:
+    """An assertion that was made for another service would be good here, if the header could name the audience."""
+    for settings, address in (({}, HERE), ({"public_url": PUBLIC}, PUBLIC)):
+        headers = {"host": host, "x-forwarded-host": host, "x-forwarded-proto": "https"}
+        client = start(secret_key=SECRET, **settings)
+        said = client.get("/.well-known/smart-configuration", headers=headers).json()["token_endpoint"]
+        assert said == address + PATH
+        fhir = client.get("/fhir/metadata", headers=headers).json()["implementation"]["url"]
+        assert fhir == f"{address}/fhir"
 
 
 @pytest.fixture

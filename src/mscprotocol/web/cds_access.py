@@ -7,6 +7,7 @@ from fastapi import Request
 
 from mscprotocol.service import Caller, Service
 from mscprotocol.settings import Settings
+from mscprotocol.web.addresses import base_of
 from mscprotocol.web.callers import LOCAL
 from mscprotocol.web.keys import IssuerKeys, KeySets
 from mscprotocol.web.problems import ProblemError
@@ -45,12 +46,6 @@ class CdsAccess:
     def audience(self, request: Request) -> str:
         """The address of the endpoint exactly as its clients know it."""
         return f"{base_of(request)}{request.url.path}"
-
-
-def base_of(request: Request) -> str:
-    """Where clients reach this service, without a slash at the end."""
-    settings: Settings = request.app.state.settings
-    return (settings.public_url or str(request.base_url)).rstrip("/")
 
 
 def find_client(request: Request) -> Caller:

@@ -23,7 +23,8 @@ from mscprotocol.service import Caller, Order, Service
 from mscprotocol.settings import Settings
 from mscprotocol.store import audit
 from mscprotocol.web import cds_feedback
-from mscprotocol.web.cds_access import CdsAccess, base_of, find_client
+from mscprotocol.web.addresses import base_of
+from mscprotocol.web.cds_access import CdsAccess, find_client
 from mscprotocol.web.cds_cards import Occasion, write_cards, write_data_error
 from mscprotocol.web.cds_requests import ERRORS, HOOKS, HookCall, bad, read_call, read_json_body
 from mscprotocol.web.idempotency import Claim, Reply, reply_once

@@ -18,6 +18,7 @@ from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.rulebook import compile_rulebook
 from mscprotocol.service import Caller, Order, Service
 from mscprotocol.settings import Settings
+from mscprotocol.web.addresses import base_of
 from mscprotocol.web.callers import caller_with
 from mscprotocol.web.fhir_capabilities import TYPES, query_parameters, write_capabilities, write_operations
 from mscprotocol.web.fhir_requests import check_accept, check_subject, read_asked, read_body, read_request
@@ -168,8 +169,7 @@ def _searchset(address: str, found: list[Json], used: dict[str, str]) -> Json:
 
 def _base(request: Request) -> str:
     """The address of the FHIR door as clients reach it."""
-    settings: Settings = request.app.state.settings
-    return f"{(settings.public_url or str(request.base_url)).rstrip('/')}/fhir"
+    return f"{base_of(request)}/fhir"
 
 
 def _knowledge(request: Request) -> KnowledgeBase:

@@ -19,8 +19,8 @@ from mscprotocol.service import Service
 from mscprotocol.settings import Settings
 from mscprotocol.store import audit, clients
 from mscprotocol.store.tables import ApiClient
+from mscprotocol.web.addresses import base_of
 from mscprotocol.web.callers import ACCESS_LIFE, issue_token
-from mscprotocol.web.cds_access import base_of
 from mscprotocol.web.keys import KeySets, read_key_set
 from mscprotocol.web.problems import ProblemError
 from mscprotocol.web.tokens import ALGORITHMS, TokenError, Verifier

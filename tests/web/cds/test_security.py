@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 
 from mscprotocol.web.tokens import TokenError
 from tests.web.cds.calls import URL, Json, call, prefetch_of
-from tests.web.conftest import SECRET, Start
+from tests.web.conftest import CLOSED, SECRET, Start
 from tests.web.test_tokens import ISSUER, KEYS, RSA, sign
 
 BASE = "https://msc.example.org"
@@ -111,7 +111,7 @@ def preflight(client: TestClient, origin: str) -> Any:
 
 
 def test_A8_listed_origins_may_call(start: Start) -> None:
-    client = start(cors_origins=(ORIGIN,), authentication="required", secret_key=SECRET)
+    client = start(cors_origins=(ORIGIN,), **CLOSED)
     answer = preflight(client, ORIGIN)
     assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (200, ORIGIN)
     allowed = answer.headers["access-control-allow-headers"].lower()

@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 
 from mscprotocol.service import Service
 from mscprotocol.store import users
-from tests.web.conftest import NOW, SECRET, Start
+from tests.web.conftest import CLOSED, NOW, Start
 from tests.web.pages.browser import PASSWORD, open_browser
 
 SAME = {"sec-fetch-site": "same-origin", "accept": "text/html"}
@@ -49,7 +49,7 @@ def as_role(start: Start, service: Service) -> LogIn:
     """A browser in which a person of some role is logged in."""
 
     def log_in(*roles: str) -> TestClient:
-        client = start(authentication="required", secret_key=SECRET)
+        client = start(**CLOSED)
         client.headers.update(SAME)
         name = "-".join(roles)
         with service.database.reading() as session:

@@ -16,7 +16,7 @@ from mscprotocol.store.database import open_database
 from mscprotocol.web.app import create_app
 from tests.store.people import COORDINATOR, token
 from tests.store.test_course import START, Ward
-from tests.web.conftest import SECRET
+from tests.web.conftest import CLOSED
 from tests.web.pages.browser import (
     NO_BROWSER,
     check_look,
@@ -113,7 +113,7 @@ def desk(tmp_path: Path, browser: Any, plain_browser: Any) -> Iterator[Desk]:
     for name, role in (("coordinator", "coordinator"), ("second", "coordinator"), ("clinician", "clinician")):
         add_user(ward.course.service, name, role)
     month = {"session_idle_minutes": 60 * 24 * 30, "session_hours": 24 * 30, "requests_per_minute": 0}
-    app = create_app(Settings(authentication="required", secret_key=SECRET, **month), ward.course.service)
+    app = create_app(Settings(**CLOSED, **month), ward.course.service)
     for driver in (browser, plain_browser):
         driver.get("about:blank")
         driver.execute_cdp_cmd("Network.clearBrowserCookies", {})

@@ -15,7 +15,7 @@ from mscprotocol.store.tables import Signature
 from mscprotocol.web.app import create_app
 from mscprotocol.web.pages.course import DEVIATING
 from tests.store.test_course import START, Ward
-from tests.web.conftest import SECRET
+from tests.web.conftest import CLOSED
 from tests.web.pages.conftest import PASSWORD, SAME, add_user, sign_in
 from tests.web.pages.test_course import form_of
 from tests.web.pages.test_entries import local
@@ -36,7 +36,7 @@ def ward() -> Ward:
 
 @pytest.fixture
 def client(ward: Ward) -> Iterator[TestClient]:
-    app = create_app(Settings(authentication="required", secret_key=SECRET, requests_per_minute=0), ward.course.service)
+    app = create_app(Settings(**CLOSED, requests_per_minute=0), ward.course.service)
     with TestClient(app, base_url="https://testserver") as found:
         found.headers.update(SAME)
         assert sign_in(found, "carla") == 303

@@ -15,7 +15,7 @@ from mscprotocol.store.database import open_database
 from mscprotocol.web.app import create_app
 from tests.store.people import CLINICIAN, COORDINATOR, SECOND, token
 from tests.store.test_course import START, Ward, charted
-from tests.web.conftest import SECRET
+from tests.web.conftest import CLOSED
 from tests.web.pages.conftest import PASSWORD, SAME, add_user, sign_in
 from tests.web.pages.test_course import form_of
 
@@ -212,7 +212,7 @@ def test_a_withdrawal_is_taken_back_by_a_clinician_with_a_password(page: Page) -
     path = page.link_to("withdrawal")
     for name, role in (("carla", "coordinator"), ("dora", "clinician")):
         add_user(service, name, role)
-    app = create_app(Settings(authentication="required", secret_key=SECRET, requests_per_minute=0), service)
+    app = create_app(Settings(**CLOSED, requests_per_minute=0), service)
     form = {"why": "of another patient"}
     for number, (name, password, status) in enumerate(
         [("carla", PASSWORD, 403), ("dora", "wrong", 401), ("dora", PASSWORD, 200)]

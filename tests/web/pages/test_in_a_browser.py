@@ -21,7 +21,7 @@ from mscprotocol.subjects import Subjects
 from mscprotocol.web.app import create_app
 from tests.patients import severe_and_worsening
 from tests.store.people import COORDINATOR, bundle, newcomer
-from tests.web.conftest import NOW, SECRET
+from tests.web.conftest import CLOSED, NOW
 from tests.web.pages.browser import (
     NO_BROWSER,
     check_look,
@@ -178,7 +178,7 @@ def pages_of(driver: Any) -> str:
 def test_each_role_is_let_in_and_refused_where_it_should_be(served: Serve, browser: Any, service: Service) -> None:
     for role in users.ROLES:
         add_user(service, role, role)
-    address = served(authentication="required", secret_key=SECRET)
+    address = served(**CLOSED)
     for role in users.ROLES:
         log_in(browser, address, role)
         assert f"Dr {role.title()}" in find(browser, ".who").text

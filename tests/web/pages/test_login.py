@@ -12,7 +12,7 @@ from mscprotocol.service import Service
 from mscprotocol.store import audit, users
 from mscprotocol.store.tables import AuditEntry, LoginFailure, UserAccount, WebSession
 from mscprotocol.web.pages.posted import local_path
-from tests.web.conftest import NOW, SECRET, Start
+from tests.web.conftest import CLOSED, NOW, Start
 from tests.web.pages.conftest import PASSWORD, SAME, LogIn, add_user, sign_in
 
 COOKIE = "mscprotocol_session"
@@ -66,7 +66,7 @@ def test_one_user_closes_the_api_too(demo: TestClient, service: Service) -> None
 
 
 def test_where_authentication_is_required_nobody_is_let_in_before_there_is_a_user(start: Start) -> None:
-    client = start(authentication="required", secret_key=SECRET)
+    client = start(**CLOSED)
     assert client.get("/", follow_redirects=False).status_code == 303
     assert "mscprotocol users add" in client.get("/login", headers=SAME).text
 
@@ -101,7 +101,7 @@ def test_the_cookie_is_closed(start: Start, service: Service) -> None:
         ({}, COOKIE, False),
         ({"public_url": "https://msc.example.org"}, f"__Host-{COOKIE}", True),
     ]:
-        client = start(authentication="required", secret_key=SECRET, **settings)
+        client = start(**(CLOSED | settings))
         reply = client.post("/login", data={"name": "anna", "password": PASSWORD}, headers=SAME, follow_redirects=False)
         cookie = reply.headers["set-cookie"]
         assert cookie.startswith(f"{name}=")
