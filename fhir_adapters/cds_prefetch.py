@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import msgspec
 from msgspec import Raw
 
 from fhir_adapters.bundle import PatientBundle, assemble
-from fhir_adapters.datatypes import Head, OperationOutcome
+from fhir_adapters.datatypes import Bundle, Entry, Head, OperationOutcome
 from fhir_adapters.decoding import decode_tolerantly
 from fhir_adapters.fhir_client import FhirError, FhirReader, NotHeldError
 from fhir_adapters.requirements import conditions_of, requirements
@@ -26,6 +26,9 @@ LONGEST_QUERY = 1500
 _OBSERVED = (CodeSystem.LOINC.value, CodeSystem.SNOMED.value)
 # Every FHIR server holds these: that one is not held there means that the address is wrong.
 _CORE = ("Patient?", "Patient/", "Observation?", "Condition?")
+_OUTCOME = "OperationOutcome"
+# What a server may put beside the matches of a search.
+_BESIDE = ("include", "outcome")
 _NONE_THERE = frozenset(("not-supported", "not-found"))
 
 
@@ -52,9 +55,9 @@ class Gathered:
     not_held: list[str] = field(default_factory=list)
     oddities: list[str] = field(default_factory=list)
 
-    def add(self, key: str, unpacked: Unpacked) -> None:
-        """What one part holds."""
-        self.units += unpacked.units
+    def add(self, key: str, unpacked: Unpacked, server: str | None) -> None:
+        """What one part holds; a patient without an address is the one of the client's server, and of no other."""
+        self.units += [_placed(unit, server) for unit in unpacked.units]
         self.oddities += [f"{key}: {text}" for text in dict.fromkeys(note.text for note in unpacked.notes)]
 
     @cached_property
@@ -70,6 +73,12 @@ class Gathered:
         """The patient, as `read_bundle` gives it of `bundle`. Raises DataError as that does."""
         check_text(self.bundle)
         return assemble(self.units)
+
+
+def _placed(unit: Unit, server: str | None) -> Unit:
+    if server is None or unit.type != "Patient" or unit.id is None or unit.full_url is not None:
+        return unit
+    return replace(unit, full_url=f"{server.rstrip('/')}/Patient/{unit.id}")
 
 
 # -- templates ---------------------------------------------------------------------------------------
@@ -129,23 +138,27 @@ def _parts(tokens: Iterable[str], longest: int) -> list[str]:
 
 
 def gather(
-    templates: Mapping[str, str], patient_id: str, given: Mapping[str, Raw], reader: FhirReader | None
+    templates: Mapping[str, str],
+    patient_id: str,
+    given: Mapping[str, Raw],
+    reader: FhirReader | None,
+    server: str | None = None,
 ) -> Gathered:
-    """The record of a patient: what came is used, only the rest is fetched.
+    """The record of a patient: what came is used, only the rest is fetched, and no more once a part cannot be had.
 
     A key with `null` says that there is nothing; one with an OperationOutcome was tried in vain and is not tried
-    again. Raises MissingDataError for parts that cannot be had whole, MalformedPrefetchError, and DataError for what
-    cannot be read.
+    again. `server` is the client's, whether or not it may be read. Raises MissingDataError for parts that cannot be had
+    whole, MalformedPrefetchError, and DataError for what cannot be read.
     """
     gathered = Gathered()
     missing: list[str] = []
-    for key, template in templates.items():
-        query = template.replace(PATIENT, patient_id)
+    for key in sorted(templates, key=lambda one: one not in given):
+        query = templates[key].replace(PATIENT, patient_id)
+        if missing and key not in given and reader is not None:
+            break
         try:
-            if key in given:
-                gathered.add(key, _take(given[key], reader))
-            else:
-                gathered.add(key, _fetch(query, reader))
+            part = _take(given[key], _kind(query), reader) if key in given else _fetch(query, reader)
+            gathered.add(key, part, server)
         except NotHeldError:
             (missing if query.startswith(_CORE) else gathered.not_held).append(key)
         except FhirError:
@@ -155,53 +168,78 @@ def gather(
     return gathered
 
 
+def _kind(query: str) -> str:
+    """The resource type that a template asks for."""
+    return query.partition("?")[0].partition("/")[0]
+
+
 def _fetch(query: str, reader: FhirReader | None) -> Unpacked:
     if reader is None:
         raise FhirError("there is no server to read from")
-    return _units(reader.read(query))
+    return _units(reader.read(query), _kind(query))
 
 
-def _take(value: Raw, reader: FhirReader | None) -> Unpacked:
+def _take(value: Raw, kind: str, reader: FhirReader | None) -> Unpacked:
     content = bytes(value)
     if content.strip() == b"null":
         return Unpacked()
-    read = decode_tolerantly(Head, content)
-    if read is None or not read[0].resource_type:
+    if make_unit(value) is None:
         raise MalformedPrefetchError
-    if read[0].resource_type != "Bundle":
-        return _units([content])
-    try:
-        unpacked = open_bundles([content])
-    except DataError as error:
-        raise _as_missing(error) from None
+    unpacked = _units([content], kind)
     for link in sorted(unpacked.missing_pages):
         if reader is None:
             raise FhirError("there is no server to follow pages on")
-        rest = _units(reader.follow(link))
+        rest = _units(reader.follow(link), kind)
         unpacked.units += rest.units
         unpacked.notes += rest.notes
     return unpacked
 
 
-def _units(pages: Iterable[bytes]) -> Unpacked:
-    """The resources of pages that were followed to the end, or of single resources."""
+def _units(pages: Iterable[bytes], kind: str) -> Unpacked:
+    """The resources of one type that pages hold, each a bundle or a single resource."""
     found = Unpacked()
     for page in pages:
         unit = make_unit(Raw(page))
         if unit is None:
-            raise MalformedPrefetchError
-        if unit.type == "OperationOutcome":
+            raise FhirError("it is no FHIR resource")
+        if unit.type == _OUTCOME:
             raise _why_not(page)
-        if unit.type != "Bundle":
+        if unit.type == "Bundle":
+            _open(found, page, kind)
+        elif unit.type == kind:
             found.units.append(unit)
-            continue
-        try:
-            opened = open_bundles([page])
-            found.units += opened.units
-            found.notes += opened.notes
-        except DataError as error:
-            raise _as_missing(error) from None
+        else:
+            raise FhirError("it is of another type than was asked for")
     return found
+
+
+def _open(found: Unpacked, page: bytes, kind: str) -> None:
+    try:
+        opened = open_bundles([page])
+    except DataError as error:
+        raise _as_missing(error) from None
+    _check_types(page, kind)
+    found.units += opened.units
+    found.notes += opened.notes
+    found.pages |= opened.pages
+    found.next_pages |= opened.next_pages
+
+
+def _check_types(page: bytes, kind: str) -> None:
+    """Raise FhirError for a bundle that need not be the answer to what was asked for: nobody looked for the rest."""
+    read = decode_tolerantly(Bundle, page)
+    if read is None or read[0].type is None:
+        raise FhirError("a bundle does not say what it is")
+    for raw in read[0].entry:
+        entry = decode_tolerantly(Entry, raw)
+        if entry is None:
+            continue  # said of the part as a whole
+        head = decode_tolerantly(Head, entry[0].resource)
+        if head is None:
+            raise FhirError("an entry holds no resource")
+        mode = entry[0].search.mode if entry[0].search is not None else None
+        if not (head[0].resource_type in (kind, _OUTCOME, None) or mode in _BESIDE):
+            raise FhirError("an entry is of another type than was asked for")
 
 
 def _why_not(outcome: bytes) -> FhirError:

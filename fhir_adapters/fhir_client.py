@@ -72,6 +72,8 @@ class FhirReader:
 
     def follow(self, link: str) -> list[bytes]:
         """A page by its address, absolute or relative to the base, and all after it. Raises FhirError."""
+        if not link:
+            raise FhirError("a page does not say where the next one is")
         pages: list[bytes] = []
         seen: set[str] = set()
         url: str | None = urljoin(f"{self.base}/", link)
@@ -129,7 +131,11 @@ def _next_page(content: bytes, url: str) -> str | None:
     if read is None:
         raise FhirError("the server does not answer with a FHIR resource")
     links = [link.url for link in read[0].link if link.relation == "next"] if _kind(content) == "Bundle" else []
-    return urljoin(url, links[0]) if links and links[0] else None
+    if not links:
+        return None
+    if not links[0]:
+        raise FhirError("a page does not say where the next one is")
+    return urljoin(url, links[0])
 
 
 def _kind(content: bytes) -> str | None:

@@ -67,16 +67,17 @@ def read(work: Any, *arguments: Any) -> Found:
     return found
 
 
-@example(facts=[], changed=[], parts=1, urls=True)
+@example(facts=[], changed=[], parts=1, urls=True, server=None)
 @settings(deadline=None, max_examples=150, derandomize=True, database=None)
 @given(
     facts=st.lists(st.one_of(everywhere, not_in_messages), max_size=12),
     changed=changes,
     parts=st.integers(1, 4),
     urls=st.booleans(),
+    server=st.sampled_from((None, "https://ehr.example.org/fhir/")),
 )
 def test_what_is_gathered_is_what_its_bundle_holds(
-    facts: list[Any], changed: list[tuple[int, Any]], parts: int, urls: bool
+    facts: list[Any], changed: list[tuple[int, Any]], parts: int, urls: bool, server: str | None
 ) -> None:
     resources = OnePatient(*facts).fhir.resources
     for anywhere, change in changed:
@@ -85,7 +86,11 @@ def test_what_is_gathered_is_what_its_bundle_holds(
     entries: list[Json] = [{"resource": one} for one in resources]
     if urls:
         entries = [one | {"fullUrl": f"urn:uuid:{n:032x}"} for n, one in enumerate(entries)]
-    bundles = [{"resourceType": "Bundle", "type": "searchset", "entry": entries[n::parts]} for n in range(parts)]
-    given_ = {str(n): Raw(msgspec.json.encode(one)) for n, one in enumerate(bundles)}
-    gathered = gather(dict.fromkeys(given_, ""), "p", given_, None)
+    pieces: dict[str, list[Json]] = {}
+    for n, one in enumerate(entries):
+        kind = one["resource"]["resourceType"]
+        pieces.setdefault(f"{kind if isinstance(kind, str) else 'Patient'}?{n % parts}", []).append(one)
+    bundles = {key: {"resourceType": "Bundle", "type": "searchset", "entry": these} for key, these in pieces.items()}
+    given_ = {key: Raw(msgspec.json.encode(one)) for key, one in bundles.items()}
+    gathered = gather({key: key for key in given_}, "p", given_, None, server)
     assert read(gathered.patient) == read(read_bundle, gathered.bundle)

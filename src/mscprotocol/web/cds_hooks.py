@@ -164,7 +164,7 @@ def _gather(request: Request, service: Service, protocol: Protocol, call: HookCa
     templates = write_templates(compile_rulebook(service.knowledge, protocol.id))
     try:
         with _reader(request, call) as reader:
-            return gather(templates, call.patient_id, call.prefetch, reader)
+            return gather(templates, call.patient_id, call.prefetch, reader, call.server)
     except MalformedPrefetchError:
         raise bad("each value of prefetch is null or a FHIR resource") from None
     except MissingDataError as error:

@@ -29,12 +29,16 @@ def prefetch(client: TestClient) -> Json:
 
 @dataclass
 class FhirServer:
-    """Answers reads and paged searches about one sample; `fault` is what goes wrong on the second page."""
+    """Answers reads and paged searches about one sample; `fault` is what goes wrong on the second page.
+
+    `instead` answers everything.
+    """
 
     address: str = ""
     resources: list[Json] = field(default_factory=lambda: resources_of("eligible"))
     not_held: tuple[str, ...] = ()
     fault: str = ""
+    instead: Json | None = None
     asked: list[str] = field(default_factory=list)
     tokens: set[str] = field(default_factory=set)
 
@@ -43,6 +47,8 @@ class FhirServer:
         self.tokens.add(request.headers.get("authorization", ""))
         kind, _, identity = request.path_params["path"].partition("/")
         found = [one for one in self.resources if one["resourceType"] == kind]
+        if self.instead is not None:
+            return JSONResponse(self.instead)
         if kind in self.not_held:
             return JSONResponse(NOT_HELD, 404)
         if identity:

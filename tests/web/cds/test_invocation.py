@@ -129,6 +129,15 @@ def test_I3_412_if_the_server_fails_on_the_way(start: Start, fhir: FhirServer, f
     assert reading(start, fhir).post(URL, json=call(**asks(fhir))).status_code == 412
 
 
+def test_I3_412_as_soon_as_it_is_certain(start: Start, fhir: FhirServer, prefetch: Json) -> None:
+    fhir.instead = {}
+    answer = reading(start, fhir).post(URL, json=call(**asks(fhir)))
+    assert (answer.status_code, len(fhir.asked)) == (412, 1)
+    del prefetch["patient"], prefetch["consent"]
+    answer = reading(start, fhir).post(URL, json=call(prefetch | {"condition": OUTCOME}, **asks(fhir)))
+    assert (answer.status_code, len(fhir.asked)) == (412, 1)
+
+
 def test_I3_missing_data_are_no_error(client: TestClient) -> None:
     prefetch = prefetch_of(client, "one-lab-open")
     answer = client.post(URL, json=call(prefetch, context={"patientId": "one-lab-open"}))
@@ -160,6 +169,44 @@ def test_I4_what_cannot_be_read_of_a_part_is_told(client: TestClient, prefetch: 
     told = answer.json()["cards"][0]["detail"].partition("Not as it should be**")[2]
     assert "deviceUseStatement: the entry's resource cannot be read" in told
     assert "deviceUseStatement: the bundle states a larger total than it holds" in told
+
+
+LAB = {"resourceType": "Observation", "id": "x", "status": "final", "subject": {"reference": "Patient/eligible"},
+       "code": {"text": "odd"}}  # fmt: skip
+NO_LINK = [{"relation": "next"}]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        searchset([LAB]),
+        searchset([LAB]) | {"entry": [{"resource": LAB, "search": {"mode": "match"}}]},
+        LAB,
+        searchset([{"resourceType": "condition ", "id": "pe"}]),
+        searchset([]) | {"type": None},
+        searchset([]) | {"entry": [{"fullUrl": "https://ehr.example.org/fhir/Condition/1"}]},
+        searchset([searchset([])]),
+        searchset([], link=NO_LINK),
+    ],
+)
+def test_I4_a_part_that_is_no_answer_to_its_template_is_missing(
+    start: Start, fhir: FhirServer, prefetch: Json, value: Json
+) -> None:
+    """Whoever filled it so did not look for what was asked: no exclusion can be ruled out by it."""
+    client = reading(start, fhir)
+    answer = client.post(URL, json=call(prefetch | {"condition": value}))
+    assert (answer.status_code, "condition" in answer.text) == (412, True)
+    fhir.instead = value
+    del prefetch["condition"]
+    answer = client.post(URL, json=call(prefetch, **asks(fhir)))
+    assert (answer.status_code, "condition" in answer.text) == (412, True)
+
+
+def test_I4_a_server_may_put_other_types_beside_the_matches(client: TestClient, prefetch: Json) -> None:
+    for mode, beside in (("include", LAB), ("outcome", OUTCOME | {"issue": [{"severity": "warning", "code": "x"}]})):
+        entries = [*prefetch["condition"]["entry"], {"resource": beside, "search": {"mode": mode}}]
+        answer = client.post(URL, json=call(prefetch | {"condition": searchset([]) | {"entry": entries}}))
+        assert verdict_of(answer) == "eligible"
 
 
 def test_I4_where_something_cannot_be_read_there_is_a_card_even_without_a_sign_of_the_indication(
@@ -250,6 +297,17 @@ def test_negative_space_data_of_nobody_or_of_another_give_one_warning_without_a_
     assert (card["indicator"], "suggestions" in card, "extension" in card) == ("warning", False, False)
     with service.database.reading() as session:
         assert session.execute(select(AuditEntry.action)).scalars().all() == ["refuse"]
+
+
+def test_negative_space_the_same_id_on_another_server_is_another_patient(
+    start: Start, fhir: FhirServer, prefetch: Json
+) -> None:
+    """The patient comes without an address; the call says which server it is of."""
+    text = json.dumps(prefetch)
+    for server, says in (("https://elsewhere.example.org/fhir", "foreign subject"), (fhir.address, "criteria met")):
+        given = json.loads(text.replace('"Patient/eligible"', f'"{server}/Patient/eligible"'))
+        (card, *_) = reading(start, fhir).post(URL, json=call(given, fhirServer=fhir.address)).json()["cards"]
+        assert says in card["summary"]
 
 
 def test_negative_space_a_whole_record_of_another_patient_gives_no_verdict(client: TestClient) -> None:
