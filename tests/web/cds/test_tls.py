@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from mscprotocol.cli import app
 from mscprotocol.settings import Settings
 from tests.certificates import HOST, make_certificate
-from tests.web.conftest import SECRET
+from tests.web.conftest import CLOSED, SECRET
 from tests.web.live import Process, running
 from tests.web.test_ending import takes_connections, wait_until
 
@@ -117,8 +117,8 @@ def test_A1_what_would_not_be_safe_is_not_started(given: dict[str, object], says
     "more", [{"public_url": "https://x"}, {"tls_certificate": "c", "tls_key": "k"}, {"host": "::1"}]
 )
 def test_A1_production_is_served_where_it_is(more: dict[str, str]) -> None:
-    given = {"host": "msc.example.org", "authentication": "required", "secret_key": SECRET, "production": True} | more
-    assert Settings(**given).production  # type: ignore[arg-type]
+    given = CLOSED | {"host": "msc.example.org", "public_url": "http://msc.example.org", "production": True}
+    assert Settings(**(given | more)).production  # type: ignore[arg-type]
 
 
 def test_files_that_are_none_end_the_command(files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
