@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Hashable
 from functools import lru_cache
@@ -73,6 +74,21 @@ def _split(content: bytes | Raw) -> dict[str, Raw] | None:
 def _path(error: BaseException) -> str:
     found = _PATH.search(str(error))
     return found[1] if found else "$"
+
+
+def has_doubled_key(content: bytes | Raw) -> bool:
+    """Whether an object says two things under one name: a decoder would keep the last, and none knows which is meant.
+
+    Raises one of `UNREADABLE` for what is no JSON.
+    """
+    lost: list[int] = []
+    json.loads(
+        bytes(content),
+        object_pairs_hook=lambda pairs: lost.append(len(pairs) - len(dict(pairs))),
+        parse_float=len,
+        parse_int=len,
+    )
+    return any(lost)
 
 
 def digest(content: bytes | Raw) -> str:

@@ -26,7 +26,7 @@ from fhir_adapters.plain_forms import (
 )
 from fhir_adapters.product_lot import read_product_lot
 from fhir_adapters.quantities import is_unitless, split_quantity
-from fhir_adapters.unpacking import Unit, make_unit
+from fhir_adapters.unpacking import Unit, make_unit, refuse_doubled_keys
 from fhir_adapters.writing import DATUM, DEVIATION, RECORDED_INFUSION, TERMINOLOGY, Json, coding, element
 from mscprotocol.codes import CodeSystem, Coding, find_system, parse_code
 from mscprotocol.data_dictionary import Measurement
@@ -61,6 +61,7 @@ def parse_record(content: bytes) -> PlainRecord:
         raise DataError("unreadable", "the record is not JSON, or is nested too deeply") from None
     if not isinstance(tree, dict):
         raise DataError("unreadable", "the record is not a JSON object")
+    refuse_doubled_keys(content)
     try:
         return PlainRecord.model_validate(tree)
     except ValidationError as error:

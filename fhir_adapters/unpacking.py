@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from msgspec import Raw
 
 from fhir_adapters.datatypes import Bundle, Entry, Head, OperationOutcome
-from fhir_adapters.decoding import UNREADABLE, decode, decode_tolerantly, digest
+from fhir_adapters.decoding import UNREADABLE, decode, decode_tolerantly, digest, has_doubled_key
 from mscprotocol.errors import DataError
 from mscprotocol.record import QualityNote
 
@@ -75,8 +75,20 @@ def open_bundles(contents: Iterable[bytes]) -> Unpacked:
     """The resources of bundles, for a caller who follows `missing_pages` itself. Raises DataError as `unpack` does."""
     unpacked = Unpacked()
     for content in contents:
-        _open_bundle(unpacked, check_text(content), depth=0)
+        text = check_text(content)
+        _open_bundle(unpacked, text, depth=0)
+        refuse_doubled_keys(text)
     return unpacked
+
+
+def refuse_doubled_keys(content: bytes | Raw) -> None:
+    """Raise DataError `unreadable` for JSON in which an object says two things under one name."""
+    try:
+        is_doubled = has_doubled_key(content)
+    except UNREADABLE:
+        return  # what is no JSON is told where it is read
+    if is_doubled:
+        raise DataError("unreadable", "an object has the same key twice, and nobody knows which of the two is meant")
 
 
 def make_unit(content: Raw, full_url: str | None = None) -> Unit | None:

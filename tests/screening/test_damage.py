@@ -42,6 +42,8 @@ def both_are_assessed(run):
         (b'{"id": "x"}', "unreadable", "no resourceType"),
         (b'{"resourceType":"Observation","id":"x","status":"final"}', "foreign_subject", "which patient"),
         (b'{"resourceType":"Observation","id":"\0"}', "unreadable", "NUL"),
+        (b'{"resourceType":"Observation","id":"x","status":"entered-in-error","status":"final",'
+         b'"subject":{"reference":"Patient/eligible"}}', "unreadable", "the same key twice"),
         (b'{"resourceType":"Observation","id":"x","subject":{"reference":"Patient/eligible"},'
          b'"code":{"text":"D-Dimer \xe4"}}', "unreadable", "encoding"),
     ],

@@ -22,7 +22,7 @@ from fhir_adapters.hl7v2_files import split_file
 from fhir_adapters.hl7v2_mapping import identity_of
 from fhir_adapters.hl7v2_parsing import MessageError, parse_message
 from fhir_adapters.patient_list import ColumnMap, RowReader, table_of
-from fhir_adapters.unpacking import MAX_BYTES, NOT_FOLLOWED, Unit, open_bundles
+from fhir_adapters.unpacking import MAX_BYTES, NOT_FOLLOWED, Unit, open_bundles, refuse_doubled_keys
 from mscprotocol.errors import DataError
 from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.record import Identifier
@@ -97,6 +97,7 @@ class Reader:
             try:
                 if line.problem is not None:
                     raise line.problem
+                refuse_doubled_keys(line.content)
                 picked = self._picker.pick(line.content)
                 if isinstance(picked, Left):
                     if picked.kind == BUNDLE:
@@ -168,6 +169,7 @@ class Reader:
         """A file of one resource."""
         if len(content) > MAX_BYTES:
             raise DataError("too_large", f"the file is larger than {MAX_BYTES // 1024 // 1024} MiB")
+        refuse_doubled_keys(content)
         picked = self._picker.pick(content)
         if isinstance(picked, Left):
             counts.lines += 1

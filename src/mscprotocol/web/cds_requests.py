@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ import msgspec
 from fastapi import Request
 from msgspec import Raw
 
-from fhir_adapters.decoding import UNREADABLE
+from fhir_adapters.decoding import UNREADABLE, has_doubled_key
 from mscprotocol.web.idempotency import digest_request
 from mscprotocol.web.problems import FHIR_JSON, ProblemError
 
@@ -95,14 +94,12 @@ def bad(text: str) -> ProblemError:
 def refuse_doubled_keys(body: bytes) -> None:
     """Raise ProblemError 400 for what is no JSON, or has an object that says two things under one name."""
 
-    def check(pairs: list[tuple[str, Any]]) -> None:
-        if len(dict(pairs)) != len(pairs):
-            raise bad("an object has the same key twice")
-
     try:
-        json.loads(body, object_pairs_hook=check, parse_int=len, parse_float=len)
-    except (*UNREADABLE, AssertionError):
+        doubled = has_doubled_key(body)
+    except UNREADABLE:
         raise bad("the body is no JSON that can be read") from None
+    if doubled:
+        raise bad("an object has the same key twice")
 
 
 def _patient(context: dict[str, Raw], hook: str) -> str:
