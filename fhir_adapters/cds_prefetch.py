@@ -176,7 +176,11 @@ def _kind(query: str) -> str:
 def _fetch(query: str, reader: FhirReader | None) -> Unpacked:
     if reader is None:
         raise FhirError("there is no server to read from")
-    return _units(reader.read(query), _kind(query))
+    unpacked = _units(reader.read(query), _kind(query))
+    # Of several pages the last one states the total of all.
+    if unpacked.is_short and not unpacked.next_pages:
+        raise FhirError("the rest of a bundle did not come")
+    return unpacked
 
 
 def _take(value: Raw, kind: str, reader: FhirReader | None) -> Unpacked:
@@ -186,6 +190,8 @@ def _take(value: Raw, kind: str, reader: FhirReader | None) -> Unpacked:
     if make_unit(value) is None:
         raise MalformedPrefetchError
     unpacked = _units([content], kind)
+    if unpacked.is_short:
+        raise FhirError("the rest of a bundle did not come")
     for link in sorted(unpacked.missing_pages):
         if reader is None:
             raise FhirError("there is no server to follow pages on")
@@ -223,6 +229,7 @@ def _open(found: Unpacked, page: bytes, kind: str) -> None:
     found.notes += opened.notes
     found.pages |= opened.pages
     found.next_pages |= opened.next_pages
+    found.short_pages |= opened.short_pages
 
 
 def _check_types(page: bytes, kind: str) -> None:

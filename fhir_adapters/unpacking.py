@@ -19,6 +19,10 @@ _EXCHANGE_TYPES = {"transaction", "batch", "batch-response", "transaction-respon
 _READ_TYPES = _STATE_TYPES | _EXCHANGE_TYPES
 _TYPE_NAME = re.compile(r"[A-Z][A-Za-z]{0,39}")
 _LITERAL = re.compile(r"[A-Z][A-Za-z]{0,39}/[A-Za-z0-9.-]{1,64}")
+_OTHER_PAGES = {"next", "previous", "prev"}
+# Warnings by which a server says that it did not send all there is.
+_NOT_ALL = {"incomplete", "suppressed"}
+SHORT = "the bundle states a larger total than it holds"
 NOT_FOLLOWED = "a request to delete was not followed"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -49,6 +53,12 @@ class Unpacked:
     notes: list[QualityNote] = field(default_factory=list)
     pages: set[str] = field(default_factory=set)
     next_pages: set[str] = field(default_factory=set)
+    short_pages: set[str] = field(default_factory=set)
+
+    @property
+    def is_short(self) -> bool:
+        """Whether a bundle that is no later page of another states a larger total than it holds."""
+        return bool(self.short_pages - self.next_pages)
 
     @property
     def missing_pages(self) -> set[str]:
@@ -68,11 +78,13 @@ def unpack(contents: Iterable[bytes]) -> Unpacked:
     unpacked = open_bundles(contents)
     if unpacked.missing_pages:
         raise DataError("incomplete_page", "the bundle is one page of several: follow its link 'next' first")
+    if unpacked.is_short:
+        raise DataError("incomplete_page", f"{SHORT}: the rest did not come")
     return unpacked
 
 
 def open_bundles(contents: Iterable[bytes]) -> Unpacked:
-    """The resources of bundles, for a caller who follows `missing_pages` itself. Raises DataError as `unpack` does."""
+    """The resources of bundles, for a caller who follows `missing_pages`, and heeds `is_short`, itself. Raises DataError as `unpack` does."""
     unpacked = Unpacked()
     for content in contents:
         text = check_text(content)
@@ -123,12 +135,13 @@ def _open_bundle(unpacked: Unpacked, content: bytes | Raw, depth: int) -> None:
     before = len(unpacked.units)
     for raw in bundle.entry:
         _open_entry(unpacked, raw, depth)
-    if bundle.total is not None and bundle.total > len(unpacked.units) - before and not _has_next(bundle):
-        unpacked.note("Bundle", "the bundle states a larger total than it holds")
+    if bundle.total is not None and bundle.total > len(unpacked.units) - before and not _is_one_of_several(bundle):
+        unpacked.note("Bundle", SHORT)
+        unpacked.short_pages.add(next((link.url or "" for link in bundle.link if link.relation == "self"), ""))
 
 
-def _has_next(bundle: Bundle) -> bool:
-    return any(link.relation == "next" for link in bundle.link)
+def _is_one_of_several(bundle: Bundle) -> bool:
+    return any(link.relation in _OTHER_PAGES for link in bundle.link)
 
 
 def _read_bundle(unpacked: Unpacked, content: bytes | Raw) -> Bundle:
@@ -194,8 +207,12 @@ def _refuse_outcome(content: Raw) -> None:
     if not bytes(content):
         return
     read = decode_tolerantly(OperationOutcome, content)
-    if read is not None and any(issue.severity in ("error", "fatal") for issue in read[0].issue):
+    if read is None:
+        return
+    if any(issue.severity in ("error", "fatal") for issue in read[0].issue):
         raise DataError("incomplete_page", "a part of the bundle could not be fetched: an OperationOutcome says so")
+    if any(issue.code in _NOT_ALL for issue in read[0].issue):
+        raise DataError("incomplete_page", "the server did not send all there is: an OperationOutcome says so")
 
 
 def _is_empty(content: Raw) -> bool:

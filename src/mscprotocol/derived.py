@@ -20,7 +20,7 @@ from mscprotocol.series import PARTIAL, Derivation, Series, compute
 from mscprotocol.since_infusion import CHANGES_SINCE_INFUSION
 from mscprotocol.timespan import TimeSpan, instant, whole_days_around
 from mscprotocol.truth import Truth
-from mscprotocol.units import to_canonical
+from mscprotocol.units import is_plausible, to_canonical
 
 # A body shorter than the formula was made for.
 SHORT = "short"
@@ -55,21 +55,24 @@ def derive_d_dimer(series: Series) -> Iterator[Measurement]:
 
 
 def derive_age(series: Series) -> Iterator[Measurement]:
-    """Whole years at `at`; a partial birth date leaves a range."""
+    """Whole years at `at`; a partial birth date leaves a range, one that nobody can have, like the future, no age."""
     patient = series.record.patient
     if patient.born is None:
         return
     earliest, latest = patient.born
     # A birth date has no zone: on which date `at` falls depends on where on earth the patient was born.
     first, last = whole_days_around(series.at)
-    years = between(max(_whole_years(latest, first), 0), max(_whole_years(earliest, last), 0))
+    youngest, oldest = _whole_years(latest, first), _whole_years(earliest, last)
+    years = between(max(youngest, 0), max(oldest, 0))
+    is_possible = oldest >= 0 and is_plausible(series.knowledge.measurements["age"], years)
     received = earliest.isoformat() if earliest == latest else f"{earliest.isoformat()} to {latest.isoformat()}"
     yield Measurement(
         name="age",
         reference=f"Patient/{patient.id}",
         time=instant(series.at),
         as_received=f"born {received}",
-        value=years,
+        value=years if is_possible else None,
+        problem=None if is_possible else Reason.IMPLAUSIBLE,
         unit="a",
         flags=frozenset() if years.exact is not None else frozenset({PARTIAL}),
     )

@@ -93,6 +93,22 @@ def test_an_outcome_of_failure_makes_a_page_incomplete(severity: str) -> None:
     assert code_of(bundle(patient(), outcome)) == "incomplete_page"
 
 
+@pytest.mark.parametrize("code", ["incomplete", "suppressed"])
+def test_so_does_a_warning_that_not_all_was_sent(code: str) -> None:
+    outcome = {"resourceType": "OperationOutcome", "issue": [{"severity": "warning", "code": code}]}
+    assert code_of(bundle(patient(), outcome)) == "incomplete_page"
+
+
+def test_a_larger_total_than_came_makes_a_bundle_incomplete_unless_it_is_a_later_page() -> None:
+    whole = bundle(patient(), type="searchset", total=2)
+    assert code_of(whole) == "incomplete_page"
+    last = whole | {"link": [{"relation": "previous", "url": "/1"}]}
+    assert references(read_bundle(as_bytes(last))) == []
+    first = page(patient(), this="/1", following="/2")
+    later = bundle(observation("loinc 777-3"), type="searchset", total=2, link=[{"relation": "self", "url": "/2"}])
+    assert references(read_bundle([first, as_bytes(later)])) == ["Observation/o"]
+
+
 def test_an_outcome_of_warning_does_not() -> None:
     outcome = {"resourceType": "OperationOutcome", "issue": [{"severity": "warning"}]}
     assert references(read_bundle(as_bytes(bundle(patient(), outcome)))) == []

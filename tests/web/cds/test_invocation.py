@@ -163,12 +163,21 @@ def test_I4_a_type_that_the_server_does_not_hold_is_told(client: TestClient, pre
 
 
 def test_I4_what_cannot_be_read_of_a_part_is_told(client: TestClient, prefetch: Json) -> None:
-    broken = searchset([{"resourceType": 5}], total=9)
+    broken = searchset([{"resourceType": 5}])
     answer = client.post(URL, json=call(prefetch | {"deviceUseStatement": broken}))
     assert verdict_of(answer) == "eligible"
     told = answer.json()["cards"][0]["detail"].partition("Not as it should be**")[2]
     assert "deviceUseStatement: the entry's resource cannot be read" in told
-    assert "deviceUseStatement: the bundle states a larger total than it holds" in told
+
+
+def test_I4_a_part_that_states_more_than_it_holds_is_not_whole(client: TestClient, prefetch: Json) -> None:
+    assert client.post(URL, json=call(prefetch | {"condition": searchset([], total=9)})).status_code == 412
+
+
+@pytest.mark.parametrize("code", ["incomplete", "suppressed"])
+def test_I4_a_part_that_says_it_is_not_all_is_not_whole(client: TestClient, prefetch: Json, code: str) -> None:
+    outcome = {"resourceType": "OperationOutcome", "issue": [{"severity": "warning", "code": code}]}
+    assert client.post(URL, json=call(prefetch | {"condition": searchset([outcome])})).status_code == 412
 
 
 LAB = {"resourceType": "Observation", "id": "x", "status": "final", "subject": {"reference": "Patient/eligible"},
