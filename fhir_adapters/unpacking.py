@@ -84,7 +84,10 @@ def unpack(contents: Iterable[bytes]) -> Unpacked:
 
 
 def open_bundles(contents: Iterable[bytes]) -> Unpacked:
-    """The resources of bundles, for a caller who follows `missing_pages`, and heeds `is_short`, itself. Raises DataError as `unpack` does."""
+    """The resources of bundles, for a caller who follows `missing_pages`, and heeds `is_short`, itself.
+
+    Raises DataError as `unpack` does.
+    """
     unpacked = Unpacked()
     for content in contents:
         text = check_text(content)

@@ -19,6 +19,7 @@ from mscprotocol.store.tables import Screening, Subject, SubjectEntry, SubjectLi
 Fragment = dict[str, Any]
 _encoder = msgspec.json.Encoder(decimal_format="number")
 NOT_ASSESSED = "not assessed"
+_IDENTITY = ("born", "sex")
 _LISTS = ("data", "conditions", "answers", "infusions")
 
 
@@ -49,7 +50,18 @@ def gather_parts(patient_id: str, entries: Sequence[SubjectEntry], rules: Course
     fragments += [*_events(entries, rules.lasting), *_completeness(entries, rules, at)]
     if not fragments and bundles:
         return bundles
-    return [*bundles, _encoder.encode(_merged(patient_id, fragments))]
+    return [*bundles, *_other_people(patient_id, fragments), _encoder.encode(_merged(patient_id, fragments))]
+
+
+def _other_people(patient_id: str, fragments: Sequence[Fragment]) -> list[bytes]:
+    """Who it is by each record that says it otherwise than the newest: whoever joins the parts sees a contradiction."""
+    said = [_said_of(fragment) for fragment in fragments if _said_of(fragment)]
+    others = [one for place, one in enumerate(said[:-1]) if one != said[-1] and one not in said[:place]]
+    return [_encoder.encode({"patient": one | {"id": patient_id}}) for one in others]
+
+
+def _said_of(fragment: Fragment) -> Fragment:
+    return {name: fragment["patient"][name] for name in _IDENTITY if fragment.get("patient", {}).get(name)}
 
 
 def _merged(patient_id: str, fragments: Sequence[Fragment]) -> Fragment:

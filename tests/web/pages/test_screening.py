@@ -298,6 +298,30 @@ def test_a_second_export_of_a_subject_may_say_less_of_the_patient(demo: TestClie
     assert "correct one, or send the data of one patient" in text(says[2].text)
 
 
+@pytest.mark.parametrize(("other", "word"), [({"born": "1950-01-01"}, "dates of birth"), ({"sex": "female"}, "sexes")])
+def test_two_people_are_never_merged_under_one_number(demo: TestClient, other: dict[str, str], word: str) -> None:
+    form = ASKED | FIBRINOGEN | {"subject": "S-1", "born": "1962-03-14", "sex": "male"}
+    assert "Saved." in demo.post("/screening/save", data=form | {"token": "1"}).text
+    assert "Saved." in demo.post("/screening/save", data=form | {"token": "2", "d.fibrinogen.0.value": "4.3"}).text
+    refused = text(demo.post("/screening/save", data=form | other | {"token": "3"}).text)
+    assert f"state different {word}: correct one of them" in refused
+
+
+@pytest.mark.parametrize("said", ["no", "unknown", ""])
+def test_dates_without_a_yes_are_never_passed_over(demo: TestClient, said: str) -> None:
+    named = {"c.venous_thromboembolism.said": said, "c.venous_thromboembolism.since": "2020-03-20"}
+    draft = draft_of(upload(demo, sample("eligible")))
+    page = demo.post("/screening/result", data=ASKED | named | {"draft": draft}).text
+    assert "Dates without a yes" in hints(page, "venous_thromboembolism")
+    assert verdict(page) == "Undetermined"
+
+
+def test_an_end_before_the_beginning_is_told(demo: TestClient) -> None:
+    named = {"said": "yes", "since": "2020-03-20", "until": "2020-03-01"}
+    page = typed(demo, **{f"c__venous_thromboembolism__{name}": said for name, said in named.items()})
+    assert "ended before it began" in hints(page, "venous_thromboembolism")
+
+
 def test_a_double_click_saves_once(demo: TestClient, service: Service) -> None:
     form = ASKED | FIBRINOGEN | {"subject": "S-1", "token": "once", "at": ""}
     first = demo.post("/screening/save", data=form)

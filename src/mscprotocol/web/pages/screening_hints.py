@@ -30,9 +30,19 @@ def find_hints(
             ]
             found[field.name] = list(dict.fromkeys(hints))
     for one in form.conditions:
-        times = [typed.text("c", one.name, part) for part in ("since", "until", "at")]
-        found[one.name] = [_DOUBTFUL] if any(is_doubtful(time, typed.zone) for time in times) else []
+        found[one.name] = list(_dates(typed, one.name))
     return found
+
+
+def _dates(typed: Typed, name: str) -> Iterator[str]:
+    """What is odd about the dates of a condition."""
+    since, until, at = (typed.text("c", name, part) for part in ("since", "until", "at"))
+    if any(is_doubtful(time, typed.zone) for time in (since, until, at)):
+        yield _DOUBTFUL
+    if (since or until) and typed.text("c", name, "said") != "yes":
+        yield "Dates without a yes: say yes if it was there at any time, or clear the dates. Until then it is open."
+    if since and until and until < since:
+        yield "It ended before it began: one of the dates is wrong."
 
 
 _DOUBTFUL = "The clocks show this time twice or never: it counts as the day only."

@@ -135,18 +135,23 @@ def _with_unit(value: str, unit: str) -> str:
 
 
 def _conditions(typed: Typed, field: ConditionField) -> Iterator[Fragment]:
-    """What is there, with when it began and ended; said without any date it is an answer instead."""
+    """What is there, with when it began and ended; said without any date it is an answer instead.
+
+    Dates without a yes are dates of something: it stands beside the no as its contradiction, else as a suspicion.
+    """
     since, until = typed.text("c", field.name, "since"), typed.text("c", field.name, "until")
-    if typed.text("c", field.name, "said") == "yes" and (since or until):
+    said = typed.text("c", field.name, "said")
+    if since or until:
         recorded = typed.text("c", field.name, "recorded") or typed.at.isoformat()
-        said: Fragment = {"name": field.name, "status": "resolved" if until else "active"}
+        held = "resolved" if until else "active"
+        found: Fragment = {"name": field.name, "status": held if said in ("yes", "no") else "suspected"}
         dates = {"since": typed.time(since), "until": typed.time(until), "recorded": typed.time(recorded)}
-        yield said | {name: one for name, one in dates.items() if one}
+        yield found | {name: one for name, one in dates.items() if one}
 
 
 def _answers(typed: Typed, field: ConditionField) -> Iterator[Fragment]:
     said = typed.text("c", field.name, "said")
-    if said not in ("yes", "no", UNKNOWN) or any(_conditions(typed, field)):
+    if said not in ("yes", "no", UNKNOWN) or (said == "yes" and any(_conditions(typed, field))):
         return
     at = typed.time(typed.text("c", field.name, "at")) or typed.at.isoformat()
     yield {"name": field.name, "answer": said, "at": at} | ({"by": typed.by} if typed.by else {})
