@@ -1,188 +1,197 @@
-"""Draft orders of order-sign: those for the product read as dose and times, and the tests that are being ordered."""
+"""Draft orders of order-sign: those for the product, those that may be for it, and the tests that are being ordered."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
+from typing import TypeVar
 
 from msgspec import Raw
 
-from fhir_adapters.datatypes import CodeableConcept, Element, Head, Number, Period, Quantity, Reference
+from fhir_adapters.datatypes import CodeableConcept, Element
 from fhir_adapters.decoding import decode_tolerantly
-from fhir_adapters.dictionary import codings
-from fhir_adapters.resources import Medication
-from fhir_adapters.times import parse_time
-from fhir_adapters.unpacking import Unit, open_bundles
-from mscprotocol.codes import is_same_code
-from mscprotocol.interval import EXACT
+from fhir_adapters.dictionary import codings, words_of
+from fhir_adapters.order_dosages import Dosage, DosageLine, read_dosage
+from fhir_adapters.order_elements import find_unread
+from fhir_adapters.resources import Linked, Medicated, Medication
+from fhir_adapters.subjects import Owner
+from fhir_adapters.targets import find_target
+from fhir_adapters.unpacking import Unit, Unpacked, open_bundles
+from mscprotocol.codes import CodeSystem, is_same_code
 from mscprotocol.protocols import OrderForm, Protocol
-from mscprotocol.timespan import TimeSpan
 
-_HOURS = {"h": Decimal(1), "d": Decimal(24), "wk": Decimal(168)}
-
-
-class _Repeat(Element, frozen=True):
-    bounds_period: Period | None = None
-    count: int | None = None
-    frequency: int | None = None
-    period: Number | None = None
-    period_unit: str | None = None
+T = TypeVar("T", bound=Element)
+_MEDICATION_ORDER, _SERVICE_ORDER = "MedicationRequest", "ServiceRequest"
 
 
-class _Timing(Element, frozen=True):
-    event: tuple[str, ...] = ()
-    repeat: _Repeat | None = None
-
-
-class _DoseAndRate(Element, frozen=True):
-    dose_quantity: Quantity | None = None
-
-
-class _Dosage(Element, frozen=True):
-    timing: _Timing | None = None
-    dose_and_rate: tuple[_DoseAndRate, ...] = ()
-
-
-class _MedicationOrder(Element, frozen=True):
-    id: str | None = None
-    contained: tuple[Raw, ...] = ()
+class _MedicationOrder(Medicated, frozen=True):
     do_not_perform: bool | None = None
-    medication_codeable_concept: CodeableConcept | None = None
-    medication_reference: Reference | None = None
-    dosage_instruction: tuple[_Dosage, ...] = ()
+    dosage_instruction: tuple[DosageLine, ...] = ()
 
 
-class _TestOrder(Element, frozen=True):
+class _OtherOrder(Element, frozen=True):
+    """Any other resource, by the elements under which the types of FHIR name what is ordered."""
+
+    do_not_perform: bool | None = None
     code: CodeableConcept | None = None
-
-
-@dataclass(frozen=True)
-class Amount:
-    """An ordered dose in cells, and as it was written."""
-
-    cells: Decimal
-    is_per_kg: bool
-    text: str
+    code_codeable_concept: CodeableConcept | None = None
+    item_codeable_concept: CodeableConcept | None = None
+    medication_codeable_concept: CodeableConcept | None = None
+    order_detail: tuple[CodeableConcept, ...] = ()
 
 
 @dataclass(frozen=True)
 class ProductOrder:
-    """An order for the product; `is_dose_read` and `is_timing_read` only if nothing of them was left unread."""
+    """An order for the product. `unread` are paths of elements that were not understood."""
 
     reference: str
     by_words: bool
-    amounts: tuple[Amount, ...]
-    starts: tuple[TimeSpan, ...]
-    count: int | None
-    interval_hours: Decimal | None
-    is_dose_read: bool
-    is_timing_read: bool
+    is_for_patient: bool
+    dosage: Dosage
+    unread: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Uncompared:
+    """An order that names the product, or only may be for it, and was not compared, with the reason."""
+
+    text: str
+    names_product: bool
 
 
 @dataclass(frozen=True)
 class DraftOrders:
-    """What is about to be signed, as far as it matters here; `tests` are codes by system and code."""
+    """What is about to be signed, as far as it matters here.
+
+    `tests` are codes by system and code.
+    """
 
     products: tuple[ProductOrder, ...] = ()
+    uncompared: tuple[Uncompared, ...] = ()
     tests: frozenset[tuple[str | None, str | None]] = frozenset()
 
 
-def read_draft_orders(bundle: Raw, protocol: Protocol, form: OrderForm) -> DraftOrders:
-    """The draft orders of a hook's context. Raises DataError if they are no bundle."""
-    units = open_bundles([bytes(bundle)]).units
-    medications = dict(_medications(units))
-    found = (_read_order(unit, protocol, form, medications) for unit in units if unit.type == "MedicationRequest")
-    return DraftOrders(tuple(one for one in found if one is not None), frozenset(_tests(units)))
-
-
-def _medications(units: list[Unit]) -> Iterator[tuple[str, CodeableConcept]]:
-    for unit in units:
-        read = decode_tolerantly(Medication, unit.content) if unit.type == "Medication" else None
-        if read is not None and read[0].code is not None:
-            yield f"Medication/{unit.id}", read[0].code
-            yield unit.full_url or "", read[0].code
-
-
-def _tests(units: list[Unit]) -> Iterator[tuple[str | None, str | None]]:
-    for unit in units:
-        read = decode_tolerantly(_TestOrder, unit.content) if unit.type == "ServiceRequest" else None
-        if read is not None and read[0].code is not None:
-            yield from ((one.system, one.code) for one in read[0].code.coding)
-
-
-def _read_order(
-    unit: Unit, protocol: Protocol, form: OrderForm, medications: Mapping[str, CodeableConcept]
-) -> ProductOrder | None:
-    read = decode_tolerantly(_MedicationOrder, unit.content)
-    if read is None or read[0].do_not_perform:
-        return None
-    order, damaged = read
-    concepts = list(_concepts(order, medications))
-    by_code = any(is_same_code(code, product) for one in concepts for code in codings(one)
-                  for product in protocol.product_codes)  # fmt: skip
-    if not by_code and not _is_named(concepts, form):
-        return None
-    doses = [one.dose_quantity for line in order.dosage_instruction for one in line.dose_and_rate]
-    amounts = [_amount(one, form) for one in doses]
-    timings = [line.timing for line in order.dosage_instruction if line.timing is not None]
-    starts = [parse_time(text) for one in timings for text in _starts(one)]
-    repeats = [one.repeat for one in timings if one.repeat is not None]
-    is_damaged = any(path.startswith("$.dosageInstruction") for path in damaged)
-    return ProductOrder(
-        reference=unit.reference,
-        by_words=not by_code,
-        amounts=tuple(one for one in amounts if one is not None),
-        starts=tuple(one for one in starts if one is not None),
-        count=next((one.count for one in repeats if one.count is not None), None),
-        interval_hours=next((hours for one in repeats if (hours := _interval(one)) is not None), None),
-        is_dose_read=bool(amounts) and None not in amounts and not is_damaged,
-        is_timing_read=bool(starts or repeats) and None not in starts and not is_damaged,
+def read_draft_orders(bundle: Raw, protocol: Protocol, form: OrderForm, owner: Owner) -> DraftOrders:
+    """The draft orders of a hook's context, which are for one patient. Raises DataError if they are no bundle."""
+    unpacked = open_bundles([bytes(bundle)])
+    medications = dict(_medications(unpacked.units))
+    found: list[ProductOrder | Uncompared | None] = []
+    for unit in unpacked.units:
+        if unit.type == _MEDICATION_ORDER:
+            found.append(_read_order(unit, protocol, form, medications, owner))
+        elif unit.type != Medication.__name__:
+            found.append(_read_other(unit, protocol, form))
+    return DraftOrders(
+        products=tuple(one for one in found if isinstance(one, ProductOrder)),
+        uncompared=(*(one for one in found if isinstance(one, Uncompared)), *_packaging(unpacked)),
+        tests=frozenset(_tests(unpacked.units)),
     )
 
 
-def _concepts(order: _MedicationOrder, medications: Mapping[str, CodeableConcept]) -> Iterator[CodeableConcept]:
+def _packaging(unpacked: Unpacked) -> Iterator[Uncompared]:
+    """Where the bundle may hold more orders than could be read."""
+    found = [f"{note.reference}: {note.text}" for note in unpacked.notes]
+    found += ["the bundle is one page of several: the other pages were not read"] if unpacked.missing_pages else []
+    yield from (Uncompared(text, names_product=False) for text in found)
+
+
+def _medications(units: Iterable[Unit]) -> Iterator[tuple[str, Linked]]:
+    for unit in units:
+        read = decode_tolerantly(Medication, unit.content) if unit.type == Medication.__name__ else None
+        if read is not None:
+            yield f"{unit.type}/{unit.id}", read[0]
+            yield unit.full_url or "", read[0]
+
+
+def _tests(units: Iterable[Unit]) -> Iterator[tuple[str | None, str | None]]:
+    for unit in units:
+        order = _decode(_OtherOrder, unit)[0] if unit.type == _SERVICE_ORDER else None
+        if order is not None and order.code is not None:
+            yield from ((one.system, one.code) for one in order.code.coding)
+
+
+def _decode(kind: type[T], unit: Unit) -> tuple[T, tuple[str, ...]]:
+    return decode_tolerantly(kind, unit.content) or (kind(), ("$",))
+
+
+# -- one order ---------------------------------------------------------------------------------------
+
+
+def _read_order(
+    unit: Unit, protocol: Protocol, form: OrderForm, medications: Mapping[str, Linked], owner: Owner
+) -> ProductOrder | Uncompared | None:
+    """An order for the product, why it may be one, or None for any other."""
+    order, damaged = _decode(_MedicationOrder, unit)
+    if order.do_not_perform:
+        return None
+    concepts = list(_concepts(order, medications))
+    by_code = _is_product(concepts, protocol)
+    if not by_code and not _says(concepts, form.words):
+        return _doubt(unit, concepts, protocol, form)
+    unread = (*find_unread(unit.content), *(path.removeprefix("$.") for path in damaged))
+    return ProductOrder(
+        reference=unit.reference,
+        by_words=not by_code,
+        is_for_patient=owner.owns(order.subject, order.contained, unit.full_url),
+        dosage=read_dosage(order.dosage_instruction, form),
+        unread=tuple(dict.fromkeys(unread)),
+    )
+
+
+def _read_other(unit: Unit, protocol: Protocol, form: OrderForm) -> Uncompared | None:
+    order, _ = _decode(_OtherOrder, unit)
+    if order.do_not_perform:
+        return None
+    named = (order.code, order.code_codeable_concept, order.item_codeable_concept, order.medication_codeable_concept)
+    concepts = [one for one in (*named, *order.order_detail) if one is not None]
+    if _is_product(concepts, protocol) or _says(concepts, form.words):
+        text = f"{unit.reference}: names the product; only a MedicationRequest is compared"
+        return Uncompared(text, names_product=True)
+    return _doubt(unit, concepts, protocol, form) if unit.type == _SERVICE_ORDER else None
+
+
+def _doubt(unit: Unit, concepts: list[CodeableConcept], protocol: Protocol, form: OrderForm) -> Uncompared | None:
+    """Why an order that does not name the product may still be for it."""
+    if not _is_named(concepts, protocol):
+        return Uncompared(f"{unit.reference}: what is ordered cannot be read from it", names_product=False)
+    if _says(concepts, form.unsure):
+        return Uncompared(f"{unit.reference}: its words leave open whether it is the product", names_product=False)
+    return None
+
+
+# -- what is ordered ---------------------------------------------------------------------------------
+
+
+def _concepts(order: _MedicationOrder, medications: Mapping[str, Linked]) -> Iterator[CodeableConcept]:
     """What the order names: a concept, a medication beside it or inside it, or the words of the reference."""
     if order.medication_codeable_concept is not None:
         yield order.medication_codeable_concept
     target = order.medication_reference
-    if target is None:
-        return
-    if target.display:
+    if target is not None and target.display:
         yield CodeableConcept(text=target.display)
-    if target.reference is not None and target.reference in medications:
-        yield medications[target.reference]
-    for inner in order.contained:
-        head, read = decode_tolerantly(Head, inner), decode_tolerantly(Medication, inner)
-        if head is not None and read is not None and target.reference == f"#{head[0].id}" and read[0].code is not None:
-            yield read[0].code
+    found = find_target(medications, order, target)
+    if isinstance(found, Medication):
+        parts = (found.code, *(one.item_codeable_concept for one in found.ingredient))
+        yield from (one for one in parts if one is not None)
 
 
-def _is_named(concepts: list[CodeableConcept], form: OrderForm) -> bool:
-    texts = [text.lower() for one in concepts for text in (one.text, *(code.display for code in one.coding)) if text]
-    return any(re.search(word, text) for word in form.words for text in texts)
+def _is_product(concepts: list[CodeableConcept], protocol: Protocol) -> bool:
+    found = (code for one in concepts for code in codings(one))
+    return any(is_same_code(code, product) for code in found for product in protocol.product_codes)
 
 
-def _amount(dose: Quantity | None, form: OrderForm) -> Amount | None:
-    """A dose in cells; None if it is no exact number in a unit of cells."""
-    if dose is None or dose.value is None or not dose.value.is_finite() or dose.comparator is not None:
-        return None
-    unit = form.units.get(dose.code or "") or form.units.get(dose.unit or "")
-    if unit is None or dose.value <= 0:
-        return None
-    return Amount(EXACT.multiply(dose.value, unit.cells), unit.per_kg, f"{dose.value:f} {dose.unit or dose.code}")
+def _says(concepts: list[CodeableConcept], patterns: tuple[str, ...]) -> bool:
+    texts = [text.lower() for one in concepts for text in words_of(one)]
+    return any(re.search(pattern, text) for pattern in patterns for text in texts)
 
 
-def _starts(timing: _Timing) -> Iterator[str]:
-    yield from timing.event
-    bounds = timing.repeat.bounds_period if timing.repeat is not None else None
-    if not timing.event and bounds is not None and bounds.start:
-        yield bounds.start
+def _is_named(concepts: list[CodeableConcept], protocol: Protocol) -> bool:
+    """Whether it can be told what is ordered: by words, or by a code that could be looked up.
 
-
-def _interval(repeat: _Repeat) -> Decimal | None:
-    hours = _HOURS.get(repeat.period_unit or "")
-    if hours is None or repeat.period is None or not repeat.period.is_finite():
-        return None
-    return EXACT.divide(EXACT.multiply(repeat.period, hours), Decimal(max(repeat.frequency or 1, 1)))
+    A local code without words tells something only where the product's own codes are known.
+    """
+    codes = [code for one in concepts for code in codings(one)]
+    has_words = any(text.strip() for one in concepts for text in words_of(one))
+    is_known = any(code.system is not CodeSystem.LOCAL for code in codes)
+    return has_words or is_known or bool(codes and protocol.product_codes)

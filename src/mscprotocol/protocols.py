@@ -182,11 +182,23 @@ class CellUnit(Strict):
     per_kg: bool = False
 
 
+class OrderRoute(Strict):
+    """How a route is written: its codes, and its words as regular expressions on the whole lower-case text."""
+
+    codes: Annotated[tuple[Code, ...], BeforeValidator(tuple)]
+    words: Names
+
+
 class OrderForm(Strict):
-    """How an order for the product is recognised by its words, and its dose read."""
+    """How an order for the product is recognised by its words, and its dose and route read.
+
+    `unsure` are words that leave open whether the product is meant.
+    """
 
     words: Names
+    unsure: Names
     units: dict[str, CellUnit]
+    routes: dict[str, OrderRoute]
     mark: Mark
 
 

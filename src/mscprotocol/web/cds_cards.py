@@ -22,6 +22,8 @@ from mscprotocol.web.cds_orders import check_order
 
 LONGEST_SUMMARY = 139
 MOST_SUGGESTIONS, MOST_ORDERS = 10, 15
+# The card about the patient, those about orders, and the one about orders that were not compared.
+MOST_CARDS = 1 + MOST_ORDERS + 1
 OVERRIDE_REASONS = f"{CANONICAL}/CodeSystem/override-reason"
 EXTENSION = "example.mscprotocol.assessment"
 CHECKLIST = "/api/v1/assessments/{}/checklist"
@@ -48,15 +50,17 @@ class Occasion:
 def write_cards(answer: Assessment, identity: str, occasion: Occasion) -> list[Json]:
     """The cards about one patient; none if nothing speaks for the protocol's indication and no product is ordered.
 
-    Where something could not be read, it might have spoken for the indication: there is a card that says so.
+    Where something could not be read, it might have spoken for the indication: there is a card that says so. One card
+    tells of all orders that may be for the product and were not compared.
 
     The first card carries the id of the stored assessment as its uuid, the n-th about an order that id XOR n, so that
     feedback leads back to the rules behind it.
     """
     orders = occasion.orders.products[:MOST_ORDERS]
-    if answer.outlook == "no_indication" and not orders and not occasion.oddities:
-        return []
     about_orders = [_order_card(answer, identity, occasion, one, n) for n, one in enumerate(orders, 1)]
+    about_orders += _unchecked_card(identity, occasion)
+    if answer.outlook == "no_indication" and not orders and not occasion.oddities:
+        return about_orders
     return [_main_card(answer, identity, occasion), *about_orders]
 
 
@@ -248,14 +252,37 @@ def _suggestion(answer: Assessment, identity: str, need: NeededItem, code: Codin
 
 
 def _order_card(answer: Assessment, identity: str, occasion: Occasion, order: ProductOrder, number: int) -> Json:
-    found = check_order(order, answer, occasion.knowledge)
+    found = check_order(order, answer, occasion.knowledge, len(occasion.orders.products))
     count = f"{len(found)} remark{'s' if len(found) > 1 else ''}" if found else "no difference found"
     detail = "\n\n".join(
         (
-            _paragraphs([f"{order.reference} was checked against cap, planned dose and schedule."]),
+            _paragraphs([f"{order.reference} was compared with cap, planned dose, schedule, route and subject."]),
             _list("Remarks", found or ["no difference was found; whoever signs decides"]),
             _paragraphs([DISCLAIMER]),
         )
     )
     summary = f"{occasion.protocol.short_title}: order for the product, {count}"
     return _card(card_uuid(identity, number), summary, "warning" if found else "info", detail, occasion)
+
+
+def _unchecked_card(identity: str, occasion: Occasion) -> list[Json]:
+    """One card for all orders that are or may be for the product and were not compared; it warns of those that are."""
+    beyond = [f"{one.reference}: more than {MOST_ORDERS} orders for the product are signed together"
+              for one in occasion.orders.products[MOST_ORDERS:]]  # fmt: skip
+    others = occasion.orders.uncompared
+    found = [*beyond, *(one.text for one in sorted(others, key=lambda one: not one.names_product))]
+    if not found:
+        return []
+    more = [f"and {len(found) - MOST_ORDERS} more"] if len(found) > MOST_ORDERS else []
+    detail = "\n\n".join(
+        (
+            _paragraphs(["These are or may be orders for the product. They were not compared with anything."]),
+            _list("Not compared", (*found[:MOST_ORDERS], *more)),
+            _paragraphs([DISCLAIMER]),
+        )
+    )
+    summary = (
+        f"{occasion.protocol.short_title}: {len(found)} possible order{'s' if len(found) > 1 else ''} not compared"
+    )
+    indicator = "warning" if beyond or any(one.names_product for one in others) else "info"
+    return [_card(card_uuid(identity, MOST_CARDS - 1), summary, indicator, detail, occasion)]

@@ -22,7 +22,7 @@ from mscprotocol.store.tables import CdsFeedback
 from mscprotocol.web.api_description import refusals
 from mscprotocol.web.callers import caller_with
 from mscprotocol.web.cds_access import find_client
-from mscprotocol.web.cds_cards import MOST_ORDERS, card_uuid, suggestion_uuid
+from mscprotocol.web.cds_cards import MOST_CARDS, card_uuid, suggestion_uuid
 from mscprotocol.web.cds_requests import ERRORS, bad, read_json_body, refuse_doubled_keys
 from mscprotocol.web.problems import ProblemError
 
@@ -149,7 +149,7 @@ def _criteria(database: Database, item: Item) -> list[str | None]:
 def _answer_of(database: Database, card: str) -> Assessment | None:
     """The answer that a card was made from: see `card_uuid`."""
     with database.reading() as session:
-        for number in range(MOST_ORDERS + 1):
+        for number in range(MOST_CARDS):
             try:
                 stored = assessments.find(session, card_uuid(card, number))
             except ValueError:

@@ -14,6 +14,8 @@ from fhir_adapters.bundle import PatientBundle
 from fhir_adapters.cds_prefetch import Gathered, MalformedPrefetchError, MissingDataError, gather, write_templates
 from fhir_adapters.draft_orders import DraftOrders, read_draft_orders
 from fhir_adapters.fhir_client import FhirReader, is_listed
+from fhir_adapters.resources import Patient
+from fhir_adapters.subjects import Owner
 from fhir_adapters.writing import Json, element, encode
 from mscprotocol.case import Request as Question
 from mscprotocol.errors import DataError
@@ -155,9 +157,15 @@ def _read_orders(service: Service, protocol: Protocol, call: HookCall) -> DraftO
     if call.draft_orders is None:
         return DraftOrders()
     try:
-        return read_draft_orders(call.draft_orders, protocol, service.knowledge.orders[_ORDER_FORM])
+        return read_draft_orders(call.draft_orders, protocol, service.knowledge.orders[_ORDER_FORM], _owner(call))
     except DataError:
         raise bad("context.draftOrders is a Bundle of orders") from None
+
+
+def _owner(call: HookCall) -> Owner:
+    """The patient of the context, as the references of its own server name it."""
+    url = f"{call.server.rstrip('/')}/Patient/{call.patient_id}" if call.server else None
+    return Owner([(Patient(id=call.patient_id), url)])
 
 
 def _gather(request: Request, service: Service, protocol: Protocol, call: HookCall) -> Gathered:
@@ -199,7 +207,8 @@ def _read_patient(gathered: Gathered, call: HookCall) -> PatientBundle:
 
 def _question(at: datetime, orders: DraftOrders, zone: str) -> Question:
     """What is asked; a product that is being ordered for a time is planned from that time."""
-    starts = sorted(start.earliest for one in orders.products for start in one.starts)
+    ordered = [one.dosage for one in orders.products if one.is_for_patient]
+    starts = sorted(start.earliest for one in ordered for start in one.starts)
     try:
         return Question(at=at, start=starts[0] if starts else None, zone=zone)
     except ValueError:

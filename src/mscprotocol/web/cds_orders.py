@@ -1,4 +1,4 @@
-"""An order for the product against an answer: dose against cap and planned dose, times against the schedule."""
+"""An order for the product against an answer: dose against cap and plan, times against schedule, route, subject."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
 
-from fhir_adapters.draft_orders import Amount, ProductOrder
+from fhir_adapters.draft_orders import ProductOrder
+from fhir_adapters.order_dosages import Amount, Dosage
 from mscprotocol.answer import Assessment, ScheduleRow
 from mscprotocol.interval import EXACT, plain
 from mscprotocol.knowledge import KnowledgeBase
@@ -14,15 +15,37 @@ from mscprotocol.protocols import Protocol
 
 _OPEN = ("proposed", "conditional")
 _MILLION = Decimal(1_000_000)
+_MOST_PATHS = 20
 
 
-def check_order(order: ProductOrder, answer: Assessment, knowledge: KnowledgeBase) -> list[str]:
-    """Every way in which an order differs from what an answer holds, and what could not be checked; empty if none."""
+def check_order(order: ProductOrder, answer: Assessment, knowledge: KnowledgeBase, together: int = 1) -> list[str]:
+    """Every way in which an order differs from what an answer holds, and what could not be compared.
+
+    It is empty only if dose, times, route and subject were all read and agree. `together` is how many orders for the
+    product are signed at once.
+    """
     protocol = knowledge.protocols[answer.protocol.id]
-    found = []
+    return [
+        *_as_a_whole(order, together),
+        *_standing(answer),
+        *_dose(order.dosage, answer, protocol, knowledge),
+        *_route(order.dosage, protocol),
+        *_times(order.dosage, answer, protocol),
+    ]
+
+
+def _as_a_whole(order: ProductOrder, together: int) -> Iterator[str]:
     if order.by_words:
-        found.append("The product was recognised by its words, not by a product code.")
-    return [*found, *_standing(answer), *_dose(order, answer, protocol, knowledge), *_times(order, answer, protocol)]
+        yield "The product was recognised by its words, not by a product code."
+    if not order.is_for_patient:
+        yield "The subject of the order cannot be read as the patient of this call."
+    if together > 1:
+        yield f"{together} orders for the product are signed together: each was compared by itself, not their sum."
+    if order.dosage.unclear:
+        yield f"Not stated in a form that is read, and so not compared: {', '.join(order.dosage.unclear)}."
+    if order.unread:
+        more = f" and {len(order.unread) - _MOST_PATHS} more" if len(order.unread) > _MOST_PATHS else ""
+        yield f"Elements that are not read, and so not compared: {', '.join(order.unread[:_MOST_PATHS])}{more}."
 
 
 def _standing(answer: Assessment) -> Iterator[str]:
@@ -35,9 +58,7 @@ def _standing(answer: Assessment) -> Iterator[str]:
 # -- dose --------------------------------------------------------------------------------------------
 
 
-def _dose(order: ProductOrder, answer: Assessment, protocol: Protocol, knowledge: KnowledgeBase) -> Iterator[str]:
-    if not order.is_dose_read:
-        yield "The order states no dose in cells that can be read in full: the dose was not checked."
+def _dose(order: Dosage, answer: Assessment, protocol: Protocol, knowledge: KnowledgeBase) -> Iterator[str]:
     ceiling = knowledge.practices[protocol.practice].ceiling
     most = EXACT.multiply(ceiling.value.value, _MILLION)
     for amount in order.amounts:
@@ -68,18 +89,26 @@ def _differs(amount: Amount, per_kg: Decimal | None, total: Decimal | None, answ
     """The planned dose is compared as it was ordered: per kilogram, or in all."""
     planned = answer.dose.cells_per_kg if amount.is_per_kg else answer.dose.cells
     ordered = per_kg if amount.is_per_kg else total
-    if planned is None or ordered is None or ordered == Decimal(planned):
+    if planned is None or ordered is None:
+        yield f"Ordered {amount.text}: no dose is planned in that form, so they were not compared."
+        return
+    if ordered == Decimal(planned):
         return
     side = "above" if ordered > Decimal(planned) else "below"
     yield f"Ordered {amount.text}, {side} the planned {planned} cells{'/kg' if amount.is_per_kg else ''}."
 
 
-# -- schedule ----------------------------------------------------------------------------------------
+# -- route and schedule ------------------------------------------------------------------------------
 
 
-def _times(order: ProductOrder, answer: Assessment, protocol: Protocol) -> Iterator[str]:
-    if not order.is_timing_read:
-        yield "The order states no times that can be read in full: the schedule was not checked."
+def _route(order: Dosage, protocol: Protocol) -> Iterator[str]:
+    for route in order.routes:
+        if route.name != protocol.route:
+            said = route.text or "without words"
+            yield f"The ordered route ({said}) is not read as {protocol.route}: any other is blocked."
+
+
+def _times(order: Dosage, answer: Assessment, protocol: Protocol) -> Iterator[str]:
     yield from _first_start(order, answer)
     rows = [row for row in answer.schedule if row.status in _OPEN]
     count = max(order.count or 0, len(order.starts))
@@ -91,7 +120,7 @@ def _times(order: ProductOrder, answer: Assessment, protocol: Protocol) -> Itera
     yield from _interval(order, protocol)
 
 
-def _first_start(order: ProductOrder, answer: Assessment) -> Iterator[str]:
+def _first_start(order: Dosage, answer: Assessment) -> Iterator[str]:
     """A start that this answer does not cover."""
     first = min(order.starts, key=lambda one: one.earliest, default=None)
     if first is None:
@@ -102,13 +131,13 @@ def _first_start(order: ProductOrder, answer: Assessment) -> Iterator[str]:
         yield f"The ordered start lies after this answer expires, {answer.valid_until}: assess again."
 
 
-def _interval(order: ProductOrder, protocol: Protocol) -> Iterator[str]:
+def _interval(order: Dosage, protocol: Protocol) -> Iterator[str]:
     first, last = protocol.schedule.earliest, protocol.schedule.latest
-    hours = order.interval_hours
-    if hours is None or first is None or last is None:
+    if first is None or last is None:
         return
-    if not first.value.value <= hours <= last.value.value:
-        yield f"Ordered every {plain(hours)} h; the schedule has {first.value} to {last.value} between starts."
+    for spacing in order.spacings:
+        if not first.value.value <= spacing.hours <= last.value.value:
+            yield f"Ordered {spacing.text}; the schedule has {first.value} to {last.value} between starts."
 
 
 def _instant(text: str) -> datetime:

@@ -58,8 +58,14 @@ def call(prefetch: Json | None = None, hook: str = "patient-view", /, **changes:
     return {name: value for name, value in (body | changes).items() if value is not ...}
 
 
+IV = {
+    "coding": [{"system": "http://snomed.info/sct", "code": "47625008", "display": "Intravenous route"}],
+    "text": "IV",
+}
+
+
 def product_order(dose: Json | None = None, timing: Json | None = None, text: str = "Mesenchymal stem cells") -> Json:
-    line = {"timing": timing, "doseAndRate": [{"doseQuantity": dose}] if dose else None}
+    line = {"timing": timing, "route": IV, "doseAndRate": [{"doseQuantity": dose}] if dose else None}
     return {
         "resourceType": "MedicationRequest",
         "id": "order1",

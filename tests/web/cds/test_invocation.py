@@ -347,7 +347,8 @@ def test_negative_space_large_records_are_read(client: TestClient, prefetch: Jso
 
 
 def test_R13_the_same_service_on_three_hooks_says_the_same(client: TestClient, prefetch: Json) -> None:
-    changes: dict[str, Json] = {"order-sign": {"context": {"draftOrders": orders({"resourceType": "ServiceRequest"})}}}
+    draft = orders({"resourceType": "ServiceRequest", "code": {"text": "Blood count"}})
+    changes: dict[str, Json] = {"order-sign": {"context": {"draftOrders": draft}}}
     said = [client.post(URL, json=call(prefetch, hook, **changes.get(hook, {}))).json()["cards"]
             for hook in ("patient-view", "encounter-start", "order-sign")]  # fmt: skip
     assert SERVICE in URL
