@@ -214,6 +214,19 @@ def parse_message(content: bytes, assumed_encoding: str = "") -> Message:
     return Message(segments, hashlib.sha256(stripped).hexdigest(), oddities)
 
 
+def read_header(content: bytes) -> Message | None:
+    """A message as its MSH alone, read as ASCII, for an answer to what cannot be read; None if it has none."""
+    stripped = _bare(content)
+    try:
+        # The answer is in ASCII too, so it does not repeat the name of a character set.
+        syntax = replace(_read_syntax(stripped), charset="")
+    except MessageError:
+        return None
+    line = _LINES.split(stripped.decode("ascii", "replace"), maxsplit=1)[0]
+    segments, _ = _segments(line, syntax)
+    return Message(segments, hashlib.sha256(stripped).hexdigest())
+
+
 def digest_message(content: bytes) -> str:
     """The digest that `parse_message` gives a message."""
     return hashlib.sha256(_bare(content)).hexdigest()

@@ -53,6 +53,11 @@ class Chart:
     messages: dict[tuple[str, tuple[Identifier, ...]], Mapped] = field(default_factory=dict)
     described: set[_Description] = field(default_factory=set)
 
+    @property
+    def patient_id(self) -> str:
+        """The id under which answers name the patient; empty once it was merged into another chart."""
+        return self._patient_id() if self.identifiers else ""
+
     def bundle(self) -> PatientBundle:
         """The patient for the record builder. Raises DataError `mixed_patients`."""
         return assemble(*self.units())
@@ -83,7 +88,8 @@ class Chart:
     # -- what holds now ----------------------------------------------------------------------------
 
     def _patient_id(self) -> str:
-        current = [one for one in self.identifiers if one not in self.former] or list(self.identifiers)
+        known = list(self.identifiers)  # at once, for another thread may be adding to them
+        current = [one for one in known if one not in self.former] or known
         first = min(current, key=lambda one: (one.system, one.value))
         return first.value if _ID.fullmatch(first.value) else _short(first.system, first.value)
 

@@ -15,7 +15,7 @@ from fhir_adapters.hl7v2_acknowledgement import Outcome, Problem, acknowledge, p
 from fhir_adapters.hl7v2_definitions import VERSIONS
 from fhir_adapters.hl7v2_inbox import Inbox, MessageKey, Received
 from fhir_adapters.hl7v2_mapping import Mapped, effect_of, map_message
-from fhir_adapters.hl7v2_parsing import Message, MessageError, parse_message
+from fhir_adapters.hl7v2_parsing import Message, MessageError, parse_message, read_header
 from fhir_adapters.hl7v2_patients import Chart, Patients
 
 log = structlog.get_logger("mscprotocol.hl7v2")
@@ -66,10 +66,11 @@ class Receiver:
 
     def refuse(self, head: bytes, text: str) -> bytes:
         """The answer to a message of which only the beginning could be taken, because it is too long or broken off."""
+        message: Message | None
         try:
             message = self._parse(head)
         except MessageError:
-            message = None
+            message = read_header(head)
         log.warning("message refused", why=text)
         return self._answer(message, "rejected", [Problem("", "207", text)])
 
@@ -85,7 +86,7 @@ class Receiver:
                 return before.answer, []
             return self._file(message, content)
         except MessageError as error:
-            return self._refuse(message, content, error), []
+            return self._refuse(message or read_header(content), content, error), []
         except Exception as error:  # noqa: BLE001 - whatever fails, the sender keeps the message and hears so
             log.error("message not filed", error=type(error).__name__)
             return self._answer(message, "rejected", [Problem("", "207", "the message could not be filed")]), []

@@ -33,7 +33,7 @@ from mscprotocol.rulebook import compile_rulebook
 from mscprotocol.service import Caller, Order, Service, now
 from mscprotocol.serving import read_settings
 from mscprotocol.settings import is_loopback
-from mscprotocol.store import assessments
+from mscprotocol.store import assessments, audit
 from mscprotocol.store.database import open_database
 from mscprotocol.store.inbox import DatabaseInbox
 from mscprotocol.terminal import load_or_exit
@@ -44,7 +44,10 @@ DOOR = "hl7v2"
 # A message that came waits no longer than this for an assessment to make way for it.
 SWITCH_SECONDS = 0.0005
 SENDER = Caller("hl7v2", frozenset())
+MOST_ATTEMPTS = 3
 Writer = Callable[[bytes], None]
+# Told the id of a patient and why there is no answer.
+Refuser = Callable[[str, str], None]
 # What is known of a patient and the digests of the messages that said so, to an answer; None if it was given before.
 Judge = Callable[[PatientBundle, list[str]], Assessment | None]
 
@@ -68,6 +71,12 @@ class Keeper:
             self.service.keep(session, answer, [assessments.refer_to(one) for one in messages], order)
         return answer
 
+    def refuse(self, patient_id: str, code: str) -> None:
+        """Write down that what is known of a patient gives no answer now: the one before no longer stands."""
+        detail = {"door": DOOR, "protocol": self.protocol, "code": code}
+        with self.service.database.writing() as session:
+            audit.append(session, self.service.clock(), SENDER.name, "refuse", f"Patient/{patient_id}", detail)
+
 
 class Reassessor:
     """Assesses patients whose data changed, each once for all that changed while it waited.
@@ -76,8 +85,11 @@ class Reassessor:
     bursts, and what they say together is worth one answer.
     """
 
-    def __init__(self, judge: Judge, write: Writer, *, quiet: float = 1, longest: float = 15) -> None:
-        self._judge, self._write = judge, write
+    def __init__(
+        self, judge: Judge, write: Writer, refuse: Refuser = lambda *_: None, *, quiet: float = 1, longest: float = 15
+    ) -> None:
+        self._judge, self._write, self._refuse = judge, write, refuse
+        self._failed: dict[int, int] = {}
         self._quiet, self._longest = quiet, longest
         self._waiting: dict[int, Chart] = {}
         self._changed = asyncio.Event()
@@ -114,18 +126,38 @@ class Reassessor:
         try:
             known = await receiver.known_of(chart)
             answer = None if known is None else await asyncio.to_thread(self._judge, *known)
-            if answer is None:
-                return
         except DataError as error:
-            log.warning("patient not assessed", patient=chart.number, code=error.code)
-            # The chart's number is all that may name a patient here.
-            self._write(msgspec.json.encode({"error": {"code": error.code, "message": str(error)}}))
+            await self._tell(chart, error.code, str(error))
             return
         except Exception as error:  # noqa: BLE001 - one patient must not end the listener
-            log.error("patient not assessed", patient=chart.number, error=type(error).__name__)
+            await self._try_again(chart, type(error).__name__)
             return
-        log.info("patient assessed", patient=chart.number, messages=len(chart.messages), verdict=answer.verdict)
-        self._write(to_json(answer))
+        self._failed.pop(chart.number, None)
+        if answer is not None:
+            log.info("patient assessed", patient=chart.number, messages=len(chart.messages), verdict=answer.verdict)
+            self._write(to_json(answer))
+
+    async def _try_again(self, chart: Chart, kind: str) -> None:
+        """A few times, for a database may have been busy; then a line says that there is no answer."""
+        self._failed[chart.number] = self._failed.get(chart.number, 0) + 1
+        log.error("patient not assessed", patient=chart.number, error=kind, attempt=self._failed[chart.number])
+        if self._failed[chart.number] < MOST_ATTEMPTS:
+            self.note(chart)
+        else:
+            text = "the assessment failed; it is tried again with the next message, and the log says why"
+            await self._tell(chart, "internal_error", text)
+
+    async def _tell(self, chart: Chart, code: str, text: str) -> None:
+        """An answer that could not be given, named as good ones are: the one before no longer stands."""
+        self._failed.pop(chart.number, None)
+        # In the log a chart's number is all that may name a patient.
+        log.warning("patient not assessed", patient=chart.number, code=code)
+        said = {"patient": {"id": chart.patient_id}, "error": {"code": code, "message": text}}
+        self._write(msgspec.json.encode(said))
+        try:
+            await asyncio.to_thread(self._refuse, chart.patient_id, code)
+        except Exception as error:  # noqa: BLE001 - the line is out; what cannot be stored is said in the log
+            log.error("refusal not stored", patient=chart.number, error=type(error).__name__)
 
 
 def listen_command(
@@ -168,7 +200,8 @@ def listen_command(
     sys.setswitchinterval(SWITCH_SECONDS)
     with _service(knowledge, database or installation.database_url) as service, _Answers(out) as write:
         inbox = DatabaseInbox(service.database, service.clock)
-        reassessor = Reassessor(Keeper(service, protocol, zone or "UTC", settings), write)
+        keeper = Keeper(service, protocol, zone or "UTC", settings)
+        reassessor = Reassessor(keeper, write, keeper.refuse)
         asyncio.run(_listen(inbox, settings, reassessor, (host, port, tls), Limits(max_bytes=max_bytes)))
 
 

@@ -48,6 +48,16 @@ def test_the_same_request_gets_the_same_reply(client: TestClient, service: Servi
     assert post(client, "b").headers["location"] != first.headers["location"]
 
 
+def test_a_reply_that_is_given_again_is_in_the_audit_trail(client: TestClient, service: Service) -> None:
+    """It holds a patient's data as much as the first did."""
+    place = post(client, "a").headers["location"]
+    post(client, "a"), post(client, "b", protocol="all"), post(client, "b", protocol="all")
+    with service.database.reading() as session:
+        read = session.execute(select(AuditEntry).where(AuditEntry.action == "read")).scalars().all()
+    assert [one.subject.partition("/")[0] for one in read] == ["Assessment", "Reply"]
+    assert read[0].subject == f"Assessment/{place.rpartition('/')[2]}"
+
+
 @pytest.mark.parametrize("other", [{"content": RECORD + b" "}, {"stage": "infusion"}])
 def test_another_request_with_the_key_is_refused(client: TestClient, other: dict[str, Any]) -> None:
     post(client, "a")

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request, Response
 from pydantic import BaseModel, Field
+from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
 from fhir_adapters.bundle import PatientBundle, read_bundle
@@ -20,7 +21,7 @@ from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.rendering import render_html
 from mscprotocol.service import Answered, Caller, Order, Service
 from mscprotocol.settings import Settings
-from mscprotocol.store import assessments
+from mscprotocol.store import assessments, audit
 from mscprotocol.web import api_description as described
 from mscprotocol.web.asked import JSON, Asked, Content, Question, Sent, check_type, wants_fhir
 from mscprotocol.web.batch import NDJSON, BatchResponse
@@ -78,7 +79,13 @@ def assess(
         return made.response
     query = "&".join(sorted(f"{name}={value}" for name, value in request.query_params.multi_items()))
     parts = (b"assess", query.encode(), content.kind.encode(), str(as_fhir).encode(), content.body)
-    return reply_once(service, Claim(caller.name, idempotency_key, digest_request(parts)), work)
+    claim = Claim(caller.name, idempotency_key, digest_request(parts))
+
+    def reread(session: Session, place: str | None) -> None:
+        what = f"Assessment/{place.rpartition('/')[2]}" if place else f"Reply/{claim.request_sha256}"
+        audit.append(session, service.clock(), caller.name, "read", what, {"what": "reply again"})
+
+    return reply_once(service, claim, work, reread)
 
 
 @router.post(

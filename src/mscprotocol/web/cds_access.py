@@ -16,6 +16,9 @@ from mscprotocol.web.tokens import TokenError, Verifier
 log = structlog.get_logger("mscprotocol.cds")
 
 
+_LONGEST_TENANT = 100
+
+
 class CdsAccess:
     """Verifies the tokens of CDS clients. An installation that lists clients, or demands a login, demands a token."""
 
@@ -34,6 +37,8 @@ class CdsAccess:
             if kind.lower() != "bearer":
                 raise TokenError("no token")
             claims = self.verifier.verify(token.strip(), self.audience(request), self.keys)
+            if claims.tenant is not None and not _is_name(claims.tenant):
+                raise TokenError("tenant")
             if self.settings.cds_tenants.get(claims.issuer, claims.tenant) != claims.tenant:
                 raise TokenError("tenant")
         except TokenError as error:
@@ -41,11 +46,17 @@ class CdsAccess:
             raise ProblemError(
                 401, "unauthorized", "Authentication is required.", {"www-authenticate": "Bearer"}
             ) from None
-        return Caller(f"cds {claims.issuer}", frozenset(("cds",)))
+        # Tenants of one issuer are clients of their own: none gets what was answered to another.
+        tenant = "" if claims.tenant is None else f" tenant {claims.tenant}"
+        return Caller(f"cds {claims.issuer}{tenant}", frozenset(("cds",)))
 
     def audience(self, request: Request) -> str:
         """The address of the endpoint exactly as its clients know it."""
         return f"{base_of(request)}{request.url.path}"
+
+
+def _is_name(tenant: object) -> bool:
+    return isinstance(tenant, str) and tenant.isprintable() and 0 < len(tenant) <= _LONGEST_TENANT
 
 
 def find_client(request: Request) -> Caller:

@@ -35,9 +35,10 @@ ERRORS: dict[int | str, dict[str, Any]] = {
 }
 _ID = re.compile(r"[A-Za-z0-9.-]{1,64}")
 _USER = re.compile(r"(Practitioner|PractitionerRole|Patient|RelatedPerson)/[A-Za-z0-9.-]{1,64}")
-_LONGEST_INSTANCE = 100
-# What makes two calls the same; a token may have been renewed between them.
+_UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+# What makes two calls the same; a token may have been renewed between them, but not what it allows and to whom.
 _SAME = ("hook", "hookInstance", "context", "prefetch", "fhirServer")
+_SAME_ACCESS = ("scope", "subject", "patient")
 
 
 @dataclass(frozen=True)
@@ -70,10 +71,12 @@ def read_call(body: bytes) -> HookCall:
     if hook not in HOOKS:
         raise bad(f"hook is one of {', '.join(HOOKS)}")
     instance = _field(fields, "hookInstance", str)
-    if not 0 < len(instance) <= _LONGEST_INSTANCE:
+    if not _UUID.fullmatch(instance):
         raise bad("hookInstance is a UUID")
     context = _field(fields, "context", dict[str, Raw])
     server, token = _access(fields)
+    access = _optional(fields, "fhirAuthorization", dict[str, Raw]) or {}
+    same = [bytes(found.get(name, b"")) for found, names in ((fields, _SAME), (access, _SAME_ACCESS)) for name in names]
     return HookCall(
         hook=hook,
         instance=instance,
@@ -82,7 +85,7 @@ def read_call(body: bytes) -> HookCall:
         draft_orders=context.get("draftOrders") if hook == "order-sign" else None,
         server=server,
         token=token,
-        sha256=digest_request(bytes(fields.get(name, b"")) for name in _SAME),
+        sha256=digest_request(same),
     )
 
 

@@ -32,6 +32,10 @@ _FORGET = delete(_replies).where(_replies.c.expires_at < bindparam("now"))
 _KEEP = insert(_replies)
 
 
+# Told where a reply is stored, if it is in one place.
+Reread = Callable[[Session, str | None], object]
+
+
 @dataclass(frozen=True)
 class Claim:
     """A key of one caller, the digest of the request that it stands for, and how long its reply is given out again."""
@@ -58,11 +62,14 @@ def digest_request(parts: Iterable[bytes]) -> str:
     return digest.hexdigest()
 
 
-def reply_once(service: Service, claim: Claim, work: Callable[[], Reply]) -> Response:
-    """The stored reply of a claim, else that of the work, which is stored; an error is no reply and frees the key."""
+def reply_once(service: Service, claim: Claim, work: Callable[[], Reply], reread: Reread = lambda *_: None) -> Response:
+    """The stored reply of a claim, else that of the work, which is stored; an error is no reply and frees the key.
+
+    `reread` is told, in a transaction of its own, of a reply that is given out again.
+    """
     if not 0 < len(claim.key) <= LONGEST_KEY:
         raise ProblemError(400, "bad_request", f"An Idempotency-Key has 1 to {LONGEST_KEY} characters.")
-    known = _find(service, claim)
+    known = _find(service, claim, reread)
     if known is not None:
         return known
     made = work()
@@ -71,14 +78,14 @@ def reply_once(service: Service, claim: Claim, work: Callable[[], Reply]) -> Res
             _keep(session, claim, made.response, service.clock())
             made.store(session)
     except IntegrityError:
-        known = _find(service, claim)
+        known = _find(service, claim, reread)
         if known is None:
             raise
         return known  # somebody was faster
     return made.response
 
 
-def _find(service: Service, claim: Claim) -> Response | None:
+def _find(service: Service, claim: Claim, reread: Reread) -> Response | None:
     with service.database.reading() as session:
         wanted = {"its_client": claim.client, "its_key": claim.key, "now": service.clock()}
         found = session.execute(_FIND, wanted).one_or_none()
@@ -86,6 +93,8 @@ def _find(service: Service, claim: Claim) -> Response | None:
         return None
     if found.request_sha256 != claim.request_sha256:
         raise ProblemError(422, "idempotency_key_reused", "This key came with another request: take a new one.")
+    with service.database.writing() as session:
+        reread(session, found.location)
     headers = {"location": found.location} if found.location else {}
     return Response(found.body, found.status, headers | {"idempotent-replayed": "true"}, found.content_type)
 

@@ -17,7 +17,7 @@ from fhir_adapters.mllp import MllpClient
 from mscprotocol.cli import app
 from mscprotocol.store.assessments import read_inputs, read_json
 from mscprotocol.store.database import Database, open_database
-from mscprotocol.store.tables import StoredAssessment
+from mscprotocol.store.tables import AuditEntry, StoredAssessment
 from mscprotocol.verification import open_kept
 from tests.adapters.hl7v2.messages import OBR, PID, adt, message, oru, result
 from tests.web.live import LISTEN, Process, running
@@ -125,7 +125,11 @@ def test_a_patient_who_cannot_be_assessed_is_an_error_line(tmp_path: Path) -> No
     with listening(out) as process:
         asyncio.run(send(process.port, adt("A08", PID + "|" * 22 + "Y")))
     (line,) = out.read_text().splitlines()
-    assert json.loads(line)["error"]["code"] == "deceased"
+    said = json.loads(line)
+    assert (said["error"]["code"], said["patient"]) == ("deceased", {"id": "4711"})
+    with opened(tmp_path) as database, database.reading() as session:
+        entries = session.execute(select(AuditEntry)).scalars().all()
+    assert [(one.action, one.subject) for one in entries] == [("refuse", "Patient/4711")]
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from fhir_adapters.hl7v2_patients import Chart
 from fhir_adapters.hl7v2_receiving import Receiver
 from mscprotocol.answer import Assessment
 from mscprotocol.errors import DataError
-from mscprotocol.listening import Reassessor
+from mscprotocol.listening import MOST_ATTEMPTS, Reassessor
 
 QUIET, LONGEST = 1, 15
 
@@ -64,9 +64,10 @@ class Ward:
         self.loop = VirtualTime()
         self.judged: list[tuple[int, float]] = []
         self.lines: list[bytes] = []
+        self.refused: list[tuple[str, str]] = []
         self.merged: set[int] = set()
         self.during: dict[int, Callable[[], None]] = {}
-        self.reassessor = Reassessor(self._judge, self.lines.append, quiet=QUIET, longest=LONGEST)
+        self.reassessor = Reassessor(self._judge, self.lines.append, self._refuse, quiet=QUIET, longest=LONGEST)
 
     def note(self, number: int) -> None:
         self.reassessor.note(Chart(number))
@@ -86,6 +87,9 @@ class Ward:
         if number in self.during:
             self.during.pop(number)()
         return None
+
+    def _refuse(self, patient_id: str, code: str) -> None:
+        self.refused.append((patient_id, code))
 
     def play(self, story: Awaitable[None]) -> list[tuple[int, float]]:
         """Who was judged and when, until everything that the story brings is done."""
@@ -160,15 +164,41 @@ def test_a_chart_that_was_merged_is_nobody() -> None:
     assert logged == [], "which is no error"
 
 
-@pytest.mark.parametrize(
-    ("error", "written"), [(DataError("deceased", "the patient has died"), ["deceased"]), (OSError("full"), [])]
-)
-def test_one_patient_who_cannot_be_assessed_stops_nobody(error: Exception, written: list[str]) -> None:
-    ward = Ward()
+def failing(ward: Ward, error: Exception, times: int) -> None:
+    """Have patient 1 fail so many times."""
 
     def fail() -> None:
+        if times > 1:
+            failing(ward, error, times - 1)
         raise error
 
     ward.during[1] = fail
-    assert [number for number, _ in ward.play(ward.notes([1, 2], every=0.1))] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("error", "times", "judged", "written"),
+    [
+        (DataError("deceased", "the patient has died"), 1, [1, 2], ["deceased"]),
+        (OSError("full"), 1, [1, 2, 1], []),
+        (OSError("full"), MOST_ATTEMPTS, [1, 2, 1, 1], ["internal_error"]),
+    ],
+)
+def test_one_patient_who_cannot_be_assessed_stops_nobody_and_is_tried_a_few_times(
+    error: Exception, times: int, judged: list[int], written: list[str]
+) -> None:
+    ward = Ward()
+    failing(ward, error, times)
+
+    async def story() -> None:
+        await ward.notes([1, 2], every=0.1)
+        await asyncio.sleep(20)
+
+    assert [number for number, _ in ward.play(story())] == judged
     assert [msgspec.json.decode(one)["error"]["code"] for one in ward.lines] == written
+    assert [code for _, code in ward.refused] == written
+
+
+def test_at_the_end_it_is_not_tried_for_ever() -> None:
+    ward = Ward()
+    failing(ward, OSError("full"), 100)
+    assert [number for number, _ in ward.play(ward.notes([1], every=0.1))] == [1] * MOST_ATTEMPTS

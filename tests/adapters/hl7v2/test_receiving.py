@@ -66,6 +66,20 @@ def test_answers(content: bytes, expected: tuple[str, str, str]) -> None:
     assert door.inbox.refused == (expected[0] != "AA")
 
 
+@pytest.mark.parametrize(
+    "content",
+    [message(PID, charset="KLINGON"), message(PID.replace("Mustermann", "Müller") + "|Müller", encoding="latin-1")],
+)
+def test_a_sender_can_match_the_refusal_of_a_message_in_another_character_set(content: bytes) -> None:
+    door = Door()
+    sent = content.split(b"\r")[0].split(b"|")
+    for answer in (door.send(content), door.receiver.refuse(content, "too long")):
+        lines = answer.decode("ascii").split("\r")
+        assert lines[1].split("|")[2] == sent[9].decode()
+        assert lines[0].split("|")[4:6] == [one.decode() for one in sent[2:4]]
+        assert "KLINGON" not in answer.decode()
+
+
 def test_test_messages_are_taken_outside_production() -> None:
     for letter in "PDT":
         assert Door(is_production=False).says(oru(result(), processing=letter))[0] == "AA"

@@ -62,6 +62,8 @@ def test_I1_another_method_or_type_is_refused(client: TestClient) -> None:
         {"hook": 1},
         {"hookInstance": ...},
         {"hookInstance": ""},
+        {"hookInstance": "x"},
+        {"hookInstance": "d1577c69dfbe44adba6d3e05e953b2ea"},
         {"context": {"patientId": ""}},
         {"context": {"patientId": "Patient/eligible"}},
         {"context": {"patientId": "a&code=b"}},
@@ -275,13 +277,26 @@ def test_I7_full_prefetch_is_answered_without_a_call(start: Start, fhir: FhirSer
 def test_I8_the_same_call_twice_is_one_answer(client: TestClient, prefetch: Json, service: Service) -> None:
     first, second = (client.post(URL, json=call(prefetch)).json() for _ in range(2))
     assert first == second
-    other = client.post(URL, json=call(prefetch, hookInstance="another")).json()
+    other = client.post(URL, json=call(prefetch, hookInstance="0c6b3a8e-5d0f-4b9c-9d3a-2f6f5d1f7a10")).json()
     assert first["cards"][0]["uuid"] != other["cards"][0]["uuid"]
     with service.database.reading() as session:
         counts = [
             session.execute(select(func.count()).select_from(one)).scalar() for one in (StoredAssessment, AuditEntry)
         ]
     assert counts == [2, 2]
+
+
+def test_I8_a_call_with_another_access_is_another_call(start: Start, fhir: FhirServer, prefetch: Json) -> None:
+    """A token that was renewed changes nothing; one that may read less must not get what was read with more."""
+    client = reading(start, fhir)
+    again = {"access_token": "renewed"}
+    less, other = {"scope": "patient/Observation.read"}, {"subject": "another-client"}
+    said = [
+        client.post(URL, json=call(prefetch, fhirServer=fhir.address, fhirAuthorization=AUTHORIZATION | change)).json()
+        for change in ({}, again, less, other)
+    ]
+    uuids = [one["cards"][0]["uuid"] for one in said]
+    assert (uuids[0] == uuids[1], len(set(uuids))) == (True, 3)
 
 
 @pytest.mark.parametrize(

@@ -95,6 +95,16 @@ def test_A6_a_token_of_another_tenant_is_refused(start: Start, stated: dict[str,
     assert ask(client, "GET", "/cds-services", sign(aud=f"{BASE}/cds-services", **stated)) == status
 
 
+def test_A6_what_was_answered_to_one_tenant_is_not_given_to_another(guarded: TestClient, client: TestClient) -> None:
+    body = call(prefetch_of(client, "eligible"))
+    uuids = []
+    for number, tenant in enumerate(("ward", "ward", "other", "", ["ward"])):
+        token = sign(aud=f"{BASE}{URL}", tenant=tenant, jti=str(number))
+        answer = guarded.post(URL, json=body, headers={"authorization": f"Bearer {token}"})
+        uuids.append(answer.json()["cards"][0]["uuid"] if answer.status_code == 200 else answer.status_code)
+    assert (uuids[0] == uuids[1], uuids[0] != uuids[2], uuids[3:]) == (True, True, [401, 401])
+
+
 def test_A7_a_refusal_tells_nothing_and_the_token_is_not_logged(guarded: TestClient) -> None:
     token = sign(aud="another")
     with structlog.testing.capture_logs() as logged:
