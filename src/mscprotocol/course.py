@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from mscprotocol.answer import GateResult
 from mscprotocol.case import GATING, Case, exact_tier, tally
 from mscprotocol.definitions import FindingDefinition
 from mscprotocol.inference import decide
 from mscprotocol.knowledge_forms import FindingLeaf, walk_leaves
+from mscprotocol.record import Infusion
 from mscprotocol.rulebook import GATE, IMPROVED
 from mscprotocol.schedule import course_state
 from mscprotocol.truth import Truth
 
 STOP_EVENT, HOLD_EVENT = "stop_event", "hold_event"
-_SHOWN = ("tier", "course", "dose", IMPROVED, "deviation")
+_SHOWN = ("tier", "course", "dose", IMPROVED, "deviation", "last_infusion")
 
 
 def conclude_gate(case: Case, dose_status: str) -> GateResult:
@@ -35,6 +36,7 @@ def conclude_gate(case: Case, dose_status: str) -> GateResult:
         # Only a course that has begun can have helped: on room air before it, nobody has improved yet.
         IMPROVED: Truth(conclusions.of(IMPROVED)).value if given else Truth.NOT_MET.value,
         "deviation": "recorded" if any(one.deviation for one in begun) else "none",
+        "last_infusion": _last(begun),
     }
     decision = decide(conclusions, conclusions.engine, GATE, tokens)
     because = [f"{one.id}: {one.status.replace('_', ' ')}" for one in gating if one.is_violated or one.is_open]
@@ -43,6 +45,13 @@ def conclude_gate(case: Case, dose_status: str) -> GateResult:
     for event in (STOP_EVENT, HOLD_EVENT):
         because += _events(case, event, has_begun=bool(given))
     return GateResult(len(given) + 1, decision, [] if decision == "go" else because)
+
+
+def _last(begun: Sequence[Infusion]) -> str:
+    """Whether the infusion before the next one was given whole."""
+    if not begun:
+        return "none"
+    return "stopped" if begun[-1].status == "stopped" else "whole"
 
 
 def _since_start(seen: Truth, *, has_begun: bool) -> str:

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from mscprotocol import dose_checks
 from mscprotocol.answer import Assessment, GateResult, ScheduleRow
+from mscprotocol.course_checks import CourseChecks, refuse_misfits
 from mscprotocol.course_forms import (
     FORMS,
     Consent,
@@ -30,25 +31,25 @@ from mscprotocol.course_forms import (
     write_form,
 )
 from mscprotocol.errors import RequestError
+from mscprotocol.gate_reasons import find_binding
 from mscprotocol.protocols import Practice, Protocol
 from mscprotocol.schedule import TAKEN_PLACE, length
 from mscprotocol.service import Caller
 from mscprotocol.store import audit
 from mscprotocol.store.subjects import NewEntry
 from mscprotocol.store.tables import Subject
-from mscprotocol.subject_record import next_infusion, read_infusions
-from mscprotocol.subjects import Chart, Recorded, Subjects, check_entry, event_names, find_repeated
+from mscprotocol.subject_record import DueForm, next_infusion, read_infusions
+from mscprotocol.subjects import FORM_COMPLETE, Chart, Recorded, Subjects, check_entry, event_names, find_repeated
 from mscprotocol.timespan import CLOCK_TOLERANCE
 
 Signing = Callable[[Session, str, bytes], object]
 RECORDERS = frozenset({"coordinator", "clinician"})
 CLINICIANS = frozenset({"clinician"})
-BEFORE = "before"  # the questions asked again at the gate, beside those that are due after an infusion
 # Only a clinician decides these; anybody who records may answer the other questions.
 DECISIONS = ("continue_despite_improvement", "marked_improvement")
 # What is put right by a form of its own; a dose check is done again, and a signature lapses.
 CORRECTABLE = ("consent", "plan", "lot", "infusion", "events", "withdrawal")
-_COMPLETE = "course: complete"
+BINDING = "No signature sets this aside: {}. What was given all the same is recorded as a protocol deviation."
 
 
 class GateClosedError(RequestError):
@@ -70,7 +71,8 @@ class CourseView:
     infusions: list[Infusion]
     checks: list[tuple[str, DoseCheck]]
     override: Override | None
-    due: list[str]
+    due: list[DueForm]
+    binding: list[str]
     questions: list[str]
 
     @property
@@ -120,13 +122,14 @@ class Course:
             checks=dose_checks.list_checks(chart),
             override=self.find_signature(chart, answer.gate, now),
             due=self.subjects.course_rules(chart.subject).due(chart.standing, now),
+            binding=find_binding(answer.gate.because, self.subjects.knowledge),
             questions=self.questions(),
         )
 
     def questions(self) -> list[str]:
         """What is asked after an infusion, by name: the events that stop or hold, and what a clinician decides."""
         names = [name for event in ("stop_event", "hold_event") for name in event_names(self.subjects.knowledge, event)]
-        return [*(one for one in dict.fromkeys(names) if one != "adverse_event_form_complete"), *DECISIONS]
+        return [*(one for one in dict.fromkeys(names) if one != FORM_COMPLETE), *DECISIONS]
 
     # -- record --
 
@@ -203,32 +206,12 @@ class Course:
             raise RequestError("forbidden", "Only a clinician takes back what was seen.")
 
     def check(self, chart: Chart, form: Form, new: NewEntry) -> None:
-        """Refuse what lies in the future, or is not about the infusion that it could be about."""
-        self._refuse_future(form)
-        number = getattr(form, "infusion", None)
-        if number is None:
-            return
-        if new.supersedes is not None:
-            replaced = next(one for one in chart.standing if one.id == new.supersedes)
-            if getattr(read_form(replaced.content, type(form)), "infusion", None) != number:
-                raise RequestError("invalid_request", "A correction is about the same infusion.")
-            if isinstance(form, Infusion):
-                _refuse_disorder(chart, form)
-            return
-        following = next_infusion(chart.standing)
-        if isinstance(form, Events):
-            if not 1 <= number < following:
-                raise RequestError("invalid_request", "No infusion of that number was recorded.")
-        elif number != following:
-            raise RequestError("conflict", f"The next infusion is number {following}: look at the record again.")
-        elif isinstance(form, Infusion):
-            _refuse_disorder(chart, form)
+        """Refuse what lies outside the time of a course, or is not about the infusion that it could be about."""
+        self._checks(chart).check(chart, form, new)
 
-    def _refuse_future(self, form: Form) -> None:
-        limit = self.service.clock() + CLOCK_TOLERANCE
-        moments = [getattr(form, name, None) for name in ("started", "ended", "observed", "given", "at")]
-        if any(one is not None and one > limit for one in moments):
-            raise RequestError("invalid_request", "What was done lies in the past: the time given is still to come.")
+    def _checks(self, chart: Chart) -> CourseChecks:
+        rules, practice = self.subjects.course_rules(chart.subject), self._practice(chart.subject)
+        return CourseChecks(rules, practice, self.service.clock())
 
     # -- dose, gate, infusion --
 
@@ -256,13 +239,17 @@ class Course:
     def override(
         self, subject_id: str, form: Override, token: str, caller: Caller, sign: Signing | None = None
     ) -> Recorded:
-        """Set the gate before the next infusion aside, as a clinician signs it; a complete course stays complete.
+        """Set the gate before the next infusion aside, as a clinician signs it and says in words.
+
+        Raises RequestError `binding` for what no signature sets aside.
 
         `sign` puts the signature on what is recorded, in the same transaction.
         """
         allow(caller, CLINICIANS)
         if form.code not in self.subjects.knowledge.override_reasons:
             raise RequestError("invalid_request", "There is no reason of that code.")
+        if not any(letter.isalpha() for letter in form.text):
+            raise RequestError("invalid_request", "Setting a gate aside needs its reason in your words.")
         with self.subjects.acting(subject_id) as (session, chart):
             signed = _signed_at(form, self.service.clock())
             new = NewEntry("override", write_form(signed), token)
@@ -272,7 +259,9 @@ class Course:
             check_entry(chart, new)
             self.check(chart, form, new)
             gate = self.subjects.judge(chart, self.service.clock(), "infusion")[0].gate
-            if gate is None or _COMPLETE in gate.because or not set(gate.because) <= set(form.because):
+            if gate is not None and (binding := find_binding(gate.because, self.subjects.knowledge)):
+                raise RequestError("binding", BINDING.format("; ".join(binding)))
+            if gate is None or not set(gate.because) <= set(form.because):
                 raise RequestError("conflict", "The gate has other reasons now: look at them before you sign.")
             done = self.subjects.add(session, chart, new, caller, with_assessment=False)
             if sign is not None and done.entry is not None:
@@ -283,7 +272,7 @@ class Course:
     def infuse(self, subject_id: str, form: Infusion, token: str, caller: Caller) -> Recorded:
         """Record an infusion as it was given: the gate is judged anew as of its actual start.
 
-        Raises GateClosedError, and RequestError `course_complete`, `dose_unchecked` or `conflict`.
+        Raises GateClosedError, and RequestError `course_complete`, `dose_unchecked`, `not_as_checked` or `conflict`.
         """
         allow(caller, RECORDERS)
         if form.deviation is not None:
@@ -303,7 +292,7 @@ class Course:
             return self.subjects.add(session, chart, new, caller)
 
     def find_refusal(self, chart: Chart, form: Infusion, answer: Assessment) -> RequestError | None:
-        """Why an infusion is not recorded as one of the protocol: course, gate or dose; none if nothing is against it.
+        """Why an infusion is none of the protocol: course, gate, dose or lot; none if nothing is against it.
 
         `answer` is that of the actual start.
         """
@@ -314,10 +303,18 @@ class Course:
         if gate.decision != "go" and self.find_signature(chart, gate, form.started) is None:
             return GateClosedError(gate)
         fault = dose_checks.find_fault(chart, answer)
-        return None if fault is None else RequestError("dose_unchecked", dose_checks.REFUSED[fault])
+        if fault is not None:
+            return RequestError("dose_unchecked", dose_checks.REFUSED[fault])
+        return refuse_misfits(self.find_misfits(chart, form, answer))
+
+    def find_misfits(self, chart: Chart, form: Infusion, answer: Assessment) -> list[str]:
+        """How an infusion differs from the one that the gate of its start and the dose check were about."""
+        return list(self._checks(chart).find_misfits(chart, form, answer))
 
     def find_signature(self, chart: Chart, gate: GateResult, at: datetime) -> Override | None:
         """The standing signature that covers every reason of a gate, as long as a release holds."""
+        if find_binding(gate.because, self.subjects.knowledge):
+            return None
         holds = length(self._practice(chart.subject).release_valid)
         for entry in reversed(chart.of_kind("override")):
             form = read_form(entry.content, Override)
@@ -360,15 +357,6 @@ def allow(caller: Caller, roles: frozenset[str]) -> None:
     """Raise RequestError `forbidden` unless the caller has one of the roles."""
     if roles.isdisjoint(caller.scopes):
         raise RequestError("forbidden", f"This is for: {', '.join(sorted(roles))}.")
-
-
-def _refuse_disorder(chart: Chart, form: Infusion) -> None:
-    """Refuse a corrected infusion that would leave a gap in the numbers, or begin before an earlier one."""
-    others = [one for one in read_infusions(chart.standing) if one.infusion != form.infusion]
-    if form.status == "entered-in-error" and any(one.infusion > form.infusion for one in others):
-        raise RequestError("conflict", "A later infusion is recorded: correct that one first.")
-    if any((one.infusion < form.infusion) != (one.started < form.started) for one in others):
-        raise RequestError("invalid_request", "By its start the infusion would not be of this number any more.")
 
 
 def slot_of(chart: Chart, number: int) -> str:

@@ -47,7 +47,7 @@ def deviate(
         if course.find_refusal(chart, form, answer) is None:
             raise RequestError("invalid_request", NOT_AGAINST)
         stored = course.subjects.keep(session, chart, answer, parts, request, caller)
-        said = replace(form, deviation=_describe(chart, answer, reason, stored.id))
+        said = replace(form, deviation=_describe(course, chart, form, answer, reason, stored.id))
         new = NewEntry("infusion", write_form(said), token, slot=slot_of(chart, form.infusion))
         check_entry(chart, new)
         done = course.subjects.add(session, chart, new, caller)
@@ -59,12 +59,15 @@ def deviate(
         return done
 
 
-def _describe(chart: Chart, answer: Assessment, reason: str, assessment: str) -> Deviation:
+def _describe(
+    course: Course, chart: Chart, form: Infusion, answer: Assessment, reason: str, assessment: str
+) -> Deviation:
     """What was against an infusion at its start."""
     assert answer.gate is not None
     fault = dose_checks.find_fault(chart, answer)
     unchecked = [] if fault is None else [dose_checks.AGAINST[fault]]
-    return Deviation(answer.gate.decision, [*answer.gate.because, *unchecked], reason.strip(), assessment)
+    against = [*answer.gate.because, *unchecked, *course.find_misfits(chart, form, answer)]
+    return Deviation(answer.gate.decision, against, reason.strip(), assessment)
 
 
 def _find_repeated(chart: Chart, form: Infusion, reason: str, token: str) -> Recorded | None:

@@ -99,10 +99,18 @@ class Explained(Strict):
     next: str
 
 
+class Binding(Strict):
+    """What no signature sets aside: criteria of some roles, rules by name, and tokens of inputs."""
+
+    roles: Names = ()
+    rules: Names = ()
+    inputs: dict[str, Names] = {}
+
+
 class Decision(Definition):
     """A decision list: inputs with their tokens, ordered rows, and what holds when none applies.
 
-    `words` explain some tokens of some inputs to people.
+    `words` explain some tokens of some inputs to people; `binding` are reasons that nobody waives.
     """
 
     kind: Literal["decision"]
@@ -110,12 +118,13 @@ class Decision(Definition):
     rows: Annotated[tuple[DecisionRow, ...], BeforeValidator(tuple)]
     otherwise: str
     words: dict[str, dict[str, Explained]] = {}
+    binding: Binding = Binding()
 
     @model_validator(mode="after")
     def _explains_what_it_has(self) -> Decision:
-        for name, of_tokens in self.words.items():
+        for name, of_tokens in (*self.words.items(), *self.binding.inputs.items()):
             if unknown := set(of_tokens) - set(self.inputs.get(name, ())):
-                raise ValueError(f"words for what is no token of {name}: {', '.join(sorted(unknown))}")
+                raise ValueError(f"words or binding for what is no token of {name}: {', '.join(sorted(unknown))}")
         return self
 
     @property

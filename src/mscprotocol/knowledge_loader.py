@@ -11,7 +11,7 @@ from typing import Any
 
 from mscprotocol.codes import Coding
 from mscprotocol.data_dictionary import Condition, Measurement, SiteLimit, SiteProducts
-from mscprotocol.definitions import AnyDefinition, FindingDefinition, Ladder, Score
+from mscprotocol.definitions import AnyDefinition, Decision, FindingDefinition, Ladder, Score
 from mscprotocol.errors import KnowledgeError
 from mscprotocol.knowledge import KnowledgeBase, Source
 from mscprotocol.knowledge_forms import (
@@ -141,6 +141,7 @@ def _check_names(knowledge: KnowledgeBase) -> None:
     for owner, expression in expressions(knowledge):
         for leaf in walk_leaves(expression):
             _check(knowledge, owner, partial(_check_leaf, knowledge, leaf))
+    _check_binding(knowledge)
     for owner, sources in _sources(knowledge):
         for source in sources:
             if source.id not in knowledge.sources:
@@ -158,6 +159,12 @@ def _check_names(knowledge: KnowledgeBase) -> None:
         TopologicalSorter(dependencies(knowledge)).prepare()
     except CycleError as error:
         raise KnowledgeError(f"definitions depend on each other: {' -> '.join(error.args[1])}") from error
+
+
+def _check_binding(knowledge: KnowledgeBase) -> None:
+    for name, definition in knowledge.definitions.items():
+        for rule in definition.binding.rules if isinstance(definition, Decision) else ():
+            _need(knowledge, name, rule, {**knowledge.criteria, **knowledge.definitions}, "rule")
 
 
 def expressions(knowledge: KnowledgeBase) -> Iterator[tuple[str, Expression]]:

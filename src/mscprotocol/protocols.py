@@ -141,6 +141,9 @@ class Practice(Strict):
     two_infusions_from: Sourced
     release_valid: Sourced
     event_forms: Annotated[tuple[Sourced, ...], BeforeValidator(tuple)]
+    event_form_early_at_most: Sourced
+    volume_tolerance: Sourced
+    typed_within: Sourced
     small_cell: Sourced
     checklist: str
 

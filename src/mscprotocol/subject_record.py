@@ -24,23 +24,46 @@ _LISTS = ("data", "conditions", "answers", "infusions")
 
 
 @dataclass(frozen=True)
+class DueForm:
+    """An event form that is due: of which infusion, and of which point in time after its start."""
+
+    infusion: int
+    point: str
+
+    def __str__(self) -> str:
+        return f"{self.point} after infusion {self.infusion}"
+
+
+@dataclass(frozen=True)
 class CourseRules:
     """What the rules say of a course: the events that, once seen, count to its end, and when forms are due.
 
-    `forms` are names of points in time after the start of an infusion, like `6 h`, with that length.
+    `forms` are names of points in time after the start of an infusion, like `6 h`, with that length; a form may be
+    observed `early` by so much. `asked` are the questions that a form leaves none of unanswered.
     """
 
     lasting: frozenset[str]
+    asked: frozenset[str]
     forms: Mapping[str, timedelta]
+    early: timedelta
 
-    def due(self, entries: Sequence[SubjectEntry], at: datetime) -> list[str]:
-        """The forms of the last infusion that are due and were not recorded."""
-        infusions = read_infusions(entries)
-        if not infusions:
-            return []
-        last = infusions[-1]
-        filed = {one.point for _, one in _event_forms(entries) if one.infusion == last.infusion}
-        return [name for name, after in self.forms.items() if last.started + after <= at and name not in filed]
+    def opens(self, about: Infusion, point: str) -> datetime:
+        """The earliest instant at which a form of a point can have been observed."""
+        return about.started + (self.forms[point] - self.early if point in self.forms else timedelta(0))
+
+    def due(self, entries: Sequence[SubjectEntry], at: datetime) -> list[DueForm]:
+        """The forms of every infusion whose time has come and that were not recorded, whole and not before it."""
+        forms = [one for _, one in _event_forms(entries)]
+        return [
+            DueForm(about.infusion, point)
+            for about in read_infusions(entries)
+            for point, after in self.forms.items()
+            if about.started + after <= at and not any(self._counts(one, about, point) for one in forms)
+        ]
+
+    def _counts(self, form: Events, about: Infusion, point: str) -> bool:
+        is_of_it = (form.infusion, form.point) == (about.infusion, point)
+        return is_of_it and form.observed >= self.opens(about, point) and self.asked <= form.answers.keys()
 
 
 def gather_parts(patient_id: str, entries: Sequence[SubjectEntry], rules: CourseRules, at: datetime) -> list[bytes]:
@@ -78,6 +101,13 @@ def _merged(patient_id: str, fragments: Sequence[Fragment]) -> Fragment:
 def next_infusion(entries: Sequence[SubjectEntry]) -> int:
     """The number of the infusion that comes next."""
     return 1 + max((one.infusion for one in read_infusions(entries)), default=0)
+
+
+def recorded_lot(entries: Sequence[SubjectEntry]) -> str | None:
+    """The number of the lot that was recorded last for the infusion that comes next."""
+    fragments = [_WRITERS[one.kind](one, entries) for one in entries if one.kind in ("lot", "record")]
+    products = [fragment["product"] for fragment in fragments if fragment.get("product")]
+    return str(products[-1]["lot"]) if products and products[-1].get("lot") else None
 
 
 def read_infusions(entries: Sequence[SubjectEntry]) -> list[Infusion]:
@@ -147,26 +177,42 @@ def _infusion(entry: SubjectEntry, _: Sequence[SubjectEntry]) -> Fragment:
 
 
 def _events(entries: Sequence[SubjectEntry], lasting: Collection[str]) -> Iterator[Fragment]:
-    """Answers as named persons gave them. What was seen stays seen: a later no does not undo it."""
+    """Answers as named persons gave them. What was seen stays seen: a later no does not undo it.
+
+    What one form leaves unknown stays unknown until that form says otherwise: the next one asks about another time.
+    """
     forms = _event_forms(entries)
-    last = next_infusion(entries) - 1
-    seen = {
-        name: form
-        for _, form in reversed(forms)
-        for name, answer in form.answers.items()
-        if answer == "yes" and (name in lasting or form.infusion == last)
-    }
+    seen = _find_said(entries, "yes", [form for _, form in forms], lasting)
+    newest = {(form.infusion, form.point): form for _, form in forms}
+    unknown = _find_said(entries, "unknown", list(newest.values()), lasting)
     for name, form in seen.items():
         at = _written(form.observed)
         yield {"conditions": [{"name": name, "status": "active", "since": at, "recorded": at}]}
     for actor, form in forms:
-        said = {name: answer for name, answer in form.answers.items() if name not in seen or answer == "yes"}
+        said = {
+            name: "unknown" if name in unknown and answer == "no" else answer
+            for name, answer in form.answers.items()
+            if name not in seen or answer == "yes"
+        }
         at = _written(form.observed)
         yield {"answers": [{"name": name, "answer": said[name], "by": actor, "at": at} for name in said]}
 
 
+def _find_said(
+    entries: Sequence[SubjectEntry], answer: str, forms: Sequence[Events], lasting: Collection[str]
+) -> dict[str, Events]:
+    """The questions with some answer in a form of the last infusion, or of any where it counts to the end."""
+    last = next_infusion(entries) - 1
+    return {
+        name: form
+        for form in reversed(forms)
+        for name, said in form.answers.items()
+        if said == answer and (name in lasting or form.infusion == last)
+    }
+
+
 def _completeness(entries: Sequence[SubjectEntry], rules: CourseRules, at: datetime) -> Iterator[Fragment]:
-    """That no form of the last infusion is outstanding, as whoever filed the newest one says by filing it."""
+    """That no form of an infusion is outstanding, as whoever filed the newest one says by filing it."""
     last = next_infusion(entries) - 1
     filed = [(actor, form) for actor, form in _event_forms(entries) if form.infusion == last]
     if filed and not rules.due(entries, at):

@@ -39,6 +39,7 @@ from mscprotocol.subject_record import CourseRules, gather_parts, summarise
 from mscprotocol.timespan import instant
 
 DOOR = "course"
+FORM_COMPLETE = "adverse_event_form_complete"  # what the filed forms say themselves, and nobody is asked
 BEING_RECORDED = "charted elsewhere: it is the infusion that is recorded here after this assessment"
 # It doubles as the id of the patient in records of ours, so it follows the rule for ids of FHIR.
 ASIDE = "entered in error"
@@ -323,7 +324,9 @@ class Subjects:
         """What the rules say of the subject's course."""
         practice = self.knowledge.practices[self.knowledge.protocols[subject.protocol_id].practice]
         forms = {f"{one.value.value} {one.value.unit}": length(one) for one in practice.event_forms}
-        return CourseRules(frozenset(event_names(self.knowledge, "stop_event")), forms)
+        stops, holds = (frozenset(event_names(self.knowledge, one)) for one in ("stop_event", "hold_event"))
+        asked = (stops | holds) - {FORM_COMPLETE}
+        return CourseRules(stops, asked, forms, length(practice.event_form_early_at_most))
 
     def request(self, chart: Chart, at: datetime, stage: Stage | None = None) -> Request:
         """What is asked of a subject: the stage that the course has reached, unless another is named."""

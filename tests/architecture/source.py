@@ -9,10 +9,10 @@ ADAPTERS = sorted((ROOT / "fhir_adapters").rglob("*.py"))
 # What stands around the pure core: doors, what is printed there, and the tools of whoever owns the rules.
 OUTER = {
     "__main__", "authoring", "case_records", "case_tables", "checklist", "cli", "clients", "course_actions",
-    "course_amendments", "course_calendar", "course_deviations", "course_forms", "demo", "dose_checks", "listening",
-    "logs", "migrations", "plots", "records", "rendering", "retention", "rules", "sample_cases", "screen", "screening",
-    "service", "serving", "settings", "store", "subject", "subjects", "summary", "terminal", "users", "verification",
-    "web",
+    "course_amendments", "course_calendar", "course_checks", "course_deviations", "course_forms", "demo", "dose_checks",
+    "gate_reasons", "listening", "logs", "migrations", "plots", "records", "rendering", "retention", "rules",
+    "sample_cases", "screen", "screening", "service", "serving", "settings", "store", "subject", "subjects", "summary",
+    "terminal", "users", "verification", "web",
 }  # fmt: skip
 
 

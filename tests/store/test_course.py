@@ -167,7 +167,7 @@ def test_a_form_that_is_due_and_missing_holds(ward: Ward) -> None:
     ward.clock.set(START + timedelta(hours=72))
     ward.prepare(2)
     view = ward.course.view(ward.subject)
-    assert view.due == ["72 h"]
+    assert [str(one) for one in view.due] == ["72 h after infusion 1"]
     assert view.gate.decision == "hold"
     assert "HLD-05: unknown" in view.gate.because
 
@@ -242,7 +242,7 @@ def test_of_many_who_record_one_infusion_at_once_one_does(ward: Ward) -> None:
     results: list[str] = []
 
     def infuse(number: int) -> None:
-        form = Infusion(1, START, START + timedelta(hours=1), volume_ml="100")
+        form = Infusion(1, START, START + timedelta(hours=1), volume_ml="100", lot="LOT-7")
         try:
             ward.course.infuse(ward.subject, form, token(), Caller(f"c{number}", frozenset({"coordinator"})))
             results.append("recorded")

@@ -22,6 +22,7 @@ from mscprotocol.service import Caller
 from mscprotocol.store import audit, signatures
 from mscprotocol.store.subjects import IN_ERROR, REINSTATED
 from mscprotocol.store.tables import Subject
+from mscprotocol.subject_record import recorded_lot
 from mscprotocol.subjects import Chart, Subjects
 from mscprotocol.web.pages import posted
 from mscprotocol.web.pages.course_fields import CourseFields
@@ -37,13 +38,21 @@ Recorder = Annotated[Person, Depends(require("coordinator", "clinician"))]
 Reader = Annotated[Person, Depends(require("coordinator", "clinician", "auditor"))]
 Posted = Annotated[FormData, Depends(posted.read_form)]
 Fields = Mapping[str, str]
-REFUSED = {"forbidden": 403, "not_found": 404, "conflict": 409, "gate_closed": 409, "dose_unchecked": 409}
+REFUSED = {
+    "forbidden": 403,
+    "not_found": 404,
+    "conflict": 409,
+    "gate_closed": 409,
+    "dose_unchecked": 409,
+    "not_as_checked": 409,
+    "binding": 409,
+}
 MEANING = "sets the gate before one infusion aside"
 DEVIATING = "records an infusion that was given against the protocol"
 # The entries that the page lists, each with a page of its own.
 SHOWN = (*RETRACTABLE, "infusion", IN_ERROR, REINSTATED)
 # An infusion that is refused for one of these can be recorded as a protocol deviation.
-AGAINST = ("gate_closed", "course_complete", "dose_unchecked")
+AGAINST = ("gate_closed", "course_complete", "dose_unchecked", "not_as_checked")
 
 
 @router.get("/subjects/{identity}/course")
@@ -93,7 +102,7 @@ def _page(
         chart=chart, error=failure, fields=fields, is_against=is_against,
         token=secrets.token_urlsafe(24), shown=SHOWN, is_clinician="clinician" in person.roles,
         may_record=bool(person.roles & {"coordinator", "clinician"}), has_password=person.has_password,
-        **words_of(course, chart.subject),
+        lot=recorded_lot(chart.standing) or "", **words_of(course, chart.subject),
     )  # fmt: skip
 
 
@@ -112,6 +121,7 @@ def words_of(course: Course, subject: Subject) -> dict[str, Any]:
         "questions": {name: knowledge.conditions[name].text for name in course.questions()},
         "points": [f"{one.value.value} {one.value.unit}" for one in practice.event_forms],
         "reasons": knowledge.override_reasons,
+        "volume": str(practice.final_volume.value.value),
         "lot_fields": build_form(compile_rulebook(knowledge, subject.protocol_id)).lot,
     }
 
@@ -164,7 +174,7 @@ def _override(step: _Step) -> None:
     because = typed.text("because").splitlines()
     step.do(
         step.course.override,
-        Override(typed.number(), typed.text("code"), typed.text("text") or "-", because, at),
+        Override(typed.number(), typed.text("code"), typed.text("text"), because, at),
         sign=lambda session, subject, content: signatures.sign(session, at, signer, MEANING, subject, content),
     )
 

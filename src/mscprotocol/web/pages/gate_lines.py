@@ -6,12 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mscprotocol.answer import Assessment
-from mscprotocol.course import HOLD_EVENT, STOP_EVENT
-from mscprotocol.definitions import Decision
+from mscprotocol.gate_reasons import gate_of, input_of
 from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.knowledge_forms import SourceRef
-from mscprotocol.rulebook import GATE
-from mscprotocol.subjects import event_findings
 
 _MOST = 4
 
@@ -33,29 +30,14 @@ def explain_gate(answer: Assessment, knowledge: KnowledgeBase) -> list[GateLine]
 
 
 def _explain(reason: str, answer: Assessment, knowledge: KnowledgeBase) -> GateLine:
-    name, _, said = reason.partition(": ")
-    gate = knowledge.definitions[GATE]
-    assert isinstance(gate, Decision)
-    kind, token = _token(name, said.replace(" ", "_"), answer, knowledge)
+    name, gate = reason.partition(": ")[0], gate_of(knowledge)
+    kind, token = input_of(reason, knowledge)
     words = gate.words.get(kind, {}).get(token)
     rule = knowledge.criteria.get(name) or knowledge.definitions.get(name)
     means, then = ("", "") if words is None else (words.text, words.next)
     text = means if rule is None else f"{rule.text.rstrip('.')}. {means}"
     marks = tuple(_marks(gate.sources if rule is None else rule.sources))
     return GateLine(reason, text, marks, " ".join(filter(None, (then, _needed(name, answer)))))
-
-
-def _token(name: str, said: str, answer: Assessment, knowledge: KnowledgeBase) -> tuple[str, str]:
-    """The input of the gate that a reason is of, and its token; a criterion or an event is one of several."""
-    found = next((one for one in answer.criteria if one.id == name), None)
-    if found is not None:
-        if found.status == "unknown":
-            return "open", "one"
-        return ("excluded" if found.role == "exclusion" else "violated"), "one"
-    for event in (STOP_EVENT, HOLD_EVENT):
-        if name in event_findings(knowledge, event):
-            return event, said
-    return name, said
 
 
 def _needed(name: str, answer: Assessment) -> str:

@@ -1,0 +1,125 @@
+"""What a form of a course must keep to before it is recorded: its times, its infusion, its lot and its volume."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from mscprotocol.answer import Assessment
+from mscprotocol.course_forms import Events, Form, Infusion, read_form
+from mscprotocol.errors import RequestError
+from mscprotocol.protocols import Practice
+from mscprotocol.schedule import length
+from mscprotocol.store.subjects import NewEntry
+from mscprotocol.subject_record import CourseRules, next_infusion, read_infusions, recorded_lot
+from mscprotocol.subjects import Chart
+from mscprotocol.timespan import CLOCK_TOLERANCE
+
+BEFORE = "before"  # the questions asked again at the gate, beside those that are due after an infusion
+ENTERED_IN_ERROR = "entered-in-error"
+_DONE = ("started", "ended", "observed", "given", "at")
+_NOT_AS_CHECKED = (
+    "This infusion is not the one that gate and dose check were about ({}): put it right, if it is a slip."
+)
+
+
+@dataclass(frozen=True)
+class CourseChecks:
+    """The checks of one subject's course at the instant of the recording."""
+
+    rules: CourseRules
+    practice: Practice
+    now: datetime
+
+    def check(self, chart: Chart, form: Form, new: NewEntry) -> None:
+        """Refuse what lies outside the time of a course, or is not about the infusion that it could be about."""
+        self._check_times(form)
+        if isinstance(form, Infusion):
+            self._check_volume(form)
+        number = getattr(form, "infusion", None)
+        if number is None:
+            return
+        if isinstance(form, Events):
+            self._check_events(chart, form)
+        if new.supersedes is not None:
+            _check_replaced(chart, form, new)
+        elif not isinstance(form, Events) and number != next_infusion(chart.standing):
+            following = next_infusion(chart.standing)
+            raise RequestError("conflict", f"The next infusion is number {following}: look at the record again.")
+        if isinstance(form, Infusion):
+            _refuse_disorder(chart, form)
+
+    def _check_times(self, form: Form) -> None:
+        """What was done lies in the past, and neither it nor a plan before any course could have begun."""
+        latest, first = self.now + CLOCK_TOLERANCE, self.now - length(self.practice.typed_within)
+        done = [one for one in (getattr(form, name, None) for name in _DONE) if one is not None]
+        if any(one > latest for one in done):
+            raise RequestError("invalid_request", "What was done lies in the past: the time given is still to come.")
+        planned = getattr(form, "start", None)
+        if any(one < first for one in (*done, *filter(None, [planned]))):
+            text = f"A time lies more than {self.practice.typed_within.value} back: check its year."
+            raise RequestError("invalid_request", text)
+
+    def _check_volume(self, form: Infusion) -> None:
+        """An infusion that gave less than was planned was stopped, and says why."""
+        if form.status == "completed" and form.volume_ml is not None and Decimal(form.volume_ml) < self._volumes()[0]:
+            text = "Less than the planned volume was given: the infusion was stopped. Say so, and why."
+            raise RequestError("invalid_request", text)
+
+    def _volumes(self) -> tuple[Decimal, Decimal]:
+        """The least and the most mL of a completed infusion."""
+        planned, percent = self.practice.final_volume.value.value, self.practice.volume_tolerance.value.value
+        return planned - planned * percent / 100, planned + planned * percent / 100
+
+    def _check_events(self, chart: Chart, form: Events) -> None:
+        """A form is of a point that the rules name, and observed when that point had come."""
+        about = next((one for one in read_infusions(chart.standing) if one.infusion == form.infusion), None)
+        if about is None:
+            raise RequestError("invalid_request", "No infusion of that number was recorded.")
+        if form.point != BEFORE and form.point not in self.rules.forms:
+            raise RequestError("invalid_request", "There is no event form of that name.")
+        if form.observed < self.rules.opens(about, form.point):
+            text = "It was seen before the time of this form: choose the form whose time had come, or wait for it."
+            raise RequestError("invalid_request", text)
+
+    def find_misfits(self, chart: Chart, form: Infusion, answer: Assessment) -> Iterator[str]:
+        """How an infusion differs from the one that the gate of its start and the dose check were about."""
+        assert answer.gate is not None
+        if answer.gate.infusion != form.infusion:
+            yield "number: the record holds another number of infusions before its start"
+        lot = recorded_lot(chart.standing)
+        if lot is None:
+            yield "lot: none was recorded for this infusion"
+        elif not form.lot:
+            yield "lot: not said"
+        elif _plain(form.lot) != _plain(lot):
+            yield "lot: another one than was recorded for this infusion"
+        if form.volume_ml is not None and Decimal(form.volume_ml) > self._volumes()[1]:
+            yield "volume: more than was planned"
+
+
+def refuse_misfits(misfits: list[str]) -> RequestError | None:
+    """The refusal of an infusion that is not as it was checked; none if it is."""
+    return RequestError("not_as_checked", _NOT_AS_CHECKED.format("; ".join(misfits))) if misfits else None
+
+
+def _check_replaced(chart: Chart, form: Form, new: NewEntry) -> None:
+    replaced = next(one for one in chart.standing if one.id == new.supersedes)
+    before = read_form(replaced.content, type(form))
+    if getattr(before, "infusion", None) != getattr(form, "infusion", None):
+        raise RequestError("invalid_request", "A correction is about the same infusion.")
+
+
+def _refuse_disorder(chart: Chart, form: Infusion) -> None:
+    """Refuse an infusion that would leave a gap in the numbers, or begin before an earlier one."""
+    others = [one for one in read_infusions(chart.standing) if one.infusion != form.infusion]
+    if form.status == ENTERED_IN_ERROR and any(one.infusion > form.infusion for one in others):
+        raise RequestError("conflict", "A later infusion is recorded: correct that one first.")
+    if any((one.infusion < form.infusion) != (one.started < form.started) for one in others):
+        raise RequestError("invalid_request", "By its start the infusion would not be of this number any more.")
+
+
+def _plain(lot: str) -> str:
+    return "".join(lot.split()).casefold()

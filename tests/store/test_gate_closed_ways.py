@@ -1,0 +1,293 @@
+"""Ways past the gate that are closed: another order, lot or volume, early forms, signatures over consent."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from mscprotocol.course_actions import GateClosedError
+from mscprotocol.course_deviations import deviate
+from mscprotocol.course_forms import Consent, Events, Infusion, Override, Plan, Withdrawal
+from mscprotocol.errors import RequestError
+from mscprotocol.store.database import Database
+from tests.store.people import CLINICIAN, COORDINATOR, SECOND, entry, token
+from tests.store.test_course import START, Ward, charted
+
+HOUR = timedelta(hours=1)
+WHY = "it was given like this"
+
+
+@pytest.fixture
+def ward(database: Database) -> Ward:
+    return Ward(database)
+
+
+def ready(ward: Ward, number: int) -> None:
+    ward.prepare(number)
+    for who in (COORDINATOR, SECOND):
+        ward.check(number, who=who)
+
+
+def record(ward: Ward, form: Infusion, *, deviation: bool = False) -> Any:
+    """Record an infusion an hour after its start, or as a deviation."""
+    keep = ward.now
+    ward.clock.set(max(keep, form.started + HOUR))
+    try:
+        if deviation:
+            return deviate(ward.course, ward.subject, form, WHY, token(), COORDINATOR)
+        return ward.course.infuse(ward.subject, form, token(), COORDINATOR)
+    finally:
+        ward.clock.set(keep)
+
+
+def given(number: int, started: datetime, **more: Any) -> Infusion:
+    return Infusion(number, started, started + HOUR, **({"volume_ml": "100", "lot": "LOT-7"} | more))
+
+
+def file(ward: Ward, number: int, point: str, observed: datetime, **answers: str) -> None:
+    said: Any = dict.fromkeys(ward.course.questions()[:-2], "no") | {"marked_improvement": "no"} | answers
+    ward.course.events(ward.subject, Events(number, point, observed, said), token(), COORDINATOR)
+
+
+def refused(ward: Ward, code: str, form: Infusion, because: str = "") -> None:
+    """It is no infusion of the protocol, and can be recorded as a deviation that says why."""
+    with pytest.raises(RequestError) as caught:
+        record(ward, form)
+    assert caught.value.code == code
+    record(ward, form, deviation=True)
+    kept = ward.course.view(ward.subject).infusions[-1].deviation
+    assert kept is not None
+    assert any(one.startswith(because) for one in kept.because), kept.because
+
+
+# -- the order of the infusions --
+
+
+@pytest.mark.parametrize("minutes", [-10, 0])
+def test_one_that_began_before_the_last_does_not_pass_the_gate_of_that(ward: Ward, minutes: int) -> None:
+    ward.give(1)
+    ward.clock.set(START + 2 * HOUR)
+    ready(ward, 2)
+    with pytest.raises(RequestError, match="not be of this number"):
+        record(ward, given(2, START + timedelta(minutes=minutes)))
+
+
+def test_the_gate_of_another_number_opens_nothing(ward: Ward) -> None:
+    """The EHR knows an infusion before this one that is not recorded here."""
+    ward.course.subjects.record(ward.subject, charted(START - 72 * HOUR), COORDINATOR)
+    ready(ward, 1)
+    if ward.course.view(ward.subject).gate.decision != "go":  # whatever else holds, a signature opens no other number
+        because = list(ward.course.view(ward.subject).gate.because)
+        with pytest.raises(RequestError):
+            ward.course.override(ward.subject, Override(1, "judgement", "seen", because, ward.now), token(), CLINICIAN)
+    with pytest.raises(RequestError):
+        record(ward, given(1, START))
+    record(ward, given(1, START), deviation=True)
+    kept = ward.course.view(ward.subject).infusions[-1].deviation
+    assert kept is not None
+    assert any(one.startswith("number: ") for one in kept.because)
+
+
+# -- lot and volume --
+
+
+@pytest.mark.parametrize(
+    ("more", "because"),
+    [
+        ({"lot": "LOT-666"}, "lot: another"),
+        ({"lot": None}, "lot: not said"),
+        ({"volume_ml": "9000"}, "volume: more"),
+        ({"volume_ml": "110.1"}, "volume: more"),
+    ],
+)
+def test_what_was_not_checked_is_a_deviation(ward: Ward, more: dict[str, Any], because: str) -> None:
+    ready(ward, 1)
+    refused(ward, "not_as_checked", given(1, START, **more), because)
+
+
+@pytest.mark.parametrize("more", [{"lot": " lot-7 "}, {"volume_ml": "110"}, {"volume_ml": "90"}, {"volume_ml": None}])
+def test_the_same_lot_and_a_volume_within_the_tolerance_pass(ward: Ward, more: dict[str, Any]) -> None:
+    ready(ward, 1)
+    record(ward, given(1, START, **more))
+
+
+def test_less_than_planned_was_stopped(ward: Ward) -> None:
+    ready(ward, 1)
+    short = given(1, START, volume_ml="89.9")
+    with pytest.raises(RequestError, match="was stopped"):
+        record(ward, short)
+    with pytest.raises(RequestError, match="was stopped"):
+        record(ward, short, deviation=True)
+    record(ward, replace(short, status="stopped", stop_reason="line lost"))
+
+
+# -- a stopped infusion --
+
+
+def test_a_stopped_infusion_holds_the_next_one_until_a_clinician_signs(ward: Ward) -> None:
+    ward.give(1, status="stopped", stop_reason="urticaria and wheeze")
+    ward.observe(1, START)
+    ready(ward, 2)
+    gate = ward.course.view(ward.subject).gate
+    assert (gate.decision, gate.because) == ("hold", ["last infusion: stopped"]), "all forms say no"
+    with pytest.raises(GateClosedError):
+        ward.infuse(2)
+    form = Override(2, "judgement", "the line was lost", list(gate.because), ward.now)
+    ward.course.override(ward.subject, form, token(), CLINICIAN)
+    ward.infuse(2)
+    ward.observe(2, ward.now)
+    ward.prepare(3)
+    assert ward.course.view(ward.subject).gate.decision == "go", "the one before it was given whole"
+
+
+# -- what no signature sets aside --
+
+
+def unsigned(ward: Ward, reason: str) -> None:
+    gate = ward.course.view(ward.subject).gate
+    assert reason in gate.because
+    assert reason in ward.course.view(ward.subject).binding
+    form = Override(gate.infusion, "judgement", "a good reason", list(gate.because), ward.now)
+    with pytest.raises(RequestError, match="No signature") as caught:
+        ward.course.override(ward.subject, form, token(), CLINICIAN)
+    assert caught.value.code == "binding"
+    with pytest.raises(GateClosedError):
+        record(ward, given(gate.infusion, ward.now))
+    record(ward, given(gate.infusion, ward.now), deviation=True)
+
+
+def test_a_withdrawal_is_not_signed_away(ward: Ward) -> None:
+    ready(ward, 1)
+    ward.course.withdraw(ward.subject, Withdrawal(ward.now), token(), COORDINATOR)
+    unsigned(ward, "HLD-07: met")
+
+
+@pytest.mark.parametrize("name", ["prisoner", "hit"])
+def test_an_exclusion_is_not_signed_away(ward: Ward, name: str) -> None:
+    ready(ward, 1)
+    form = {"patient": {"id": "anna"}, "conditions": [{"name": name, "status": "active", "since": ward.text(9)}]}
+    ward.course.subjects.record(ward.subject, entry("record", form), COORDINATOR)
+    binding = ward.course.view(ward.subject).binding
+    assert binding
+    unsigned(ward, binding[0])
+
+
+def test_a_stop_is_not_signed_away(ward: Ward) -> None:
+    ward.give(1)
+    ward.observe(1, START, infusion_reaction="yes")
+    ready(ward, 2)
+    unsigned(ward, "STP-05: met")
+
+
+def test_a_missing_consent_is_not_signed_away(ward: Ward) -> None:
+    gate = ward.course.view(ward.subject).gate
+    assert {"REG-01: unknown", "REG-02: unknown"} <= set(ward.course.view(ward.subject).binding) & set(gate.because)
+
+
+def test_a_signature_from_before_the_rule_does_not_count(ward: Ward) -> None:
+    ready(ward, 1)
+    ward.course.withdraw(ward.subject, Withdrawal(ward.now), token(), COORDINATOR)
+    because = list(ward.course.view(ward.subject).gate.because)
+    form = Override(1, "judgement", "kept from before", because, ward.now)
+    ward.course.subjects.record(ward.subject, entry("override", form), CLINICIAN)
+    assert ward.course.view(ward.subject).override is None
+
+
+@pytest.mark.parametrize("text", ["-", " ", "...", "7"])
+def test_a_signature_needs_words(ward: Ward, text: str) -> None:
+    ward.give(1, status="stopped", stop_reason="line lost")
+    ward.observe(1, START)
+    ready(ward, 2)
+    form = Override(2, "judgement", text, list(ward.course.view(ward.subject).gate.because), ward.now)
+    with pytest.raises(RequestError, match="your words"):
+        ward.course.override(ward.subject, form, token(), CLINICIAN)
+
+
+# -- event forms and their time --
+
+
+@pytest.mark.parametrize(("point", "hours"), [("72 h", 50), ("6 h", -5), ("6 h", 5), ("before", -1)])
+def test_a_form_before_its_time_is_refused(ward: Ward, point: str, hours: float) -> None:
+    ward.give(1)
+    ward.clock.set(START + 80 * HOUR)
+    with pytest.raises(RequestError, match="before the time of this form"):
+        file(ward, 1, point, START + hours * HOUR)
+
+
+def test_a_form_within_the_tolerance_counts(ward: Ward) -> None:
+    ward.give(1)
+    ward.clock.set(START + 7 * HOUR)
+    file(ward, 1, "6 h", START + timedelta(hours=5, minutes=30))
+    assert ward.course.view(ward.subject).due == []
+
+
+def test_a_point_that_the_rules_do_not_name_is_refused(ward: Ward) -> None:
+    ward.give(1)
+    ward.clock.set(START + 100 * HOUR)
+    with pytest.raises(RequestError, match="no event form of that name"):
+        file(ward, 1, "99 h", ward.now)
+
+
+def test_a_form_does_not_lapse_with_the_next_infusion(ward: Ward) -> None:
+    ward.give(1)
+    ward.observe(1, START, until=24)
+    second = START + 66 * HOUR
+    ward.clock.set(second)
+    file(ward, 1, "before", ward.now)
+    ward.give(2)
+    ward.clock.set(START + 80 * HOUR)
+    assert [str(one) for one in ward.course.view(ward.subject).due] == ["72 h after infusion 1", "6 h after infusion 2"]
+    ward.observe(2, second)
+    ward.prepare(3)
+    assert "HLD-05: unknown" in ward.course.view(ward.subject).gate.because
+    file(ward, 1, "72 h", ward.now)
+    assert ward.course.view(ward.subject).gate.decision == "go"
+
+
+def test_a_form_lapses_when_the_start_that_it_counted_from_is_put_right(ward: Ward) -> None:
+    ward.give(1)
+    ward.observe(1, START, until=6)
+    ward.clock.set(START + 20 * HOUR)
+    assert ward.course.view(ward.subject).due == []
+    wrong = ward.course.subjects.chart(ward.subject).of_kind("infusion")[0]
+    form = given(1, START + 10 * HOUR)
+    ward.course.correct(ward.subject, form, token(), wrong.id, "misread", CLINICIAN)
+    assert [one.point for one in ward.course.view(ward.subject).due] == ["6 h"]
+
+
+def test_what_one_form_leaves_unknown_the_next_does_not_answer(ward: Ward) -> None:
+    ward.give(1)
+    ward.clock.set(START + 6 * HOUR)
+    file(ward, 1, "6 h", ward.now, vasopressor_escalation="unknown")
+    for hours in (24, 72):
+        ward.clock.set(START + hours * HOUR)
+        file(ward, 1, f"{hours} h", ward.now)
+    ward.prepare(2)
+    assert "STP-01: unknown" in ward.course.view(ward.subject).gate.because
+    file(ward, 1, "6 h", START + 6 * HOUR)
+    assert ward.course.view(ward.subject).gate.decision == "go", "the form of that time says so itself"
+
+
+def test_a_form_with_an_empty_question_is_still_due(ward: Ward) -> None:
+    ward.give(1)
+    ward.clock.set(START + 6 * HOUR)
+    ward.course.events(ward.subject, Events(1, "6 h", ward.now, {"infusion_reaction": "no"}), token(), COORDINATOR)
+    assert [one.point for one in ward.course.view(ward.subject).due] == ["6 h"]
+
+
+# -- times --
+
+
+def test_a_time_of_another_century_is_refused(ward: Ward) -> None:
+    long_ago = START.replace(year=1026)
+    for act, form in (
+        (ward.course.consent, Consent("v3", long_ago)),
+        (ward.course.plan, Plan(long_ago)),
+        (ward.course.withdraw, Withdrawal(START - timedelta(days=367))),
+    ):
+        with pytest.raises(RequestError, match="check its year"):
+            act(ward.subject, form, token(), COORDINATOR)  # type: ignore[operator]
+    ward.course.consent(ward.subject, Consent("v3", START - timedelta(days=300)), token(), COORDINATOR)
