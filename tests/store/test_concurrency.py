@@ -37,7 +37,7 @@ def test_fifty_coordinators_lose_nothing_and_give_nothing_twice(database: Databa
             ward = wards[(number + turn) % len(wards)]
             try:
                 if turn % 2:
-                    form = Infusion(1, START, START + timedelta(hours=1), volume_ml="100")
+                    form = Infusion(1, START, START + timedelta(hours=1), volume_ml="100", lot="LOT-7")
                     ward.course.infuse(ward.subject, form, token(), who)
                     what = "infusion"
                 else:

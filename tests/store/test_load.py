@@ -78,13 +78,19 @@ class Load:
             (self.infuse if turn == 0 else choose.choice(actions))(browser, choose)
 
     def infuse(self, browser: httpx2.Client, choose: random.Random) -> None:
-        form = {"infusion": "1", "started": local(self.started), "status": "completed", "volume_ml": "100"}
+        form = {
+            "infusion": "1",
+            "started": local(self.started),
+            "status": "completed",
+            "volume_ml": "100",
+            "lot": "LOT-7",
+        }
         form |= {"ended": local(self.started + timedelta(minutes=5))}
         self._post("infusion", browser, f"/subjects/{choose.choice(self.subjects)}/course/infusion", form)
 
     def observe(self, browser: httpx2.Client, choose: random.Random) -> None:
         """A double click: both are answered alike, and one is recorded."""
-        form = {"infusion": "1", "point": "6 h", "observed": local(self.started), "token": str(uuid.uuid4())}
+        form = {"infusion": "1", "point": "before", "observed": local(self.started), "token": str(uuid.uuid4())}
         path = f"/subjects/{choose.choice(self.subjects)}/course/events"
         first, second = (self._post("events", browser, path, form) for _ in range(2))
         if first == DONE:

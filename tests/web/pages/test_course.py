@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import select
 from starlette.testclient import TestClient
 
+from mscprotocol.course_forms import Consent
 from mscprotocol.errors import RequestError
 from mscprotocol.screening_log import count, harmless, read_line, write_csv
 from mscprotocol.service import Caller, Service
@@ -18,11 +19,13 @@ from mscprotocol.store.tables import Signature
 from mscprotocol.subjects import Subjects
 from mscprotocol.web.pages.course_fields import read_local
 from tests.patients import severe_and_worsening
-from tests.store.people import bundle, newcomer
+from tests.store.people import bundle, entry, newcomer
+from tests.store.test_course import STATED
 from tests.web.conftest import NOW
 from tests.web.pages.conftest import LogIn
 
 WHO = Caller("coordinator.one", frozenset({"coordinator"}))
+HOUR = timedelta(hours=1)
 EVIL = "<script>alert(1)</script>"
 
 
@@ -32,6 +35,14 @@ def subject(service: Service) -> str:
     made = people.enrol(newcomer("S-001"), WHO).subject
     people.record(made.id, bundle(severe_and_worsening("anna", NOW.isoformat())), WHO)
     return made.id
+
+
+def settle(service: Service, subject: str) -> None:
+    """Record what no signature sets aside: consent, authorisation, and that nothing excludes."""
+    said = [{"name": k, "answer": v, "by": "Dr. Example", "at": (NOW - HOUR).isoformat()} for k, v in STATED.items()]
+    people = Subjects(service)
+    people.record(subject, entry("consent", Consent("v3", NOW - HOUR)), WHO)
+    people.record(subject, entry("record", {"patient": {"id": "anna"}, "answers": said}), WHO)
 
 
 def form_of(page: str, action: str) -> dict[str, str]:
@@ -76,6 +87,10 @@ def test_only_a_clinician_signs_and_by_password(subject: str, as_role: LogIn, se
     coordinator = as_role("coordinator")
     assert "Set the gate aside" not in coordinator.get(f"/subjects/{subject}/course").text
     clinician = as_role("clinician")
+    page = clinician.get(f"/subjects/{subject}/course").text
+    assert "No signature sets this aside: " in page, "consent is not on record"
+    assert 'name="because"' not in page
+    settle(service, subject)
     page = clinician.get(f"/subjects/{subject}/course").text
     reasons = re.findall(r'name="because" value="([^"]*)"', page)
     form = form_of(page, "override") | {"because": reasons, "code": "judgement", "text": EVIL}  # type: ignore[dict-item]
