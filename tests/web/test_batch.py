@@ -37,12 +37,16 @@ def test_each_line_is_answered_in_order_and_a_bad_one_harms_no_other(client: Tes
     errors = [(one["error"]["code"], one["error"]["line"]) for one in found if "error" in one]
     assert errors == [("unreadable", 2), ("invalid_request", 5)]
     single = client.post("/api/v1/assess", content=bundle("eligible"), headers={"content-type": "application/json"})
-    assert found[0] == single.json()
+    assert [one["line"] for one in found if "line" in one] == [1, 4, 6]
+    stored = client.get(found[0].pop("location"))
+    assert {name: one for name, one in found[0].items() if name != "line"} == stored.json() == single.json()
 
 
 def test_all_protocols_give_an_array_a_line(client: TestClient) -> None:
     found = lines(client.post(URL, content=RECORD, headers=NDJSON, params={"protocol": "all"}))
     assert len(found) == 1 and len(found[0]) > 1
+    assert {one["line"] for one in found[0]} == {1}
+    assert len({one["location"] for one in found[0]}) == len(found[0])
 
 
 def test_a_line_that_is_too_long_is_one_error(start: Start) -> None:
@@ -87,7 +91,7 @@ def test_answers_come_while_the_client_still_sends_and_its_leaving_ends_the_work
             if body == b"TWO\n":
                 sent.put_nowait({"type": "http.disconnect"})
 
-        def answer(line: bytes) -> bytes:
+        def answer(_: int, line: bytes) -> bytes:
             answered.append(line)
             return line.upper()
 
@@ -109,7 +113,7 @@ def test_a_defect_ends_its_line_only() -> None:
 
         sent: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         sent.put_nowait({"type": "http.request", "body": b"0\n1", "more_body": False})
-        response = BatchResponse(lambda line: b"%d" % (1 // int(line)), 100, 10)
+        response = BatchResponse(lambda _, line: b"%d" % (1 // int(line)), 100, 10)
         async with asyncio.timeout(10):
             await response({"type": "http"}, sent.get, send)
         return received

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterator
 
 import pytest
 import structlog
 from fastapi import FastAPI
 
+from fhir_adapters.plain_forms import EXAMPLE
 from mscprotocol.web.middleware import SECURITY_HEADERS, RateLimit
 from tests.web.conftest import Start
 
@@ -125,3 +127,52 @@ def test_errors_speak_the_callers_language(start: Start) -> None:
     problem = client.post("/echo/x", json={"a": 1})
     assert problem.headers["content-type"] == "application/problem+json"
     assert (problem.status_code, problem.json()["code"]) == (422, "invalid_request")
+
+
+def test_head_is_answered_where_get_is(start: Start) -> None:
+    client = start()
+    for path in ("/healthz", "/metrics", "/fhir/metadata", "/cds-services", "/api/v1/protocols", "/"):
+        head = client.head(path)
+        assert (head.status_code, head.content, int(head.headers["content-length"]) > 0) == (200, b"", True)
+    assert client.head("/api/v1/assess").status_code == 405
+
+
+def test_pages_of_listed_origins_can_read_every_error(start: Start) -> None:
+    origin = "https://ehr.example.org"
+    client = start(add_routes, cors_origins=(origin,), max_body_bytes=10, request_seconds=0.05, requests_per_minute=3)
+    asked: list[tuple[str, str, bytes]] = [
+        ("GET", "/slow", b""),
+        ("GET", "/nothing", b""),
+        ("POST", "/echo/x", b"x" * 11),
+    ]
+    asked.append(asked[0])
+    said = [client.request(method, path, content=body, headers={"origin": origin}) for method, path, body in asked]
+    assert [one.status_code for one in said] == [503, 404, 413, 429]
+    assert {one.headers.get("access-control-allow-origin") for one in said} == {origin}
+
+
+def test_a_packed_body_is_refused_alike_at_every_door(start: Start) -> None:
+    client = start()
+    said = set()
+    for path in ("/api/v1/assess", "/fhir/PlanDefinition/seed-covid-4x/$apply", "/cds-services/seed-covid-4x"):
+        headers = {"content-type": "application/json", "content-encoding": "gzip"}
+        answer = client.post(path, content=b"\x1f\x8b", headers=headers).json()
+        said.add(answer["detail"] if "detail" in answer else answer["issue"][0]["details"]["text"])
+    assert said == {"Send the body unpacked: no content-encoding is read."}
+
+
+@pytest.mark.parametrize(
+    ("accept", "status"),
+    [
+        ("application/json;q=0", 406),
+        ("application/json; q=0.000, text/html", 406),
+        ("application/json;q=0, */*", 200),
+        ("application/json;q=0.1", 200),
+        ("*/*;q=0", 406),
+    ],
+)
+def test_a_type_of_quality_0_is_not_sent(start: Start, accept: str, status: int) -> None:
+    client, headers = start(), {"content-type": "application/json", "accept": accept}
+    answer = client.post("/api/v1/assess", content=json.dumps(EXAMPLE), headers=headers)
+    assert answer.status_code == status
+    assert status == 406 or ("fhir" in answer.headers["content-type"]) == ("*/*" in accept)

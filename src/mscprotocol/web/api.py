@@ -23,10 +23,11 @@ from mscprotocol.service import Answered, Caller, Order, Service
 from mscprotocol.settings import Settings
 from mscprotocol.store import assessments, audit
 from mscprotocol.web import api_description as described
-from mscprotocol.web.asked import JSON, Asked, Content, Question, Sent, check_type, wants_fhir
+from mscprotocol.web.asked import JSON, Asked, Content, Question, Sent, wants_fhir
 from mscprotocol.web.batch import NDJSON, BatchResponse
 from mscprotocol.web.callers import caller_with
 from mscprotocol.web.idempotency import LONGEST_KEY, Claim, Reply, digest_request, reply_once
+from mscprotocol.web.media import check_type
 from mscprotocol.web.problems import FHIR_JSON, ProblemError
 from mscprotocol.web.stored import SHEET_POLICY, answer_for_sheet, find_stored, pdf_queue
 
@@ -98,6 +99,7 @@ def assess(
 async def assess_batch(request: Request, caller: Assessor, question: Asked) -> Response:
     """Assess one patient a line, while the client still sends; answers come in the same order.
 
+    Each answer begins with `line`, the number of its line (from 1, empty ones counted), and `location`, its place.
     A line that cannot be assessed gets a line `{"error": {"code", "message", "line"}}`; the others are not touched.
     """
     check_type(request, NDJSON)
@@ -105,11 +107,11 @@ async def assess_batch(request: Request, caller: Assessor, question: Asked) -> R
         raise ProblemError(400, "bad_request", "A batch takes no Idempotency-Key: send its lines one by one.")
     service, settings = _service(request), _settings(request)
 
-    def answer(line: bytes) -> bytes:
+    def answer(number: int, line: bytes) -> bytes:
         answered = _judge(service, question, Content(line, JSON), caller)
         with service.database.writing() as session:
             service.put(session, answered)
-        return _write(answered, question)
+        return _joined([_of_line(number, one) for one in answered], question)
 
     return BatchResponse(answer, settings.max_line_bytes, settings.request_seconds)
 
@@ -127,12 +129,25 @@ def _read(content: Content, knowledge: KnowledgeBase) -> PatientBundle:
 
 def _write(answered: list[Answered], question: Question) -> bytes:
     """The answer exactly as the command line gives it; several as an array."""
-    found = [to_json(one.answer) for one in answered]
+    return _joined([to_json(one.answer) for one in answered], question)
+
+
+def _joined(found: list[bytes], question: Question) -> bytes:
     return b"[" + b",".join(found) + b"]" if question.is_all else found[0]
 
 
+def _of_line(number: int, one: Answered) -> bytes:
+    """An answer of a batch: as everywhere, after which line it belongs to and where it is stored."""
+    head = msgspec.json.encode({"line": number, "location": _place(one)})
+    return head[:-1] + b"," + to_json(one.answer)[1:]
+
+
+def _place(one: Answered) -> str:
+    return f"{PREFIX}/assessments/{one.id}"
+
+
 def _reply(answered: list[Answered], question: Question, knowledge: KnowledgeBase, *, as_fhir: bool) -> Response:
-    places = [f"{PREFIX}/assessments/{one.id}" for one in answered]
+    places = [_place(one) for one in answered]
     if as_fhir:
         body = encode(write_bundle(answered[0].answer, knowledge))
         return Response(body, headers={"location": places[0]}, media_type=FHIR_JSON)

@@ -23,7 +23,7 @@ from mscprotocol.settings import Settings
 from mscprotocol.store.database import open_database
 from mscprotocol.web import api, cds_hooks, fhir_operations, operations, problems, smart
 from mscprotocol.web.keys import KeySets
-from mscprotocol.web.middleware import Guard
+from mscprotocol.web.middleware import Guard, HeadAsGet
 from mscprotocol.web.pages import doors
 
 # Traces would carry paths, and paths carry ids.
@@ -54,7 +54,9 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
     cds_hooks.install(app)
     api.install(app)
     doors.install(app)
+    app.add_middleware(HeadAsGet)
     app.add_middleware(Guard, settings=settings)
+    cds_hooks.allow_origins(app)
     return app
 
 

@@ -14,6 +14,7 @@ from mscprotocol.protocols import Stage
 from mscprotocol.service import Service
 from mscprotocol.settings import Settings
 from mscprotocol.web.fhir_requests import read_request
+from mscprotocol.web.media import Accepted, check_type
 from mscprotocol.web.problems import FHIR_JSON, ProblemError
 
 ALL, DEFAULT_PROTOCOL = "all", "seed-covid-4x"
@@ -79,16 +80,6 @@ def _refuse_unknown(request: HttpRequest) -> None:
         raise RequestError("invalid_request", "a parameter is given twice")
 
 
-def check_type(request: HttpRequest, known: tuple[str, ...]) -> str:
-    """The media type of the body; 415 for another one, and for a body that is packed."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind not in known:
-        raise ProblemError(415, "unsupported_media_type", f"Send {' or '.join(known)}.")
-    if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
-        raise ProblemError(415, "unsupported_media_type", "Send the body unpacked: no content-encoding is read.")
-    return kind
-
-
 async def read_content(request: HttpRequest) -> Content:
     """The body of a request that is JSON of either kind."""
     kind = check_type(request, (JSON, FHIR_JSON))
@@ -97,11 +88,13 @@ async def read_content(request: HttpRequest) -> Content:
 
 def wants_fhir(request: HttpRequest) -> bool:
     """Whether the answer is wanted as FHIR; 406 if it is wanted as neither that nor JSON."""
-    accepted = request.headers.get("accept", "*/*").lower()
-    if FHIR_JSON in accepted:
+    accepted = Accepted(request)
+    if FHIR_JSON in accepted.named:
         return True
-    if any(kind in accepted for kind in (JSON, "*/*", "application/*")):
+    if accepted.takes(JSON):
         return False
+    if accepted.takes(FHIR_JSON):
+        return True
     raise ProblemError(406, "not_acceptable", f"Answers are {JSON} or {FHIR_JSON}.")
 
 

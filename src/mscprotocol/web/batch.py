@@ -27,7 +27,7 @@ class BatchResponse(Response):
 
     media_type = NDJSON[0]
 
-    def __init__(self, answer: Callable[[bytes], bytes], longest_line: int, seconds: float) -> None:
+    def __init__(self, answer: Callable[[int, bytes], bytes], longest_line: int, seconds: float) -> None:
         super().__init__()
         del self.headers["content-length"]
         self.answer, self.longest_line, self.seconds = answer, longest_line, seconds
@@ -58,7 +58,7 @@ class BatchResponse(Response):
             return b""
         try:
             async with asyncio.timeout(self.seconds):
-                return await asyncio.to_thread(self.answer, line)
+                return await asyncio.to_thread(self.answer, number, line)
         except (DataError, RequestError, ProblemError) as error:
             return _failure(number, error.code, str(error))
         except TimeoutError:

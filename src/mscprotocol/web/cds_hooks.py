@@ -70,6 +70,11 @@ def install(app: FastAPI) -> None:
     app.state.cds_access = CdsAccess(settings, app.state.service, app.state.key_sets)
     app.include_router(router)
     app.include_router(cds_feedback.router)
+
+
+def allow_origins(app: FastAPI) -> None:
+    """Let pages of listed origins call. It is added last, so that they can read the errors of every other layer."""
+    settings: Settings = app.state.settings
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,

@@ -13,6 +13,7 @@ from msgspec import Raw
 
 from fhir_adapters.decoding import UNREADABLE, has_doubled_key
 from mscprotocol.web.idempotency import digest_request
+from mscprotocol.web.media import check_type
 from mscprotocol.web.problems import FHIR_JSON, ProblemError
 
 T = TypeVar("T")
@@ -57,9 +58,7 @@ class HookCall:
 
 async def read_json_body(request: Request) -> bytes:
     """The body of a request that is JSON; 415 for another type."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":
-        raise ProblemError(415, "unsupported_media_type", "Send application/json.")
+    check_type(request, ("application/json",))
     return await request.body()
 
 

@@ -20,6 +20,7 @@ from mscprotocol.dosing import choose_level
 from mscprotocol.errors import DataError, RequestError
 from mscprotocol.protocols import STAGES, Dose, Stage
 from mscprotocol.treatment import list_levels
+from mscprotocol.web.media import Accepted, check_type
 from mscprotocol.web.problems import FHIR_JSON, ProblemError
 
 # The parameters of the operations besides `data`: FHIR type and meaning of each.
@@ -73,17 +74,15 @@ class Asked:
 
 async def read_body(request: HttpRequest) -> bytes:
     """The body of a request that is FHIR JSON; 415 for another type."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind not in _JSON_TYPES:
-        raise ProblemError(415, "unsupported_media_type", f"Send {FHIR_JSON}.")
+    check_type(request, _JSON_TYPES)
     return await request.body()
 
 
 def check_accept(request: HttpRequest) -> None:
     """End the request with 406 if the caller takes no JSON."""
-    wanted = request.headers.get("accept", "*/*").lower()
-    form = request.query_params.get("_format", "json")
-    if "json" not in form or not any(kind in wanted for kind in ("json", "*/*", "application/*")):
+    accepted = Accepted(request)
+    is_taken = accepted.takes(FHIR_JSON) or any("json" in one for one in accepted.named)
+    if "json" not in request.query_params.get("_format", "json") or not is_taken:
         raise ProblemError(406, "not_acceptable", f"Answers are {FHIR_JSON} only.")
 
 

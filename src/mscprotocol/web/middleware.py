@@ -45,7 +45,7 @@ SECURITY_HEADERS = {
 
 
 class Guard:
-    """The outermost layer of the application.
+    """The outermost layer of the application but for the headers of CORS.
 
     Raises nothing: a request that breaks a limit gets the one error that says so (413, 429, 503).
     """
@@ -159,6 +159,28 @@ class _Exchange:
         method = metrics.name_method(self.scope["method"])
         metrics.observe(method, route, self.status, seconds)
         log.info("request", method=method, route=route, status=self.status, ms=round(seconds * 1000, 1))
+
+
+class HeadAsGet:
+    """Answers HEAD where GET is answered: the same, without the body."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve HEAD as GET; all else as it is."""
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self.app(scope, receive, send)
+            return
+
+        async def send_head(message: Message) -> None:
+            await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
+
+        inner = {**scope, "method": "GET"}
+        try:
+            await self.app(inner, receive, send_head)
+        finally:
+            scope["route"] = inner.get("route")  # for the log
 
 
 async def _nothing() -> Message:
