@@ -73,7 +73,7 @@ class Desk:
             self.fill(driver, "dose", cells=cells, volume_ml=dose.volume_ml or "")
             assert "Recorded." in self.send(driver, "dose")
 
-    def infuse(self, stopped: str = "") -> str:
+    def infuse(self, stopped: str = "", lot: str = "") -> str:
         """Record an infusion that starts now, an hour later."""
         started = self.ward.now
         self.ward.clock.set(started + timedelta(hours=1))
@@ -83,6 +83,8 @@ class Desk:
         if stopped:
             self.browser.execute_script("document.getElementById('i-status').value = 'stopped'")
             self.fill(self.browser, "infusion", stop_reason=stopped)
+        if lot:
+            self.fill(self.browser, "infusion", lot=lot)
         said = self.send(self.browser, "infusion")
         self.ward.clock.set(started)
         return said
@@ -139,7 +141,7 @@ def test_four_infusions_across_a_change_of_the_clocks(desk: Desk) -> None:
     assert "Fri 27 Mar 2020 10:00 +01:00" in page
     assert "Mon 30 Mar 2020 11:00 +02:00" in page, "72 hours of elapsed time, whatever the clocks show"
     assert "course: complete" in page
-    assert "no more infusions" in desk.infuse()
+    assert "no more infusions" in desk.infuse(lot="LOT-7")
     check_look(desk.browser, "a complete course")
 
 
