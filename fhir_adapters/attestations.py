@@ -138,7 +138,12 @@ def _truth(answer: Answer) -> Truth | None:
     if answer.value_boolean is not None:
         return Truth.MET if answer.value_boolean else Truth.NOT_MET
     text = answer.value_coding.code if answer.value_coding is not None else answer.value_string
-    return _ANSWERS.get((text or "").strip().lower())
+    return truth_in_words(text or "")
+
+
+def truth_in_words(text: str) -> Truth | None:
+    """What yes, no and unknown mean, in words or codes; None for any other text."""
+    return _ANSWERS.get(text.strip().lower())
 
 
 def _measure(draft: Draft, form: _Form, link: str, definition: Definition, answer: Answer) -> None:

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Literal
 
 from fhir_adapters.datatypes import CodeableConcept
-from mscprotocol.codes import CodeSystem, Coding, find_system, is_in_icd10
+from mscprotocol.codes import CodeSystem, Coding, find_system, icd10_within, is_in_icd10
 from mscprotocol.data_dictionary import CodedDatum, Condition, Measurement
 from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.reasons import Reason
@@ -81,7 +81,7 @@ class Dictionary:
     def _meanings(self, system: CodeSystem, code: str) -> tuple[Meaning, ...]:
         """What a code says of each condition."""
         if system is CodeSystem.ICD10:
-            return tuple(self._icd10(code))
+            return tuple(self._icd10(code)) or tuple(self._icd10_within(code))
         if system is CodeSystem.ATC:
             parts = [code[:length].upper() for length in range(1, len(code) + 1)]
             return tuple(meaning for part in parts for meaning in self._exact.get((system, part), ()))
@@ -97,6 +97,12 @@ class Dictionary:
                 yield Meaning(name, "is", any(_bare(code) == _bare(category) for category in fitting))
             elif any(is_in_icd10(code, suspect.code) for suspect in _icd10_suspects(condition)):
                 yield Meaning(name, "suspected")
+
+    def _icd10_within(self, text: str) -> Iterator[Meaning]:
+        """Text that only holds codes may mean each of them, or that it is ruled out: a person decides."""
+        found = (meaning for code in icd10_within(text[:_LONGEST_TEXT]) for meaning in self._icd10(code))
+        names = dict.fromkeys(meaning.name for meaning in found if meaning.relation != "excepted")
+        return (Meaning(name, "suspected") for name in names)
 
     def _words(self, source: Source, text: str) -> frozenset[str]:
         """The findings that some words of one kind of resource point to."""

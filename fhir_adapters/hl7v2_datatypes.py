@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from msgspec import Raw
 
 from fhir_adapters.hl7v2_parsing import Message, Value
+from fhir_adapters.times import offset_in, write_offset
 from mscprotocol.record import Identifier
 
 Json = dict[str, Any]
@@ -75,9 +76,9 @@ class Clock:
         if match[8]:
             return f"{match[8]}{match[9]}:{match[10]}"
         if self.offset is not None:
-            return _write_offset(self.offset)
+            return write_offset(self.offset)
         local = _local(match)
-        return "" if self.zone is None or local is None else _offset_in(self.zone, local)
+        return "" if self.zone is None or local is None else offset_in(self.zone, local)
 
 
 def message_clock(message: Message, zone: ZoneInfo | None) -> Clock:
@@ -100,18 +101,6 @@ def _local(match: re.Match[str]) -> datetime | None:
         return datetime(*(int(part or "0") for part in match.groups()[:6]))  # type: ignore[arg-type]  # noqa: DTZ001
     except ValueError:
         return None
-
-
-def _offset_in(zone: ZoneInfo, local: datetime) -> str:
-    """The offset of a local time; none for the hour that a clock change leaves out or repeats."""
-    offsets = {local.replace(tzinfo=zone, fold=fold).utcoffset() for fold in (0, 1)}
-    offset = offsets.pop()
-    return "" if offsets or offset is None or offset.total_seconds() % 60 else _write_offset(offset)
-
-
-def _write_offset(offset: timedelta) -> str:
-    minutes = int(offset.total_seconds()) // 60
-    return f"{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02d}:{abs(minutes) % 60:02d}"
 
 
 # -- numbers and quantities ------------------------------------------------------------------------

@@ -1,33 +1,28 @@
-"""Lists of patients as tables: each row as a part of our own JSON record, by its columns or by a map of them."""
+"""Lists of patients as tables: what each column means, by its name or by a map of columns."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from fnmatch import fnmatch
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from fhir_adapters.dictionary import INFUSION, index
-from fhir_adapters.plain_forms import PlainRecord
+from fhir_adapters.local_writing import DateOrder, DecimalMark
 from fhir_adapters.plain_record import describe_errors
-from mscprotocol.codes import parse_code
 from mscprotocol.errors import DataError
-from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.yaml_files import YamlError, read_yaml
 
-Row = Mapping[str, str]
 PATIENT = "patient_id"
 # The columns of a tidy list: what they say of the patient, and what they say of one datum.
 PERSON = {"born": "born", "sex": "sex", "deceased": "deceased", "patient_name": "name"}
 DATUM = ("name", "code", "value", "unit", "upper_limit", "assay", "specimen", "status", "by")
 TIMES = ("at", "since", "until", "recorded")
 KNOWN = (PATIENT, *PERSON, *DATUM, *TIMES)
-_SPACED = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d.*)")
+_SEPARATORS = re.compile(r"[\W_]+")
+_LIKELY = frozenset(("patientid", "patient", "patid", "patientnumber", "patientno", "mrn", "pid", "subjectid"))
 
 
 class Form(BaseModel):
@@ -60,7 +55,10 @@ class Wide(Form):
 
 
 class Table(Form):
-    """How the files of one name are read: `tidy` gives columns of a tidy list, `wide` the columns of single data."""
+    """How the files of one name are read: `tidy` gives columns of a tidy list, `wide` the columns of single data.
+
+    `decimal` and `dates` say how numbers and dates are written; without them only what has one meaning is read.
+    """
 
     file: str
     patient: str
@@ -70,6 +68,8 @@ class Table(Form):
     wide: tuple[Wide, ...] = ()
     system: str | None = None
     zone: str | None = None
+    decimal: DecimalMark | None = None
+    dates: DateOrder | None = None
 
     @model_validator(mode="after")
     def _is_known(self) -> Table:
@@ -84,6 +84,12 @@ class Table(Form):
         """Whether a header holds a column that says anything but whose row it is."""
         read = {*self.tidy.values(), *(wide.column for wide in self.wide)} - {self.patient}
         return not read.isdisjoint(header)
+
+    @property
+    def columns(self) -> frozenset[str]:
+        """The columns that are read."""
+        wide = (name for one in self.wide for name in (one.column, *one.columns.values()))
+        return frozenset((self.patient, *self.tidy.values(), *wide))
 
 
 class ColumnMap(Form):
@@ -102,128 +108,53 @@ def read_column_map(text: str) -> ColumnMap:
         raise ValueError(describe_errors(error)) from error
 
 
-def table_of(columns: ColumnMap, file: str, header: Sequence[str]) -> Table | None:
-    """How a file is read: by the map, or by its own header; None for one that names no patients."""
+def table_of(columns: ColumnMap, file: str, header: Sequence[str]) -> Table:
+    """How a file is read: by the map, or by its own header. Raises DataError `no_patient` that says what is needed."""
     for table in columns.tables:
         if fnmatch(file, table.file) or fnmatch(file.rpartition("/")[2], table.file):
-            return table if table.patient in header else None
+            if table.patient not in header:
+                text = (
+                    f"the map of columns names {table.patient!r} for the patient's id, and the table has no such column"
+                )
+                raise DataError("no_patient", text)
+            return table
     if PATIENT not in header:
-        return None
+        raise DataError("no_patient", _why_nobody(header))
     return Table(file=file, patient=PATIENT, tidy={name: name for name in KNOWN if name in header})
 
 
-def explain(table: Table | None, header: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """What each column of a file is taken for."""
-    said: dict[str, list[str]] = {}
-    if table is not None:
-        said.setdefault(table.patient, []).append("the patient's id")
-        for field, column in table.tidy.items():
-            if field != PATIENT:
-                said.setdefault(column, []).append(field)
-        for wide in table.wide:
-            named = wide.fixed.get("name") or wide.fixed.get("code") or "what another column names"
-            said.setdefault(wide.column, []).append(f"value of {named} {wide.fixed.get('unit', '')}".strip())
-            for field, column in wide.columns.items():
-                said.setdefault(column, []).append(f"{field} of {wide.column}")
+def _why_nobody(header: Sequence[str]) -> str:
+    text = f"no column of the table is named {PATIENT}: a map of columns has to say which one holds the patient's id"
+    likely = [name for name in header if _SEPARATORS.sub("", name).casefold() in _LIKELY]
+    if not likely:
+        return f"{text} (--columns, --explain-columns)"
+    return f"{text}; {likely[0]!r} may be it: --columns with `patient: {likely[0]}` and the other columns under `tidy`"
+
+
+def check_header(table: Table, header: Sequence[str], *further: str | None) -> None:
+    """Raise DataError `unreadable` if a column that is read stands there twice, or if nothing would be read."""
+    if not table.is_telling(header) and not {*further} & {*header}:
+        text = "no column but the patient's is known, so that nothing would be read: see --explain-columns"
+        raise DataError("unreadable", text)
+    twice = {name for name, number in Counter(header).items() if number > 1}
+    read_twice = sorted(twice & {*table.columns, *further})
+    if read_twice:
+        names = ", ".join(map(repr, read_twice))
+        raise DataError("unreadable", f"columns of one name, of which nothing tells which one counts: {names}")
+
+
+def explain(table: Table, header: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """What each column of a file is taken for, and which ones of a map the file does not have."""
+    said: dict[str, list[str]] = {table.patient: ["the patient's id"]}
+    for field, column in table.tidy.items():
+        if field != PATIENT:
+            said.setdefault(column, []).append(field)
+    for wide in table.wide:
+        named = wide.fixed.get("name") or wide.fixed.get("code") or "what another column names"
+        said.setdefault(wide.column, []).append(f"value of {named} {wide.fixed.get('unit', '')}".strip())
+        for field, column in wide.columns.items():
+            said.setdefault(column, []).append(f"{field} of {wide.column}")
     for column in header:
         yield column, ", ".join(said.get(column, ["not read"]))
-
-
-@dataclass(frozen=True)
-class RowReader:
-    """Reads the rows of one table; `zone` is where times without one were written."""
-
-    table: Table
-    knowledge: KnowledgeBase
-    zone: ZoneInfo | None = None
-
-    def read(self, row: Row) -> tuple[str, dict[str, Any]]:
-        """The patient's id and what the row says of him, in the shape of our own JSON record.
-
-        Raises DataError: `foreign_subject` without an id, `unreadable` for what no record can hold.
-        """
-        patient = row.get(self.table.patient, "").strip()
-        if not patient:
-            raise DataError("foreign_subject", f"the row has no {self.table.patient}")
-        record: dict[str, Any] = {"patient": {"id": patient}}
-        tidy = {field: row.get(column, "").strip() for field, column in self.table.tidy.items()}
-        self._add(record, _coded(self._translated(tidy), self.table.system))
-        for wide in self.table.wide:
-            said = row.get(wide.column, "").strip()
-            if said:
-                beside = {field: row.get(column, "").strip() for field, column in wide.columns.items()}
-                given = {**self._times(tidy), **wide.fixed, **beside, "value": wide.values.get(said, said)}
-                self._add(record, _coded(given, wide.system))
-        try:
-            PlainRecord.model_validate(record)
-        except ValidationError as error:
-            raise DataError("unreadable", f"the row cannot be read: {describe_errors(error)}") from None
-        return patient, record
-
-    def _translated(self, tidy: dict[str, str]) -> dict[str, str]:
-        """The fields with local words replaced; a local name may stand for a name or a code of the rules."""
-        said = {field: self.table.values.get(field, {}).get(text, text) for field, text in tidy.items()}
-        if self.table.names and said.get("name"):
-            named = self.table.names.get(said.pop("name"), "")
-            said["name" if self._is_name(named) else "code"] = named
-        return said
-
-    def _is_name(self, text: str) -> bool:
-        return text in self.knowledge.measurements or text in self.knowledge.conditions or text == INFUSION
-
-    def _times(self, tidy: Mapping[str, str]) -> dict[str, str]:
-        return {field: tidy[field] for field in TIMES if tidy.get(field)}
-
-    def _add(self, record: dict[str, Any], said: Mapping[str, str]) -> None:
-        given = {field: self.zoned(text) if field in TIMES else text for field, text in said.items() if text}
-        for field, name in PERSON.items():
-            if field in given:
-                record["patient"][name] = {"true": True, "false": False}.get(given[field].lower(), given[field])
-        if not ({"name", "code"} & given.keys()):
-            return
-        part, entry = self._entry(given)
-        record.setdefault(part, []).append({field: text for field, text in entry.items() if text})
-
-    def _entry(self, given: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
-        """Which list of a record something belongs to, and how it stands there."""
-        named = {"name": given.get("name"), "code": given.get("code")}
-        times = {field: given.get(field) for field in ("since", "until", "recorded")}
-        if given.get("by"):
-            entry = {"name": given.get("name"), "answer": given.get("value"), "by": given["by"], "at": given.get("at")}
-            return "answers", entry
-        if given.get("name") == INFUSION:
-            return "infusions", {"started": given.get("at") or given.get("since"), "status": given.get("status")}
-        if not self._is_datum(given):
-            state = given.get("status") or given.get("value")
-            since = times["since"] or given.get("at")
-            return "conditions", {**named, **times, "since": since, "status": state}
-        value = " ".join(part for part in (given.get("value"), given.get("unit")) if part)
-        own = {field: given.get(field) for field in ("upper_limit", "assay", "specimen", "status", "at", "since")}
-        return "data", {**named, **own, "value": value}
-
-    def _is_datum(self, given: Mapping[str, str]) -> bool:
-        """Whether a name or code is a datum of the dictionary; a value with a unit is never a condition."""
-        if "name" in given:
-            return given["name"] in self.knowledge.measurements
-        try:
-            code = parse_code(given["code"])
-        except ValueError:
-            return True
-        return (code.system, code.code) in index(self.knowledge).data or bool(given.get("unit"))
-
-    def zoned(self, text: str) -> str:
-        """A time in FHIR's own writing, with the zone of the table where it states none."""
-        text = _SPACED.sub(r"\1T\2", text)
-        if self.zone is None or "T" not in text:
-            return text
-        try:
-            moment = datetime.fromisoformat(text)
-        except ValueError:
-            return text
-        return text if moment.tzinfo is not None else moment.replace(tzinfo=self.zone).isoformat()
-
-
-def _coded(said: dict[str, str], system: str | None) -> dict[str, str]:
-    """Fields whose code names its system."""
-    code = said.get("code", "")
-    return said | {"code": f"{system} {code}"} if system and code and " " not in code else said
+    for column in sorted(table.columns - {*header}):
+        yield column, f"{', '.join(said[column])}: NOT IN THE FILE"

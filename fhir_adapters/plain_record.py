@@ -39,7 +39,7 @@ _NAMED_ERRORS = 5
 _decoder = msgspec.json.Decoder(float_hook=parse_decimal)
 _encoder = msgspec.json.Encoder(decimal_format="number")
 # What a status of a condition means in FHIR: clinical status, verification status.
-_STATES = {
+STATES = {
     "active": ("active", "confirmed"),
     "resolved": ("resolved", "confirmed"),
     "refuted": (None, "refuted"),
@@ -289,7 +289,7 @@ def _concept(system: str, code: str | None) -> Json:
 
 
 def _state(condition: ConditionForm, code: Json) -> Json:
-    clinical, verified = _STATES.get(condition.status or "", (None, None))
+    clinical, verified = STATES.get(condition.status or "", (None, None))
     base = f"{TERMINOLOGY}/condition-"
     unread = None if condition.status is None or verified is not None else {"text": condition.status}
     return element(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from calendar import monthrange
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from functools import lru_cache
+from zoneinfo import ZoneInfo
 
 from fhir_adapters.datatypes import Period
 from mscprotocol.timespan import TimeSpan, instant, unzoned, whole_days
@@ -83,6 +84,24 @@ def _days(text: str) -> tuple[date, date] | None:
         return date(year, month, 1), date(year, month, monthrange(year, month)[1])
     return date(year, month, day), date(year, month, day)
 
+
+# -- local times ------------------------------------------------------------------------------------
+
+
+def offset_in(zone: ZoneInfo, local: datetime) -> str:
+    """The offset of a local time; none for the hour that a clock change leaves out or repeats."""
+    offsets = {local.replace(tzinfo=zone, fold=fold).utcoffset() for fold in (0, 1)}
+    offset = offsets.pop()
+    return "" if offsets or offset is None or offset.total_seconds() % 60 else write_offset(offset)
+
+
+def write_offset(offset: timedelta) -> str:
+    """An offset from UTC as FHIR writes it."""
+    minutes = int(offset.total_seconds()) // 60
+    return f"{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02d}:{abs(minutes) % 60:02d}"
+
+
+# -- resources --------------------------------------------------------------------------------------
 
 _TIMES = (
     "effective_date_time", "effective_instant", "recorded_date", "onset_date_time", "performed_date_time",

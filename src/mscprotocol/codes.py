@@ -75,13 +75,46 @@ def is_same_code(code: Coding, product: Coding) -> bool:
 
 # -- ICD-10 categories -------------------------------------------------------------------------
 
-_CATEGORY = re.compile(r"[A-Z][0-9][0-9A-Z]")
+# As classifications write it: with or without the point, a dash for what follows, and marks of use (dagger, asterisk).
+_ICD10 = r"[A-Z][0-9][0-9A-Z](?:\.?[0-9A-Z]{1,4})?"
+_WHOLE = re.compile(rf"({_ICD10})(?:\.?-)?[!*+#†]?")
+_WITHIN = re.compile(rf"(?<![0-9A-Z]){_ICD10}(?![0-9A-Z])")
 
 
 def is_in_icd10(code: str, category: str) -> bool:
     """Whether an ICD-10 code lies in a category (`I26`), a subcategory (`I82.4`) or a range (`C00-C97`)."""
-    bare = code.upper().strip().replace(".", "")
+    match = _WHOLE.fullmatch(code.upper().strip())
+    if match is None:
+        return False
+    bare = match[1].replace(".", "")
     first, _, last = category.replace(".", "").partition("-")
     if not last:
         return bare.startswith(first)
-    return bool(_CATEGORY.match(bare)) and first <= bare and bare[: len(last)] <= last
+    return first <= bare and bare[: len(last)] <= last
+
+
+def icd10_within(text: str) -> tuple[str, ...]:
+    """The ICD-10 codes that stand in a text which is not itself one."""
+    text = text.upper().strip()
+    return () if _WHOLE.fullmatch(text) else tuple(_WITHIN.findall(text))
+
+
+# -- several codes in one place ------------------------------------------------------------------
+
+_SHAPES = {
+    CodeSystem.ICD10: _WHOLE,
+    CodeSystem.LOINC: re.compile(r"[0-9]{1,7}-[0-9]"),
+    CodeSystem.SNOMED: re.compile(r"[0-9]{6,18}"),
+    CodeSystem.RXNORM: re.compile(r"[0-9]{2,8}"),
+    CodeSystem.ATC: re.compile(r"[A-Z](?:[0-9]{2}(?:[A-Z](?:[A-Z](?:[0-9]{2})?)?)?)?"),
+}
+_BETWEEN = re.compile(r"[\s,;|]+")
+
+
+def split_codes(system: CodeSystem, text: str) -> tuple[str, ...] | None:
+    """The codes of a text that lists them with commas, semicolons, bars or blanks; None if any part is no such code."""
+    parts = tuple(part for part in _BETWEEN.split(text.strip()) if part)
+    shape = _SHAPES.get(system)
+    if len(parts) < 2 or shape is None:
+        return (text,) if len(parts) < 2 else None
+    return parts if all(shape.fullmatch(part.upper()) for part in parts) else None

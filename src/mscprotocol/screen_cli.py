@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import resource
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
@@ -12,19 +13,19 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typer
 
-from fhir_adapters.patient_list import ColumnMap, explain, read_column_map, table_of
-from mscprotocol.errors import KnowledgeError, MscProtocolError
+from fhir_adapters.patient_list import ColumnMap, check_header, explain, read_column_map, table_of
+from mscprotocol.errors import DataError, KnowledgeError, MscProtocolError
 from mscprotocol.places import find_folder
-from mscprotocol.screening.inputs import find_sources
+from mscprotocol.screening.inputs import Source, find_sources
 from mscprotocol.screening.manifest import close_run, read_manifest
 from mscprotocol.screening.moments import parse_moment
 from mscprotocol.screening.options import Options
 from mscprotocol.screening.outputs import Balance, write_metrics, write_outputs
 from mscprotocol.screening.progress import FORMS, Reporter
-from mscprotocol.screening.reading import read_header
 from mscprotocol.screening.report import write_reports
 from mscprotocol.screening.run import Finished, run_screening
 from mscprotocol.screening.spark import Spark
+from mscprotocol.screening.tables import OpenTable
 from mscprotocol.screening.tallies import Tally
 from mscprotocol.screening.workers import Local
 from mscprotocol.terminal import DATA, INCOMPLETE, OK, load_or_exit, print_line, say
@@ -186,10 +187,20 @@ def _explain(inputs: list[Path], table: str | None) -> None:
     for source in find_sources(inputs):
         if source.kind == "csv":
             print_line(source.name)
-            header = read_header(Path(source.path))
-            for column, meaning in explain(table_of(columns, source.name, header), header):
-                print_line(f"  {column}: {meaning}")
+            for line in _columns(columns, source):
+                print_line(f"  {line}")
     print_line(f"A template of a map of columns: {find_folder('templates') / 'columns.yaml'}")
+
+
+def _columns(columns: ColumnMap, source: Source) -> Iterator[str]:
+    """How each column of one list would be read, and why none would."""
+    try:
+        header = OpenTable(Path(source.path)).header
+        table = table_of(columns, source.name, header)
+        yield from (f"{column}: {meaning}" for column, meaning in explain(table, header))
+        check_header(table, header)
+    except DataError as error:
+        yield f"NOT READ: {error}"
 
 
 def _tell_of_disk(error: OSError, out: Path) -> None:
@@ -215,7 +226,7 @@ def _tell(finished: Finished, balance: Balance, out: Path) -> None:
         )
     if balance.files_quarantined:
         print_line(
-            f"files that are damaged, missing, closed or unlike their manifest: {balance.files_quarantined};"
+            f"files that are damaged, of no kind that is read, missing, closed or unlike their manifest: {balance.files_quarantined};"
             " answers may lack data: see quarantine.ndjson"
         )
     if finished.why.keys() - {"new"}:

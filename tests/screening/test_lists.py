@@ -79,7 +79,7 @@ def test_a_wide_list_by_a_map(tmp_path, knowledge):
     [
         ("patient_id,name,value\np-1,platelets\n", 2, "unreadable"),
         ("patient_id,name,value\n,platelets,1\n", 2, "foreign_subject"),
-        ('patient_id,name,value\np-1,x,"a\nb"\np 1,platelets,1\n', 4, "unreadable"),
+        ('patient_id,name,note\np-1,platelets,"a\nb"\n\x07,platelets,1\n', 4, "unreadable"),
         ("patient_id,name,value\np-1,x,\xe4\n", 2, "unreadable"),
     ],
 )

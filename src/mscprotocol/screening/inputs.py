@@ -12,13 +12,15 @@ from typing import Literal
 import msgspec
 
 from fhir_adapters.hl7v2_files import is_hl7v2
-from mscprotocol.screening.lines import is_packed, read_head
+from mscprotocol.screening.lines import LONGEST_LINE, is_packed, read_head
 from mscprotocol.screening.pieces import Problem
 
 Kind = Literal["ndjson", "bundle", "csv", "hl7v2", "manifest", "denied", "other"]
 BLOCK = 64 * 1024 * 1024
 _HEAD = 64 * 1024
+_BLANK = b"\xef\xbb\xbf \t\r\n"
 _TYPE = re.compile(rb'"resourceType"\s*:\s*"([A-Za-z]+)"')
+_ZIP = b"PK"
 _FIRST_FIELD = re.compile(rb'^[\w "$.-]{1,80}[,;\t]')
 
 
@@ -69,14 +71,6 @@ def _below(folder: Path) -> Iterator[Path]:
     yield from (Path(error.filename) for error in denied)
 
 
-def check_access(sources: Iterable[Source]) -> Iterator[Problem]:
-    """The files and folders that may not be read."""
-    for one in sources:
-        if one.kind == "denied":
-            text = "there is no permission to read it: what it holds is missing; allow it, and run the command again"
-            yield Problem("file", "unreadable", text, one.name)
-
-
 def _source(number: int, path: Path, name: str) -> Source:
     status = path.stat()
     return Source(number, str(path), name, recognise(path), status.st_size, status.st_mtime_ns)
@@ -86,7 +80,7 @@ def recognise(path: Path) -> Kind:
     """What a file holds, by its first bytes; its name only tells tables of values from other text."""
     if not os.access(path, os.R_OK) or path.is_dir():
         return "denied"
-    head = read_head(path, _HEAD).lstrip(b"\xef\xbb\xbf \t\r\n")
+    head = read_head(path, _HEAD).lstrip(_BLANK)
     if is_hl7v2(head):
         return "hl7v2"
     if head.startswith(b"{"):
@@ -106,15 +100,25 @@ def _by_name(path: Path) -> Kind:
 
 
 def _recognise_json(path: Path, head: bytes) -> Kind:
-    first, _, rest = head.partition(b"\n")
+    first, is_all = _first_line(path, head)
     if _is_whole(first):
-        if rest.strip() or ".ndjson" in path.suffixes:
+        if not is_all or ".ndjson" in path.suffixes:
             return "ndjson"
         return "manifest" if _is_manifest(first) else "bundle" if b'"resourceType"' in first else "other"
     if _TYPE.search(head):
         return "ndjson" if ".ndjson" in path.suffixes else "bundle"
     content = read_head(path, 1024 * 1024)
     return "manifest" if _is_manifest(content) else "ndjson" if ".ndjson" in path.suffixes else "other"
+
+
+def _first_line(path: Path, head: bytes) -> tuple[bytes, bool]:
+    """The first line of a file, however long it is, and whether nothing follows it."""
+    first, end, rest = head.partition(b"\n")
+    if end:
+        return first, not rest.strip()
+    long = read_head(path, LONGEST_LINE + 1).lstrip(_BLANK)
+    first, _, rest = long.partition(b"\n")
+    return first, not rest.strip()
 
 
 def _is_whole(line: bytes) -> bool:
@@ -144,3 +148,27 @@ def blocks_of(sources: Iterable[Source]) -> list[Block]:
             end = start + BLOCK if is_parted else None
             found.append(Block(len(found), source, start, end))
     return found
+
+
+def unread_files(sources: Iterable[Source]) -> Iterator[Problem]:
+    """The files and folders of which nothing is read, each with what would make it readable."""
+    for source in sources:
+        if source.kind == "denied":
+            text = "there is no permission to read it: what it holds is missing; allow it, and run the command again"
+            yield Problem("file", "unreadable", text, source.name)
+        if source.kind == "other":
+            yield Problem("file", "unreadable", _why_other(Path(source.path)), source.name)
+
+
+def _why_other(path: Path) -> str:
+    head = read_head(path, _HEAD).lstrip(_BLANK)
+    if not head:
+        return "the packed file is damaged" if is_packed(path) else "the file is empty"
+    if head.startswith(_ZIP):
+        return "a workbook or a ZIP file: unpack it, and save each sheet as CSV in UTF-8"
+    if head.startswith(b"["):
+        return "a list of JSON values: write one resource a line (NDJSON), or one Bundle"
+    return (
+        "neither FHIR (a first line of JSON), HL7 v2 (MSH first), nor a table: a table needs .csv or .tsv in its name,"
+        " and no comments before the line of column names"
+    )

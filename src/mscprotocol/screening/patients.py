@@ -112,7 +112,7 @@ def gather(owner: str, pieces: Sequence[Piece], screen: Screen, fates: Fates = f
         units = [unit for one in pieces if (unit := _unit(one)) is not None and unit.type != ENCOUNTER]
         return with_doubts(assemble(units, notes), units, fates)
     if source == LIST:
-        return assemble(_rows(pieces, screen))
+        return assemble(_rows(pieces, screen), _remarks(pieces))
     messages = dict.fromkeys(json.loads(one.text).encode("latin-1") for one in pieces if one.kind == MESSAGE)
     system, _, value = owner.partition("/")[2].rpartition("|")
     return read_patient(messages, screen.zone, Identifier(system, value))
@@ -147,6 +147,13 @@ def _rows(pieces: Sequence[Piece], screen: Screen) -> Iterable[Unit]:
     for piece, record in records:
         place = f"{_slug(piece.name)}-{piece.line}-"
         yield from list(write_units(PlainRecord.model_validate(record), knowledge, place))[1:]
+
+
+def _remarks(pieces: Sequence[Piece]) -> Iterable[QualityNote]:
+    """What is to be said of the rows of a patient."""
+    for piece in (one for one in pieces if one.kind == ROW):
+        for text in json.loads(piece.text).get("remarks", ()):
+            yield QualityNote(f"{piece.name} line {piece.line}", text)
 
 
 def _slug(name: str) -> str:

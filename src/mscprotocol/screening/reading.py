@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 import zlib
@@ -10,7 +9,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -21,7 +19,7 @@ from fhir_adapters.bundle_owners import owners_of
 from fhir_adapters.hl7v2_files import split_file
 from fhir_adapters.hl7v2_mapping import identity_of
 from fhir_adapters.hl7v2_parsing import MessageError, parse_message
-from fhir_adapters.patient_list import ColumnMap, RowReader, table_of
+from fhir_adapters.patient_list import ColumnMap
 from fhir_adapters.unpacking import MAX_BYTES, NOT_FOLLOWED, Unit, open_bundles, refuse_doubled_keys
 from mscprotocol.errors import DataError
 from mscprotocol.knowledge import KnowledgeBase
@@ -34,13 +32,11 @@ from mscprotocol.screening.pieces import (
     ENTRY,
     FHIR,
     IDENTIFIER,
-    LIST,
     MESSAGE,
     MESSAGES,
     NOTE,
     PAGE,
     RESOURCE,
-    ROW,
     SEEN,
     VERSION,
     Counts,
@@ -48,6 +44,7 @@ from mscprotocol.screening.pieces import (
     Problem,
     wrap,
 )
+from mscprotocol.screening.tables import TableReader
 
 Found = Iterator[Piece | Problem]
 _DELETE = re.compile(rb'"delete"', re.IGNORECASE)
@@ -68,8 +65,9 @@ class Reader:
 
     def __post_init__(self) -> None:
         self._picker = Picker(self.knowledge, with_encounters=self.with_encounters, with_times=self.with_times)
+        self._tables = TableReader(self.knowledge, self.columns, self.zone, self.at_column)
         self._readers: dict[str, Callable[[Block, Counts], Found]] = {
-            "ndjson": self._read_ndjson, "bundle": self._read_bundle, "csv": self._read_table,
+            "ndjson": self._read_ndjson, "bundle": self._read_bundle, "csv": self._tables.read,
             "hl7v2": self._read_messages,
         }  # fmt: skip
 
@@ -181,52 +179,6 @@ class Reader:
         counts.kept += 1
         yield from _pieces(picked, block, 1, RESOURCE, text)
 
-    # -- lists -------------------------------------------------------------------------------------
-
-    def _read_table(self, block: Block, counts: Counts) -> Found:
-        problems: list[Problem] = []
-        rows = csv.reader(_texts(block, problems), delimiter=delimiter_of(Path(block.source.path)), strict=True)
-        header = [name.strip() for name in next(rows, [])]
-        table = table_of(self.columns, block.source.name, header)
-        if table is None:
-            raise DataError("no_patient", "no column of the table names a patient: see --explain-columns")
-        if not table.is_telling(header) and self.at_column not in header:
-            text = "no column but the patient's is known, so that nothing would be read: see --explain-columns"
-            raise DataError("unreadable", text)
-        zone = ZoneInfo(table.zone) if table.zone else self.zone
-        reader = RowReader(table, self.knowledge, zone)
-        while True:
-            before = rows.line_num
-            try:
-                cells = next(rows, None)
-                if cells is None:
-                    break
-                counts.lines += 1
-                if not any(cell.strip() for cell in cells):
-                    counts.blank += 1
-                    continue
-                yield self._row(reader, block, before + 1, header, cells)
-                counts.kept += 1
-            except (DataError, csv.Error) as error:
-                counts.lines += isinstance(error, csv.Error)
-                counts.bad += 1
-                code = error.code if isinstance(error, DataError) else "unreadable"
-                yield Problem("line", code, f"row: {error}", block.source.name, before + 1)
-        counts.lines += len(problems)
-        counts.bad += len(problems)
-        counts.bytes += block.source.size
-        yield from problems
-
-    def _row(self, reader: RowReader, block: Block, line: int, header: list[str], cells: list[str]) -> Piece:
-        if len(cells) != len(header):
-            raise DataError("unreadable", f"{len(cells)} cells under {len(header)} columns")
-        row = dict(zip(header, cells, strict=True))
-        patient, record = reader.read(row)
-        said: dict[str, Any] = {"record": record}
-        if self.at_column is not None and row.get(self.at_column):
-            said["at"] = reader.zoned(row[self.at_column].strip())
-        return Piece(f"{LIST}/{patient}", ROW, block.number, line, block.source.name, (), json.dumps(said))
-
     # -- HL7 v2 ------------------------------------------------------------------------------------
 
     def _read_messages(self, block: Block, counts: Counts) -> Found:
@@ -266,34 +218,6 @@ class _Seen:
     def pieces(self, block: Block) -> Iterator[Piece]:
         for owner, time in self._latest.items():
             yield Piece(f"{FHIR}/{owner}", SEEN, block.number, 0, "", (), time.isoformat())
-
-
-def delimiter_of(path: Path) -> str:
-    """What stands between the cells of a table, by its first line."""
-    head = next(read_lines(path)).content
-    return max(",;\t|", key=lambda one: head.count(one.encode()))
-
-
-def read_header(path: Path) -> list[str]:
-    """The names of the columns of a table."""
-    line = next(read_lines(path)).content.decode(errors="replace")
-    return [name.strip() for name in next(csv.reader([line], delimiter=delimiter_of(path)))]
-
-
-def _texts(block: Block, problems: list[Problem]) -> Iterator[str]:
-    """The lines of a table as text, with their ends; what cannot be read becomes a problem and an empty line."""
-    for line in read_lines(Path(block.source.path)):
-        problem = line.problem
-        text = ""
-        if problem is None:
-            try:
-                text = line.content.decode()
-            except UnicodeDecodeError:
-                problem = DataError("unreadable", "the row is not UTF-8 text: the file mixes encodings")
-        if problem is not None:
-            problems.append(Problem("line", problem.code, str(problem), block.source.name, line.number))
-            continue
-        yield text + "\n"
 
 
 def _pieces(

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import msgspec
 
+from mscprotocol.errors import RequestError
 from mscprotocol.screening.exports import check_manifests, promised_lines, with_origins
-from mscprotocol.screening.inputs import Block, Source, blocks_of, check_access, find_sources
+from mscprotocol.screening.inputs import Block, Source, blocks_of, find_sources, unread_files
 from mscprotocol.screening.manifest import PARTS, PREVIOUS, READ, Manifest, open_run, write_manifest
 from mscprotocol.screening.options import Options
 from mscprotocol.screening.pieces import Counts, Problem
@@ -59,10 +60,12 @@ def run_screening(
 ) -> Finished:
     """Screen everything in some files and folders.
 
-    Raises RequestError for a folder that holds something else or a run that was cut short, KnowledgeError, and
-    OSError when the disk does not take what is written.
+    Raises RequestError for inputs without any file and for a folder that holds something else or a run that was cut
+    short, KnowledgeError, and OSError when the disk does not take what is written.
     """
     sources = with_origins(find_sources(inputs))
+    if not sources:
+        raise RequestError("nothing_to_read", "there is no file to read: name the files of an export, or its folder")
     wanted = Manifest(options, sources, options.rules(options.knowledge()))
     manifest = open_run(folder, wanted, reporter, resume=resume)
     staged = _stage(folder / "work", manifest, engine, reporter)
@@ -98,7 +101,7 @@ def _read(folder: Path, manifest: Manifest, engine: Engine, reporter: Reporter) 
     for spool in spools:
         spool.unlink()
     problems += [
-        *check_access(manifest.sources),
+        *unread_files(manifest.sources),
         *check_manifests(manifest.sources),
         *_check_counts(manifest.sources, counts),
         *grouped.problems,
