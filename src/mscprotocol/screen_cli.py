@@ -226,8 +226,8 @@ def _tell(finished: Finished, balance: Balance, out: Path) -> None:
         )
     if balance.files_quarantined:
         print_line(
-            f"files that are damaged, of no kind that is read, missing, closed or unlike their manifest: {balance.files_quarantined};"
-            " answers may lack data: see quarantine.ndjson"
+            "files that are damaged, of no kind that is read, missing, closed or unlike their manifest:"
+            f" {balance.files_quarantined}; answers may lack data: see quarantine.ndjson"
         )
     if finished.why.keys() - {"new"}:
         print_line("screened: " + ", ".join(f"{number:,} {reason}" for reason, number in finished.why.items()))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mscprotocol.codes import CodeSystem, Coding, find_system, is_in_icd10, parse_code
+from mscprotocol.codes import CodeSystem, Coding, find_system, icd10_within, is_in_icd10, parse_code, split_codes
 
 
 @pytest.mark.parametrize(
@@ -75,3 +75,26 @@ def test_a_local_code_keeps_the_address_of_its_system():
         == "https://hospital.example/codes PLT"
     )
     assert str(Coding(CodeSystem.LOCAL, "PLT")) == "local PLT"
+
+
+@pytest.mark.parametrize("text", ["I26.9,U07.1", "I26.9|U07.1", "I26.9 G", "I26.9 no", "I26 (ruled out)", "I26.12345"])
+def test_text_that_begins_with_a_code_is_not_that_code(text):
+    assert not is_in_icd10(text, "I26")
+
+
+@pytest.mark.parametrize("text", ["U07.1!", "U07.1+", "I26.-", "U07.1†", " u07.1 "])
+def test_marks_of_use_are_no_part_of_a_code(text):
+    assert is_in_icd10(text, text.strip().upper()[:3])
+    assert not icd10_within(text)
+
+
+def test_codes_within_a_text():
+    assert icd10_within("ruled out: I26.9/U07.1") == ("I26.9", "U07.1")
+    assert icd10_within("COVID19 or XI26.9") == ()
+
+
+def test_several_codes_in_one_place():
+    assert split_codes(CodeSystem.ICD10, "U07.1, I26.9|j12") == ("U07.1", "I26.9", "j12")
+    assert split_codes(CodeSystem.ICD10, "whatever") == ("whatever",)
+    assert split_codes(CodeSystem.ICD10, "U07.1 and I26.9") is None
+    assert split_codes(CodeSystem.SNOMED, "59282003;840539006") == ("59282003", "840539006")
