@@ -95,7 +95,8 @@ class Pick:
 class Left(NamedTuple):
     """A line that the rules do not read: of which type, whose, which resource, and when an observation was made.
 
-    `text` is what was glanced at, as JSON: an older version that the rules do read does not count beside it.
+    `server` is the one that its subject is stated to be on. `text` is what was glanced at, as JSON: an older version
+    that the rules do read does not count beside it.
     """
 
     kind: str
@@ -103,6 +104,7 @@ class Left(NamedTuple):
     name: str = ""
     text: bytes = b""
     time: TimeSpan | None = None
+    server: str = ""
 
 
 class Picker:
@@ -227,7 +229,7 @@ def _left(kind: str, name: str, seen: _Glance, *, with_time: bool) -> Left:
     except DataError:
         owner = ""
     text = msgspec.json.format(msgspec.json.encode(seen), indent=-1)
-    return Left(kind, owner, name, text, _time(seen) if with_time else None)
+    return Left(kind, owner, name, text, _time(seen) if with_time else None, _stated_server(seen) or "")
 
 
 def _time(seen: _Glance) -> TimeSpan | None:
@@ -252,6 +254,17 @@ def _owner(seen: _Glance) -> str:
     if found is None:
         raise DataError("foreign_subject", "the resource does not say which patient it is about")
     return found
+
+
+def stated_server(content: bytes | Raw) -> str | None:
+    """The server that the literal subject of a resource states; empty if it is relative, None if there is none."""
+    return _stated_server(_look(content))
+
+
+def _stated_server(seen: _Glance) -> str | None:
+    subject = seen.subject or seen.patient or seen.individual
+    parts = split_url(subject.reference if subject else None)
+    return parts[0] if parts is not None and parts[1] == "Patient" else None
 
 
 def _logical(subject: Reference | None, text: str, contained: Iterable[Raw]) -> Iterator[Identifier]:

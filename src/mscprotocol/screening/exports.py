@@ -6,14 +6,14 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import takewhile
+from itertools import chain, takewhile
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from mscprotocol.screening.inputs import Source
-from mscprotocol.screening.pieces import Problem
+from mscprotocol.screening.inputs import Source, blocks_of, unread_files
+from mscprotocol.screening.pieces import NOWHERE, Counts, Origin, Problem
 
 _LISTS = ("output", "deleted")
 # The export of everything, of all patients, or of a group.
@@ -111,3 +111,34 @@ def promised_lines(sources: Sequence[Source]) -> dict[str, int]:
         for _, said, found in manifest.named()
         if len(found) == 1 and isinstance(said.get("count"), int)
     }
+
+
+def check_counts(sources: Sequence[Source], counts: Mapping[str, Counts]) -> Iterator[Problem]:
+    """Files that hold another number of lines than the manifest of their export states."""
+    stated = promised_lines(sources)
+    for source in sources:
+        found = counts.get(source.name)
+        if source.path in stated and found is not None and found.lines - found.blank != stated[source.path]:
+            text = f"the manifest states {stated[source.path]} lines, the file holds {found.lines - found.blank}"
+            yield Problem("file", "incomplete_page", text, source.name)
+
+
+def origins_of(sources: Sequence[Source], counts: Mapping[str, Counts]) -> dict[int, Origin]:
+    """What is known of the export that each block is of, by the number of the block; nothing of any other."""
+    incomplete = _incomplete_files(sources, counts)
+    found = {
+        block.number: Origin(block.source.server, block.source.exported, block.source.path in incomplete)
+        for block in blocks_of(sources)
+    }
+    return {number: origin for number, origin in found.items() if origin != NOWHERE}
+
+
+def _incomplete_files(sources: Sequence[Source], counts: Mapping[str, Counts]) -> set[str]:
+    """The paths of the files of exports that did not come whole."""
+    wrong = {one.file for one in (*check_manifests(sources), *check_counts(sources, counts), *unread_files(sources))}
+    found: set[str] = set()
+    for manifest in _manifests(sources):
+        files = [one for _, _, some in manifest.named() for one in some] or [*chain(*manifest.files.values())]
+        if wrong & {manifest.source.name, *(one.name for one in files)}:
+            found |= {one.path for one in files}
+    return found

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -36,16 +36,19 @@ from mscprotocol.screening.pieces import (
     LIST,
     MESSAGE,
     NOTE,
+    NOWHERE,
     PAGE,
     RESOURCE,
     ROW,
     SEEN,
     VERSION,
+    Origin,
     Piece,
     Problem,
     unwrap,
 )
 from mscprotocol.screening.results import Change, Screened, row_of
+from mscprotocol.screening.servers import check_servers
 
 Draw = Callable[[Assessment], None]
 _STATED = ("born", "sex", "deceased", "name")
@@ -55,7 +58,8 @@ _STATED = ("born", "sex", "deceased", "name")
 class Screen:
     """How patients are screened: by which rulebooks, when, and by which other rules besides, by name.
 
-    `zone` is where times without one were written; `rules` is the hash of all that an answer depends on but the data.
+    `zone` is where times without one were written; `rules` is the hash of all that an answer depends on but the data;
+    `origins` tells by block what is known of the export that it is of.
     """
 
     books: Sequence[Rulebook]
@@ -64,18 +68,30 @@ class Screen:
     zone: ZoneInfo | None = None
     scenarios: Sequence[tuple[str, Sequence[Rulebook]]] = ()
     draw: Draw | None = None
+    origins: Mapping[int, Origin] = field(default_factory=dict)
 
 
-def fingerprint(pieces: Iterable[Piece]) -> str:
-    """SHA-256 of what came of a patient, whatever its order and packaging."""
-    digests = sorted({hashlib.sha256(f"{one.kind} {one.text}".encode()).hexdigest() for one in pieces})
+def fingerprint(pieces: Iterable[Piece], screen: Screen) -> str:
+    """SHA-256 of what came of a patient and of its exports, whatever its order and packaging."""
+    pieces = list(pieces)
+    said = {f"{one.kind} {one.text}" for one in pieces} | set(_said_of_exports(pieces, screen))
+    digests = sorted(hashlib.sha256(one.encode()).hexdigest() for one in said)
     return hashlib.sha256("\n".join(digests).encode()).hexdigest()
+
+
+def _said_of_exports(pieces: Iterable[Piece], screen: Screen) -> Iterable[str]:
+    """What an answer takes from the manifests of exports: their times only where they bound its own."""
+    for number in {one.block for one in pieces} & screen.origins.keys():
+        origin = screen.origins[number]
+        yield f"origin {origin.server} {origin.is_incomplete}"
+        if screen.moment.kind == "last-observation":
+            yield f"exported {origin.exported}"
 
 
 def screen_patient(owner: str, pieces: Sequence[Piece], screen: Screen) -> Screened:
     """Assess one patient; a patient who cannot be assessed is a problem that says why."""
     source, _, patient = owner.partition("/")
-    data = fingerprint(pieces)
+    data = fingerprint(pieces, screen)
     at: datetime | None = None
     try:
         pieces, fates = without_fallen(pieces, screen.moment)
@@ -108,7 +124,9 @@ def gather(owner: str, pieces: Sequence[Piece], screen: Screen, fates: Fates = f
     source = owner.partition("/")[0]
     if source == FHIR:
         _follow_pages(pieces)
+        check_servers(pieces, screen.origins)
         notes = [QualityNote(*json.loads(one.text)) for one in pieces if one.kind == NOTE]
+        notes += _of_incomplete(pieces, screen.origins)
         units = [unit for one in pieces if (unit := _unit(one)) is not None and unit.type != ENCOUNTER]
         return with_doubts(assemble(units, notes), units, fates)
     if source == LIST:
@@ -116,6 +134,14 @@ def gather(owner: str, pieces: Sequence[Piece], screen: Screen, fates: Fates = f
     messages = dict.fromkeys(json.loads(one.text).encode("latin-1") for one in pieces if one.kind == MESSAGE)
     system, _, value = owner.partition("/")[2].rpartition("|")
     return read_patient(messages, screen.zone, Identifier(system, value))
+
+
+def _of_incomplete(pieces: Sequence[Piece], origins: Mapping[int, Origin]) -> list[QualityNote]:
+    """That an export of which there are data did not come whole."""
+    if any(origins.get(one.block, NOWHERE).is_incomplete for one in pieces):
+        text = "the export did not come whole, by its own manifest: data may be missing, also such that would exclude"
+        return [QualityNote("Export", text)]
+    return []
 
 
 def _follow_pages(pieces: Sequence[Piece]) -> None:
@@ -139,9 +165,9 @@ def _rows(pieces: Sequence[Piece], screen: Screen) -> Iterable[Unit]:
     records = [(one, json.loads(one.text)["record"]) for one in pieces if one.kind == ROW]
     patient: dict[str, Any] = {}
     for _, record in records:
-        for field, said in record["patient"].items():
-            if patient.setdefault(field, said) != said:
-                text = f"rows of one patient id contradict each other: {field}"
+        for name, said in record["patient"].items():
+            if patient.setdefault(name, said) != said:
+                text = f"rows of one patient id contradict each other: {name}"
                 raise DataError("mixed_patients", text)
     yield from write_units(PlainRecord.model_validate({"patient": patient}), knowledge)
     for piece, record in records:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import NamedTuple
 
 import msgspec
 
@@ -44,6 +45,17 @@ def unwrap(text: str) -> tuple[str | None, str] | None:
         return None
     head, _, resource = text.partition(_INNER)
     return json.loads(head.removeprefix(_WRAPPED)), resource[:-1]
+
+
+class Origin(NamedTuple):
+    """What the manifest of its export tells of a file: the server, the time it speaks for, and whether all came."""
+
+    server: str = ""
+    exported: str = ""
+    is_incomplete: bool = False
+
+
+NOWHERE = Origin()
 
 
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -209,15 +209,16 @@ class _Seen:
     """When each patient was last observed by what the rules do not read: his last observation may be one of these."""
 
     def __init__(self) -> None:
-        self._latest: dict[str, datetime] = {}
+        self._latest: dict[tuple[str, str], datetime] = {}
 
     def add(self, left: Left) -> None:
         if left.time is not None and left.owner:
-            self._latest[left.owner] = max(left.time.latest, self._latest.get(left.owner, left.time.latest))
+            key = left.owner, left.server
+            self._latest[key] = max(left.time.latest, self._latest.get(key, left.time.latest))
 
     def pieces(self, block: Block) -> Iterator[Piece]:
-        for owner, time in self._latest.items():
-            yield Piece(f"{FHIR}/{owner}", SEEN, block.number, 0, "", (), time.isoformat())
+        for (owner, server), time in self._latest.items():
+            yield Piece(f"{FHIR}/{owner}", SEEN, block.number, 0, server, (), time.isoformat())
 
 
 def _pieces(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from mscprotocol.errors import RequestError
-from mscprotocol.screening.exports import check_manifests, promised_lines, with_origins
+from mscprotocol.screening.exports import check_counts, check_manifests, origins_of, with_origins
 from mscprotocol.screening.inputs import Block, Source, blocks_of, find_sources, unread_files
 from mscprotocol.screening.manifest import PARTS, PREVIOUS, READ, Manifest, open_run, write_manifest
 from mscprotocol.screening.options import Options
@@ -103,7 +103,7 @@ def _read(folder: Path, manifest: Manifest, engine: Engine, reporter: Reporter) 
     problems += [
         *unread_files(manifest.sources),
         *check_manifests(manifest.sources),
-        *_check_counts(manifest.sources, counts),
+        *check_counts(manifest.sources, counts),
         *grouped.problems,
     ]
     for problem in grouped.problems:
@@ -129,16 +129,6 @@ def _settle(blocks: Sequence[Block], reads: Sequence[Read]) -> tuple[dict[str, C
     return counts, problems
 
 
-def _check_counts(sources: Sequence[Source], counts: dict[str, Counts]) -> Iterator[Problem]:
-    """Files that hold another number of lines than the manifest of their export states."""
-    stated = promised_lines(sources)
-    for source in sources:
-        found = counts.get(source.name)
-        if source.path in stated and found is not None and found.lines - found.blank != stated[source.path]:
-            text = f"the manifest states {stated[source.path]} lines, the file holds {found.lines - found.blank}"
-            yield Problem("file", "incomplete_page", text, source.name)
-
-
 # -- screening ---------------------------------------------------------------------------------------
 
 
@@ -152,6 +142,7 @@ def _screen(work: Path, manifest: Manifest, staged: Staged, engine: Engine, repo
         str(work / READ / DATABASE),
         str(work / PARTS),
         str(work / PREVIOUS),
+        origins_of(manifest.sources, staged.counts),
     )
     left = [part for part in range(staged.parts) if part not in finished]
     made = reporter.follow("patients screened", engine.map(function, left), staged.patients, _size)

@@ -20,7 +20,7 @@ from mscprotocol.screening.grouping import read_part, write_spool
 from mscprotocol.screening.inputs import Block
 from mscprotocol.screening.options import Options
 from mscprotocol.screening.patients import Screen, fingerprint, screen_patient
-from mscprotocol.screening.pieces import Counts, Piece, Problem
+from mscprotocol.screening.pieces import Counts, Origin, Piece, Problem
 from mscprotocol.screening.reading import Reader
 from mscprotocol.screening.results import Screened
 
@@ -64,12 +64,14 @@ def read_block(options: bytes, folder: str, block: Block) -> Read:
     return Read(str(spool), problems, counts)
 
 
-def screen_part(options: bytes, run: str, database: str, folder: str, previous: str, part: int) -> Done:
+def screen_part(
+    options: bytes, run: str, database: str, folder: str, previous: str, origins: Mapping[int, Origin], part: int
+) -> Done:
     """Screen the patients of one part, or take what an earlier run found of them if it still holds.
 
     The part and then its marker appear whole or not at all.
     """
-    screen = _drawing(screen_of(options), options, folder)
+    screen = replace(_drawing(screen_of(options), options, folder), origins=origins)
     earlier = {one.owner: one for one in read_results(Path(previous) / part_name(part))}
     why: dict[str, int] = {}
     target = Path(folder) / part_name(part)
@@ -86,7 +88,7 @@ def screen_all(
     """The results of some patients, in their order; `why` counts the reasons for which they were screened."""
     for owner, pieces in patients:
         known = earlier.get(owner)
-        reason = _reason(known, fingerprint(pieces), screen)
+        reason = _reason(known, fingerprint(pieces, screen), screen)
         why[reason] = why.get(reason, 0) + 1
         yield known if known is not None and reason == "unchanged" else screen_patient(owner, pieces, screen)
 
