@@ -13,6 +13,7 @@ from typing import IO, Any
 import duckdb
 import msgspec
 
+from mscprotocol.screening.checklists import settle_checklists
 from mscprotocol.screening.pieces import Counts, Problem
 from mscprotocol.screening.results import LogRow, Screened
 from mscprotocol.screening.run import Finished
@@ -81,6 +82,7 @@ def write_outputs(finished: Finished, tally: Tally) -> Balance:
             for row in one.rows:
                 log.writerow(_cells(row))
     write_whole(folder / QUARANTINE, b"".join(_encoder.encode(one) + b"\n" for one in problems))
+    settle_checklists(folder, results_in_order(finished), are_wanted=finished.options.checklists)
     _write_parquet(folder)
     return balance(finished, problems, assessed)
 

@@ -50,7 +50,7 @@ from mscprotocol.screening.pieces import (
 from mscprotocol.screening.results import Change, Screened, row_of
 from mscprotocol.screening.servers import check_servers
 
-Draw = Callable[[Assessment], None]
+Draw = Callable[[str, Assessment], None]
 _STATED = ("born", "sex", "deceased", "name")
 
 
@@ -101,7 +101,7 @@ def screen_patient(owner: str, pieces: Sequence[Piece], screen: Screen) -> Scree
         request = _request(at)
         answers = assess_all(record, screen.books, request, brief=True)
         changes = [change for one in screen.scenarios for change in _compare(one, answers, bundle, request)]
-        _draw(screen, answers, record, request)
+        _draw(owner, screen, answers, record, request)
     except DataError as error:
         problem = Problem("patient", error.code, str(error), patient=patient)
         return Screened(owner, data, screen.rules, None if at is None else at.isoformat(), None, problem=problem)
@@ -267,10 +267,10 @@ def _compare(
             yield Change(name, before.protocol.id, before.verdict, after.verdict, moved)
 
 
-def _draw(screen: Screen, answers: Sequence[Assessment], record: PatientRecord, request: Request) -> None:
+def _draw(owner: str, screen: Screen, answers: Sequence[Assessment], record: PatientRecord, request: Request) -> None:
     if screen.draw is None:
         return
-    wanted = [one.protocol.id for one in answers if one.verdict == "eligible" or row_of(one, "").one_datum is not None]
+    wanted = [one.protocol.id for one in answers if row_of(one, "").has_checklist]
     books = [book for book in screen.books if book.protocol.id in wanted]
     for answer in assess_all(record, books, request) if books else ():
-        screen.draw(answer)
+        screen.draw(owner, answer)

@@ -39,6 +39,11 @@ class LogRow(msgspec.Struct, frozen=True):
     trace_sha256: str
     rulebase_sha256: str
 
+    @property
+    def has_checklist(self) -> bool:
+        """Whether its checklist is printed, where checklists are: of those eligible, or one datum away."""
+        return self.verdict == "eligible" or self.one_datum is not None
+
 
 class Change(msgspec.Struct, frozen=True):
     """What would be different under other rules: the verdict, and criteria with their status before and after."""

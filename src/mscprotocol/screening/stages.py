@@ -26,6 +26,7 @@ from mscprotocol.screening.results import Screened
 
 _decoder = msgspec.json.Decoder(Screened)
 _encoder = msgspec.json.Encoder()
+FOLDER = "checklists"
 
 
 class Read(NamedTuple):
@@ -167,11 +168,17 @@ def hash_file(path: Path) -> str:
 def _drawing(screen: Screen, options: bytes, folder: str) -> Screen:
     if not msgspec.json.decode(options, type=Options).checklists:
         return screen
-    target = Path(folder).parent.parent / "checklists"
+    target = Path(folder).parent.parent / FOLDER
     target.mkdir(parents=True, exist_ok=True)
     return replace(screen, draw=partial(_write_checklist, screen, target))
 
 
-def _write_checklist(screen: Screen, folder: Path, answer: Assessment) -> None:
-    name = f"{answer.patient.id}-{answer.protocol.id}.html"
+def checklist_name(owner: str, patient: str, protocol: str) -> str:
+    """The name of a checklist: an id alone may be that of two patients, of different sources."""
+    safe = "".join(letter if letter.isalnum() or letter in "-." else "_" for letter in patient)[:60]
+    return f"{safe}-{hashlib.sha256(owner.encode()).hexdigest()[:12]}-{protocol}.html"
+
+
+def _write_checklist(screen: Screen, folder: Path, owner: str, answer: Assessment) -> None:
+    name = checklist_name(owner, answer.patient.id, answer.protocol.id)
     write_whole(folder / name, render_html(answer, screen.books[0].knowledge).encode())
