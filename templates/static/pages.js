@@ -1,4 +1,4 @@
-// An answer that no longer follows from what is typed says so, until it is assessed anew.
+// An answer that no longer follows from what is typed says so, until it is assessed anew; nothing typed is lost.
 "use strict";
 (() => {
   const form = document.getElementById("screening");
@@ -16,5 +16,21 @@
   document.addEventListener("htmx:afterSwap", () => mark(""));
   const halted = () => mark("Not assessed anew: a field with a dashed outline is filled in by half. Complete it or empty it.");
   document.addEventListener("htmx:validation:halted", halted);
-  for (const kind of ["htmx:responseError", "htmx:sendError", "htmx:timeout"]) document.addEventListener(kind, failed);
+  const loggedOut = () => mark("You were logged out. Log in again in another tab, then go on here: what you typed is still here.");
+  document.addEventListener("htmx:responseError", (event) => (event.detail.xhr.status === 401 ? loggedOut() : failed()));
+  for (const kind of ["htmx:sendError", "htmx:timeout"]) document.addEventListener(kind, failed);
+
+  // Nothing that was typed is sent to a login page, or left behind, without a word.
+  let isUnsaved = false;
+  form.addEventListener("input", () => { isUnsaved = true; });
+  window.addEventListener("beforeunload", (event) => { if (isUnsaved) event.preventDefault(); });
+  let isChecked = false;
+  form.addEventListener("submit", async (event) => {
+    if (isChecked) { isUnsaved = false; isChecked = false; return; }
+    event.preventDefault();
+    const reply = await fetch("/session", { redirect: "manual" }).catch(() => null);
+    if (reply === null || reply.status !== 204) { loggedOut(); return; }
+    isChecked = true;
+    form.requestSubmit(event.submitter);
+  });
 })();

@@ -193,6 +193,26 @@ def test_each_role_is_let_in_and_refused_where_it_should_be(served: Serve, brows
     assert find(browser, "h1").text == "Log in"
 
 
+def test_who_is_logged_out_loses_nothing_that_was_typed(served: Serve, browser: Any, service: Service) -> None:
+    add_user(service, "anna", "coordinator")
+    address = served(**CLOSED)
+    log_in(browser, address, "anna")
+    browser.get(f"{address}/screening")
+    named(browser, "by").send_keys("Dr A. Example")
+    browser.execute_cdp_cmd("Network.clearBrowserCookies", {})
+    click(browser, "input[name='c.prisoner.said'][value=yes]")
+    until(browser, lambda one: "You were logged out" in find(one, "#stale").text)
+    click(browser, ".actions button.primary")
+    until(browser, lambda one: "You were logged out" in find(one, "#stale").text)
+    assert named(browser, "by").get_attribute("value") == "Dr A. Example"
+    browser.switch_to.new_window("tab")
+    log_in(browser, address, "anna")
+    browser.close()
+    browser.switch_to.window(browser.window_handles[0])
+    follow(browser, find(browser, ".actions button.primary"))
+    wait_for_verdict(browser, "Ineligible")
+
+
 def test_failures_lock_with_a_clear_word(served: Serve, browser: Any, service: Service) -> None:
     add_user(service, "anna", "coordinator")
     address = served(lockout_failures=2)

@@ -231,10 +231,15 @@ def test_a_page_of_ours_follows(closed: TestClient) -> None:
     assert closed.post("/login", data=form, follow_redirects=False).headers["location"] == "/screening?protocol=x"
 
 
-def test_a_part_of_a_page_leads_the_whole_page_to_the_login(closed: TestClient) -> None:
-    headers = {"hx-request": "true", "hx-current-url": "http://127.0.0.1/screening?a=b"}
-    reply = closed.get("/", headers=headers, follow_redirects=False)
-    assert (reply.status_code, reply.headers["hx-redirect"]) == (401, "/login?next=%2Fscreening")
+def test_a_part_of_a_page_stays_where_it_is_with_what_was_typed(closed: TestClient) -> None:
+    reply = closed.get("/", headers={"hx-request": "true"}, follow_redirects=False)
+    assert reply.status_code == 401
+    assert "hx-redirect" not in reply.headers
+
+
+def test_a_page_can_ask_whether_somebody_is_logged_in(closed: TestClient, demo: TestClient) -> None:
+    assert closed.get("/session", follow_redirects=False).status_code == 303
+    assert demo.get("/session").status_code == 204
 
 
 def test_errors_are_pages_for_people_and_problems_for_programs(closed: TestClient) -> None:

@@ -17,7 +17,7 @@ from mscprotocol.store import audit, sessions, users
 from mscprotocol.store.tables import UserAccount
 from mscprotocol.web.pages import cookies
 from mscprotocol.web.pages.layout import render_page
-from mscprotocol.web.pages.people import LOGIN, find_person, is_open, limits_of, of_app
+from mscprotocol.web.pages.people import LOGIN, Person, current_user, find_person, is_open, limits_of, of_app
 from mscprotocol.web.pages.posted import local_path, read_form, see_other, text_of
 
 router = APIRouter()
@@ -42,6 +42,11 @@ def show_login(request: Request, next: str = "/") -> Response:  # noqa: A002 - t
     if find_person(request) is not None:
         return see_other(request, local_path(next))
     return _page(request, local_path(next))
+
+
+@router.get("/session", status_code=204)
+def show_session(_: Annotated[Person, Depends(current_user)]) -> None:
+    """Nothing, for whoever is logged in: a page asks before it sends what was typed."""
 
 
 @router.post(LOGIN)

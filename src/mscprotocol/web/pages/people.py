@@ -119,13 +119,11 @@ def _check_host(request: Request) -> None:
 
 
 def _to_login(request: Request) -> ProblemError:
+    if "hx-request" in request.headers:
+        # A part of a page: the page stays, with all that was typed into it.
+        return ProblemError(401, "unauthorized", "You were logged out: log in in another tab, then go on here.")
     here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-    is_swap = "hx-request" in request.headers
-    asked = request.headers.get("hx-current-url", "") if is_swap else here
-    path = urlsplit(asked).path if is_swap else asked
-    target = f"{LOGIN}?next={quote(path, safe='')}" if request.method == "GET" or is_swap else LOGIN
-    if is_swap:
-        return ProblemError(401, "unauthorized", "You were logged out.", {"hx-redirect": target})
+    target = f"{LOGIN}?next={quote(here, safe='')}" if request.method == "GET" else LOGIN
     return ProblemError(303, "see_other", "Log in first.", {"location": target})
 
 
