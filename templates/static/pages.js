@@ -24,13 +24,16 @@
   let isUnsaved = false;
   form.addEventListener("input", () => { isUnsaved = true; });
   window.addEventListener("beforeunload", (event) => { if (isUnsaved) event.preventDefault(); });
+  let isLeaving = false;
   let isChecked = false;
+  document.addEventListener("htmx:beforeRequest", (event) => { if (isLeaving) event.preventDefault(); });
   form.addEventListener("submit", async (event) => {
     if (isChecked) { isUnsaved = false; isChecked = false; return; }
     event.preventDefault();
+    isLeaving = true;
     const reply = await fetch("/session", { redirect: "manual" }).catch(() => null);
-    if (reply === null || reply.status !== 204) { loggedOut(); return; }
-    isChecked = true;
+    isLeaving = isChecked = reply !== null && reply.status === 204;
+    if (!isChecked) { loggedOut(); return; }
     form.requestSubmit(event.submitter);
   });
 })();

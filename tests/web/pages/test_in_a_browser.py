@@ -198,13 +198,13 @@ def test_who_is_logged_out_loses_nothing_that_was_typed(served: Serve, browser: 
     address = served(**CLOSED)
     log_in(browser, address, "anna")
     browser.get(f"{address}/screening")
-    named(browser, "by").send_keys("Dr A. Example")
+    named(browser, "subject").send_keys("S-1")
     browser.execute_cdp_cmd("Network.clearBrowserCookies", {})
     click(browser, "input[name='c.prisoner.said'][value=yes]")
     until(browser, lambda one: "You were logged out" in find(one, "#stale").text)
     click(browser, ".actions button.primary")
     until(browser, lambda one: "You were logged out" in find(one, "#stale").text)
-    assert named(browser, "by").get_attribute("value") == "Dr A. Example"
+    assert named(browser, "subject").get_attribute("value") == "S-1"
     browser.switch_to.new_window("tab")
     log_in(browser, address, "anna")
     browser.close()
