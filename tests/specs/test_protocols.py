@@ -57,5 +57,5 @@ def test_bases_and_bodies_of_weight():
 
 def test_how_many_cells_a_unit_of_an_order_is():
     for unit, said in KNOWLEDGE.orders["cells"].units.items():
-        is_million = unit.startswith(("10*6", "million"))
+        is_million = unit.startswith(("10*6", "10^6", "million"))
         assert (int(said.cells), said.per_kg) == (1_000_000 if is_million else 1, unit.endswith("/kg")), unit
