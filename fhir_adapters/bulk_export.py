@@ -23,6 +23,8 @@ from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.timespan import TimeSpan
 
 ENCOUNTER, BUNDLE = "Encounter", "Bundle"
+# Statuses by which an observation was not made, or not yet: its time says nothing of when a patient was last seen.
+NOT_OBSERVED = ("cancelled", "entered-in-error", "registered")
 _ID = re.compile(r"[A-Za-z0-9.-]{1,64}")
 _CONDITIONAL = re.compile(r"Patient\?identifier=([^&|]+)\|([^&|]+)")
 _URN = "urn:uuid:"
@@ -229,7 +231,8 @@ def _left(kind: str, name: str, seen: _Glance, *, with_time: bool) -> Left:
     except DataError:
         owner = ""
     text = msgspec.json.format(msgspec.json.encode(seen), indent=-1)
-    return Left(kind, owner, name, text, _time(seen) if with_time else None, _stated_server(seen) or "")
+    at = _time(seen) if with_time and seen.status not in NOT_OBSERVED else None
+    return Left(kind, owner, name, text, at, _stated_server(seen) or "")
 
 
 def _time(seen: _Glance) -> TimeSpan | None:

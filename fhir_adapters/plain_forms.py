@@ -8,7 +8,9 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema, field_validator, model_validator
+
+from fhir_adapters.times import parse_time
 
 _LONGEST_LIST = 100_000
 Text = Annotated[str, StringConstraints(max_length=2000)]
@@ -57,6 +59,13 @@ class PatientForm(Form):
     born: Text | None = Field(None, description="Date of birth; a year or a month will do.")
     sex: Text | None = Field(None, description="male or female, as weights are predicted by.")
     deceased: bool | Text | None = Field(None, description="Whether the patient has died, or when.")
+
+    @field_validator("deceased")
+    @classmethod
+    def _is_a_time(cls, said: bool | str | None) -> bool | str | None:
+        if isinstance(said, str) and parse_time(said) is None:
+            raise ValueError("give true, false, or when")
+        return said
 
 
 class DatumForm(Named):

@@ -8,10 +8,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from fhir_adapters.bundle import read_bundle
-from fhir_adapters.plain_record import is_fhir, read_plain
+from fhir_adapters.plain_record import is_fhir, parse_record, read_plain
 from fhir_adapters.record_builder import build_record
 from mscprotocol.assessment import assess
 from mscprotocol.case import Request
@@ -131,3 +132,9 @@ def test_what_is_no_object_is_unreadable(knowledge: KnowledgeBase, content: byte
 def test_a_wrong_shape_is_refused(knowledge: KnowledgeBase, part: dict[str, Any]) -> None:
     with pytest.raises(RequestError):
         record_of(knowledge, **part)
+
+
+@pytest.mark.parametrize("said", ["no", "0", "alive", "2020-04-06 10:00"])
+def test_a_death_is_a_time_or_a_yes(said: str) -> None:
+    with pytest.raises(RequestError, match="give true, false, or when"):
+        parse_record(msgspec.json.encode({"patient": {"id": "p", "deceased": said}}))

@@ -175,6 +175,22 @@ def test_a_new_patient_is_new(tmp_path):
     assert screen(folder, out).why == {"new": 1, "unchanged": 1}
 
 
+@pytest.mark.parametrize("status", ["cancelled", "entered-in-error", "registered"])
+@pytest.mark.parametrize("code", ["8867-4", "1-8"])
+def test_what_was_not_observed_is_no_last_observation(tmp_path, status, code):
+    folder = write_ndjson(tmp_path / "in", [bundles()["eligible"]])
+    plain = screen(folder, tmp_path / "plain", at="last-observation").answers["eligible", PROTOCOL]
+    odd = {
+        "resourceType": "Observation", "id": "odd", "status": status, "subject": {"reference": "Patient/eligible"},
+        "code": {"coding": [{"system": "http://loinc.org", "code": code}]},
+        "effectiveDateTime": "2021-01-01T00:00:00+08:00",
+    }  # fmt: skip
+    with (folder / "Observation.ndjson").open("a") as file:
+        file.write(json.dumps(odd) + "\n")
+    found = screen(folder, tmp_path / "out", at="last-observation").answers["eligible", PROTOCOL]
+    assert (found["at"], found["verdict"]) == (plain["at"], plain["verdict"])
+
+
 def test_each_patient_at_his_last_observation(tmp_path):
     folder = write_ndjson(tmp_path / "in", [bundles()["eligible"]])
     late = {

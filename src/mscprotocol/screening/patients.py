@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Raw
 
-from fhir_adapters.bulk_export import ENCOUNTER
+from fhir_adapters.bulk_export import ENCOUNTER, NOT_OBSERVED
 from fhir_adapters.bundle import PatientBundle, assemble
 from fhir_adapters.encounters import find_start
 from fhir_adapters.hl7v2_patients import read_patient
@@ -216,7 +216,8 @@ def _request(at: datetime) -> Request:
 
 def _last(bundle: PatientBundle, record: PatientRecord, pieces: Sequence[Piece]) -> datetime:
     """The newest observation of any kind; without any, the newest of what else the record holds."""
-    observed = [time_of(one.resource) for one in bundle.items if isinstance(one.resource, Observation)]
+    observations = [one.resource for one in bundle.items if isinstance(one.resource, Observation)]
+    observed = [time_of(one) for one in observations if one.status not in NOT_OBSERVED]
     times = [one.latest for one in observed if one is not None]
     times += [datetime.fromisoformat(one.text) for one in pieces if one.kind == SEEN]
     times = times or [one.time.latest for one in _entries(record) if one.time is not None]
