@@ -237,9 +237,10 @@ def test_a_part_of_a_page_stays_where_it_is_with_what_was_typed(closed: TestClie
     assert "hx-redirect" not in reply.headers
 
 
-def test_a_page_can_ask_whether_somebody_is_logged_in(closed: TestClient, demo: TestClient) -> None:
+def test_a_page_can_ask_whether_somebody_is_logged_in(closed: TestClient) -> None:
     assert closed.get("/session", follow_redirects=False).status_code == 303
-    assert demo.get("/session").status_code == 204
+    assert sign_in(closed, "anna") == 303
+    assert closed.get("/session", follow_redirects=False).status_code == 204
 
 
 def test_errors_are_pages_for_people_and_problems_for_programs(closed: TestClient) -> None:
