@@ -200,14 +200,14 @@ def join_names(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
 def _join_messages(connection: duckdb.DuckDBPyConnection) -> None:
     """Messages whose identifiers are tied together by any message are of one patient."""
     pairs = connection.execute(
-        f"SELECT DISTINCT owner, name FROM pieces WHERE kind = 'alias' AND owner LIKE '{MESSAGES}/%'"  # noqa: S608
+        f"SELECT DISTINCT owner, name FROM pieces WHERE kind = 'alias' AND owner LIKE '{MESSAGES}/%'"  # noqa: S608 - constants
     ).fetchall()
     moved = join_names(pairs)
     if moved:
         connection.execute("CREATE TEMP TABLE joined(name VARCHAR, owner VARCHAR)")
         connection.executemany("INSERT INTO joined VALUES (?, ?)", moved)
         connection.execute("UPDATE pieces SET owner = joined.owner FROM joined WHERE pieces.owner = joined.name")
-    connection.execute(f"DELETE FROM pieces WHERE kind = 'alias' AND owner LIKE '{MESSAGES}/%'")  # noqa: S608
+    connection.execute(f"DELETE FROM pieces WHERE kind = 'alias' AND owner LIKE '{MESSAGES}/%'")  # noqa: S608 - constants
 
 
 _STATED = f"pieces.owner LIKE '{FHIR}/{IDENTIFIER}%'"
@@ -220,9 +220,9 @@ def _resolve_identifiers(connection: duckdb.DuckDBPyConnection, sources: list[So
         " GROUP BY name HAVING count(DISTINCT owner) = 1"
     )
     connection.execute(
-        f"UPDATE pieces SET owner = known.owner FROM known WHERE {_STATED} AND pieces.owner = known.name"  # noqa: S608
+        f"UPDATE pieces SET owner = known.owner FROM known WHERE {_STATED} AND pieces.owner = known.name"  # noqa: S608 - constants
     )
-    left = f"SELECT block, line FROM pieces WHERE {_STATED} AND kind NOT IN ('version', 'seen') ORDER BY block, line"  # noqa: S608
+    left = f"SELECT block, line FROM pieces WHERE {_STATED} AND kind NOT IN ('version', 'seen') ORDER BY block, line"  # noqa: S608 - constants
     for block, line in connection.execute(left).fetchall():
         yield unknown_subject(sources[block].name, line)
 
@@ -267,7 +267,7 @@ def _join_linked(connection: duckdb.DuckDBPyConnection) -> None:
 
 def _sort(connection: duckdb.DuckDBPyConnection, parts: int) -> None:
     connection.execute(
-        f"CREATE TABLE patients AS SELECT ('0x' || md5(owner)[1:8])::BIGINT % {parts} AS part, owner, kind, block,"  # noqa: S608
+        f"CREATE TABLE patients AS SELECT ('0x' || md5(owner)[1:8])::BIGINT % {parts} AS part, owner, kind, block,"  # noqa: S608 - constants
         " line, name, text FROM pieces WHERE owner <> '' AND kind <> 'alias'"
         " ORDER BY part, owner, block, line, kind, name"
     )

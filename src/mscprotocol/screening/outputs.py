@@ -157,7 +157,7 @@ def _write_parquet(folder: Path) -> None:
     with duckdb.connect(config={"threads": "1", "memory_limit": "160MB"}) as connection:
         connection.execute("SET enable_progress_bar = false")
         connection.execute(
-            f"COPY (SELECT * FROM read_csv('{_quoted(folder / LOG)}', header=true, all_varchar=true))"  # noqa: S608
+            f"COPY (SELECT * FROM read_csv('{_quoted(folder / LOG)}', header=true, all_varchar=true))"  # noqa: S608 - our own path, quoted
             f" TO '{_quoted(temporary)}' (FORMAT parquet, COMPRESSION zstd)"
         )
     temporary.replace(folder / PARQUET)
