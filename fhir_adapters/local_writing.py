@@ -23,6 +23,7 @@ _WITH = {
 }
 _LIKE_THOUSANDS = re.compile(r"-?[1-9][0-9]{0,2}\.[0-9]{3}")
 _PLAIN = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
+_TYPED = re.compile(r"([<>]?=?\s*-?)([0-9]+),([0-9]+)")
 _ISO = re.compile(r"[0-9]{4}(?:-[0-9]{2}(?:-[0-9]{2}(?:[T ].*)?)?)?")
 _DAY = re.compile(r"([0-9]{1,4})([./-])([0-9]{1,2})\2([0-9]{1,4})(?:,?[T ]\s*(\S.*))?")
 _CLOCK = re.compile(
@@ -42,6 +43,10 @@ ORDER = "a date was not read: `dates: dmy`, `mdy` or `ymd` in the map of columns
 OTHER_ORDER = (
     "a date is not written in the order that the map of columns states, with four digits of the year: not read"
 )
+TYPED_COMMA = (
+    "A comma before three digits may mark thousands or decimals: type all digits, like 1500, or a point, like 1.5."
+)
+TYPED_MARKS = "Type a number with digits and at most one point, like 1500 or 1.5."
 CLOCK_CHANGE = "a local time in an hour that a change of the clocks repeats or leaves out: its zone is left open"
 
 
@@ -69,6 +74,21 @@ def write_number(text: str, mark: DecimalMark | None, *, is_cut_by_semicolons: b
     if is_cut_by_semicolons and any(_LIKE_THOUSANDS.fullmatch(one) for one in numbers):
         return Written(_unread(text), POINT)
     return Written(text)
+
+
+def write_typed(text: str) -> Written:
+    """A number as a person types it, with a decimal point; one comma that can only be the decimal mark is read as it.
+
+    A remark says what to type where the comma may mean two things; then, and where it is no number, the text stays.
+    """
+    if "," not in text:
+        return Written(text)
+    match = _TYPED.fullmatch(text.strip())
+    if match is None:
+        return Written(text, TYPED_MARKS)
+    if _LIKE_THOUSANDS.fullmatch(f"{match[2]}.{match[3]}"):
+        return Written(text, TYPED_COMMA)
+    return Written(f"{match[1]}{match[2]}.{match[3]}")
 
 
 def _with_mark(text: str, match: re.Match[str], mark: DecimalMark) -> Written:

@@ -25,7 +25,7 @@ from fhir_adapters.plain_forms import (
     PlainRecord,
 )
 from fhir_adapters.product_lot import read_product_lot
-from fhir_adapters.quantities import is_unitless, split_quantity
+from fhir_adapters.quantities import split_quantity, unit_of_bare
 from fhir_adapters.unpacking import Unit, make_unit, refuse_doubled_keys
 from fhir_adapters.writing import DATUM, DEVIATION, RECORDED_INFUSION, TERMINOLOGY, Json, coding, element
 from mscprotocol.codes import CodeSystem, Coding, find_system, parse_code
@@ -251,7 +251,7 @@ def _quantity(measurement: Measurement | None, text: str) -> Json | None:
     if parts is None:
         return None
     comparator, number, unit = parts
-    bare = "1" if measurement is not None and is_unitless(measurement) else None
+    bare = None if measurement is None else unit_of_bare(measurement)
     return element(value=number, comparator=comparator, unit=unit or bare) | {"value": number}
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from fhir_adapters.bundle import Item, PatientBundle
 from fhir_adapters.datatypes import CodeableConcept, Coding, Number, Quantity
 from fhir_adapters.lots import Lot
-from fhir_adapters.quantities import is_unitless, split_quantity
+from fhir_adapters.quantities import split_quantity, unit_of_bare
 from fhir_adapters.resources import Observation
 from fhir_adapters.times import parse_time
 from mscprotocol.codes import CodeSystem
@@ -91,5 +91,5 @@ def _value(definition: Datum, said: Any) -> dict[str, Any]:
     if parts is None:
         return {"value_string": text or None}
     comparator, number, unit = parts
-    unit = unit or ("1" if is_unitless(definition) else None)
+    unit = unit or unit_of_bare(definition)
     return {"value_quantity": Quantity(value=Number(number), comparator=comparator, unit=unit)}

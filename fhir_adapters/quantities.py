@@ -103,6 +103,11 @@ def is_unitless(definition: Measurement) -> bool:
     return definition.unit == "1" or definition.unit.startswith("{")
 
 
+def unit_of_bare(definition: Measurement) -> str | None:
+    """The unit of a number written without one: none where its size tells the unit, or where it needs one."""
+    return "1" if is_unitless(definition) and not definition.unitless_ranges else None
+
+
 def split_quantity(text: str) -> tuple[str | None, Decimal, str | None] | None:
     """The comparator, number and unit of a quantity as people write it, `<0.5 mg/L`; None for other text."""
     match = _WRITTEN.fullmatch(text.strip())

@@ -39,11 +39,14 @@ class DataError(MscProtocolError):
 
 
 class RequestError(MscProtocolError):
-    """What is asked cannot be served; the text says what to ask instead and never repeats what was sent."""
+    """What is asked cannot be served; the text says what to ask instead and never repeats what was sent.
 
-    def __init__(self, code: str, message: str) -> None:
+    `field` is the field of a form that it is about, if it is about one.
+    """
+
+    def __init__(self, code: str, message: str, field: str = "") -> None:
         super().__init__(message)
-        self.code = code
+        self.code, self.field = code, field
 
 
 class EngineError(MscProtocolError):

@@ -19,7 +19,8 @@ PROBLEM_JSON, FHIR_JSON = "application/problem+json", "application/fhir+json"
 # How each code of ours is said over HTTP, and as an issue type of FHIR.
 _STATUS = {"too_large": 413, "unknown_protocol": 404, "not_found": 404, "unauthorized": 401, "forbidden": 403,
            "too_many_requests": 429, "timeout": 503, "conflict": 409, "unsupported_media_type": 415,
-           "bad_request": 400, "precondition_failed": 412}  # fmt: skip
+           "bad_request": 400, "precondition_failed": 412, "gate_closed": 409, "dose_unchecked": 409,
+           "not_as_checked": 409, "binding": 409}  # fmt: skip
 _ISSUE = {400: "invalid", 401: "login", 403: "forbidden", 404: "not-found", 405: "not-supported",
           406: "not-supported", 409: "conflict", 410: "deleted",
           412: "incomplete", 413: "too-long", 415: "not-supported", 422: "processing", 429: "throttled",
@@ -34,6 +35,11 @@ class ProblemError(MscProtocolError):
     def __init__(self, status: int, code: str, text: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(text)
         self.status, self.code, self.text, self.headers = status, code, text, headers
+
+
+def status_of(error: DataError | RequestError) -> int:
+    """The status of an error of ours over HTTP."""
+    return _STATUS.get(error.code, UNPROCESSABLE)
 
 
 def speaks_fhir(request: Request) -> bool:
@@ -83,7 +89,7 @@ async def _problem(request: Request, error: Exception) -> Response:
 
 async def _data_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, DataError | RequestError)
-    return render(request, _STATUS.get(error.code, UNPROCESSABLE), error.code, str(error))
+    return render(request, status_of(error), error.code, str(error))
 
 
 async def _invalid(request: Request, error: Exception) -> Response:

@@ -204,16 +204,6 @@ def test_a_weight_that_differs_from_the_record_as_pounds_do_is_noticed(demo: Tes
     assert "as pounds do from kilograms" in hints(demo.post("/screening/result", data=ASKED | fields).text, "weight")
 
 
-@pytest.mark.parametrize("time", ["2026-03-29T02:30", "2026-10-25T02:30"])
-def test_a_time_that_the_clocks_show_twice_or_never_is_said(demo: TestClient, time: str) -> None:
-    zone = {"zone": "Europe/Berlin", "at": "2026-10-26T10:00"}
-    page = typed(demo, d__platelets__0__value="210", d__platelets__0__unit="10*9/L", d__platelets__0__at=time, **zone)
-    assert "twice or never" in hints(page, "platelets")
-    page = typed(demo, d__platelets__0__value="210", **(zone | {"at": time}))
-    assert "Cannot be assessed" in page
-    assert "twice or never" in text(page)
-
-
 def test_a_zone_that_is_none_is_said(demo: TestClient) -> None:
     assert "no time zone of that name" in typed(demo, zone="Mars/Olympus", sex="male")
 

@@ -13,6 +13,7 @@ from starlette.responses import FileResponse, HTMLResponse
 from mscprotocol.places import find_folder
 from mscprotocol.rendering import template_environment
 from mscprotocol.web.pages import cookies
+from mscprotocol.web.pages.local_times import offsets_of
 
 STATIC = "/static"
 _LONGEST = 500
@@ -36,6 +37,7 @@ def render_page(request: Request, template: str, status: int = 200, **values: ob
         "flash": take_flash(request),
         "menu": [(path, name) for path, name, may in MENU if may & roles],
         "static": static_url,
+        "offsets_of": offsets_of,
     }
     text = template_environment().get_template(f"pages/{template}.html.j2").render(shown | values)
     response = HTMLResponse(text, status)

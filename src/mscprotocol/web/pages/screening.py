@@ -21,7 +21,7 @@ from mscprotocol.web.pages.posted import read_form, see_other, text_of
 from mscprotocol.web.pages.screening_result import Result, places_of
 from mscprotocol.web.pages.screening_saving import save
 from mscprotocol.web.pages.screening_state import Screening, judge
-from mscprotocol.web.problems import ProblemError
+from mscprotocol.web.problems import ProblemError, status_of
 
 PATH = "/screening"
 router = APIRouter()
@@ -90,7 +90,8 @@ def save_screening(request: Request, person: Screener, form: Posted) -> Response
         saved = save(service, screening, fields, person.caller)
     except (DataError, RequestError) as error:
         screening.error = str(error)
-        return _render(request, person, fields, screening)
+        screening.at_fault = error.field if isinstance(error, RequestError) else ""
+        return _render(request, person, fields, screening, status_of(error))
     if fields["draft"]:
         with service.database.writing() as session:
             drafts.drop(session, fields["draft"], person.name)
@@ -143,11 +144,12 @@ def _page(
     return _render(request, person, fields, screening)
 
 
-def _render(request: Request, person: Person, fields: Fields, screening: Screening) -> Response:
+def _render(request: Request, person: Person, fields: Fields, screening: Screening, status: int = 200) -> Response:
     service, _ = of_app(request)
     return render_page(
         request,
         "screening",
+        status,
         screening=screening,
         result=_result(screening, service.knowledge),
         places=places_of(screening.form),

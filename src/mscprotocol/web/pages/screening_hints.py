@@ -3,23 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 
+from fhir_adapters.local_writing import write_typed
 from fhir_adapters.quantities import split_quantity
 from mscprotocol.data_dictionary import Measurement
 from mscprotocol.interval import exactly, plain
 from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.reasons import Reason
 from mscprotocol.units import UnitError, find_unit, is_plausible, is_readable, is_unusual, to_canonical
+from mscprotocol.web.pages.local_times import OFFSET, offsets_of
 from mscprotocol.web.pages.screening_fields import DatumField, ScreeningForm
-from mscprotocol.web.pages.screening_record import Typed, is_doubtful
+from mscprotocol.web.pages.screening_record import Typed
+from mscprotocol.web.pages.screening_slips import find_slips
+
+
+@dataclass(frozen=True)
+class Clock:
+    """A typed time that the clocks show twice: its field, the offsets to choose from, and the one that was chosen."""
+
+    field: str
+    typed: str
+    choices: tuple[tuple[str, str], ...]
+    chosen: str
 
 
 def find_hints(
     typed: Typed, form: ScreeningForm, knowledge: KnowledgeBase, known: Mapping[str, Sequence[Decimal]]
 ) -> dict[str, list[str]]:
     """Hints by field. `known` are values of the same datum that an upload holds, in its canonical unit."""
-    found: dict[str, list[str]] = {}
+    found = {name: list(_doubt(typed, name)) for name in _moments(form)}
     for panel in form.panels:
         for field in panel.data:
             measurement = knowledge.measurements[field.name]
@@ -31,21 +45,59 @@ def find_hints(
             found[field.name] = list(dict.fromkeys(hints))
     for one in form.conditions:
         found[one.name] = list(_dates(typed, one.name))
+    for field in form.lot:
+        found[field.name] = list(_of_lot(typed, field, knowledge.measurements[field.name]))
+    for slip in find_slips(typed, form):
+        found.setdefault(slip.field, []).append(slip.text)
     return found
+
+
+def find_clocks(typed: Typed, form: ScreeningForm) -> dict[str, list[Clock]]:
+    """The times that the clocks show twice, each with the offsets to choose from, by where their hint stands."""
+    found: dict[str, list[Clock]] = {}
+    times = {field.name for field in (*form.data, *form.lot) if field.kind == "time"}
+    for key, text in typed.fields.items():
+        place = key.split(".")[1] if key.startswith(("d.", "c.")) else key
+        is_time = place in times if key.endswith(".value") else place != key or place in _moments(form)
+        choices = offsets_of(text.strip(), typed.zone.key) if is_time else ()
+        if choices:
+            found.setdefault(place, []).append(Clock(key, text, choices, typed.text(key, OFFSET)))
+    return found
+
+
+def _moments(form: ScreeningForm) -> list[str]:
+    """The places of hints that stand for themselves: the times of the question, of each group, and of the lot."""
+    return [
+        "at",
+        "start",
+        *(f"at.{panel.id}" for panel in form.panels if panel.data),
+        *(["at.lot", "lot"] if form.lot else []),
+    ]
+
+
+def _of_lot(typed: Typed, field: DatumField, measurement: Measurement) -> Iterator[str]:
+    value = typed.text("d", field.name, 0, "value")
+    for part in ("at", *(["value"] if field.kind == "time" else [])):
+        yield from _doubt(typed, "d", field.name, 0, part)
+    if value and field.units:
+        yield from _number(typed, field, 0, value, measurement, ())
+
+
+def _doubt(typed: Typed, *parts: object) -> Iterator[str]:
+    found = None if parts == ("lot",) else typed.doubt(*parts)
+    if found is not None:
+        yield f"{found.text} Until then it counts as the day only."
 
 
 def _dates(typed: Typed, name: str) -> Iterator[str]:
     """What is odd about the dates of a condition."""
-    since, until, at = (typed.text("c", name, part) for part in ("since", "until", "at"))
-    if any(is_doubtful(time, typed.zone) for time in (since, until, at)):
-        yield _DOUBTFUL
+    since, until = (typed.text("c", name, part) for part in ("since", "until"))
+    for part in ("since", "until", "at"):
+        yield from _doubt(typed, "c", name, part)
     if (since or until) and typed.text("c", name, "said") != "yes":
         yield "Dates without a yes: say yes if it was there at any time, or clear the dates. Until then it is open."
     if since and until and until < since:
         yield "It ended before it began: one of the dates is wrong."
-
-
-_DOUBTFUL = "The clocks show this time twice or never: it counts as the day only."
 
 
 def _row(
@@ -53,8 +105,8 @@ def _row(
 ) -> Iterator[str]:
     value = typed.text("d", field.name, row, "value")
     own = typed.text("d", field.name, row, "at")
-    if is_doubtful(own, typed.zone):
-        yield _DOUBTFUL
+    for part in ("at", "since", *(["value"] if field.kind == "time" else [])):
+        yield from _doubt(typed, "d", field.name, row, part)
     if not value or typed.text("d", field.name, row, "said"):
         return
     if not own and not typed.text("at", panel):
@@ -66,9 +118,10 @@ def _row(
 def _number(
     typed: Typed, field: DatumField, row: int, value: str, measurement: Measurement, known: Sequence[Decimal]
 ) -> Iterator[str]:
-    number, unit = _read(value), typed.text("d", field.name, row, "unit")
+    written, unit = write_typed(value), typed.text("d", field.name, row, "unit")
+    number = _read(written.text)
     if number is None:
-        yield "This is no number: write it like 0.5, or <0.5 for a bound."
+        yield written.remark or "This is no number: write it like 0.5, or <0.5 for a bound."
         return
     if not unit and len(field.units) > 1:
         found = find_unit(measurement, None, number)
@@ -130,5 +183,5 @@ def _slips(one: Decimal, other: Decimal, low: Decimal, high: Decimal) -> bool:
 
 
 def _read(text: str) -> Decimal | None:
-    parts = split_quantity(text.replace(",", ".") if text.count(",") == 1 and "." not in text else text)
+    parts = split_quantity(text)
     return None if parts is None or parts[2] or not is_readable(parts[1]) else parts[1]

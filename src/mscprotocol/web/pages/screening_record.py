@@ -14,6 +14,8 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from fhir_adapters.local_writing import write_typed
+from mscprotocol.web.pages.local_times import NO_TIME, OFFSET, Doubt, is_day, read_time
 from mscprotocol.web.pages.screening_fields import ConditionField, DatumField, ScreeningForm
 
 Fragment = dict[str, Any]
@@ -41,36 +43,26 @@ class Typed:
         numbers = [int(key.split(".")[2]) for key in self.fields if key.startswith(prefix) and _is_row(key)]
         return min(1 + max(numbers, default=0) + (self.text("more") == name), MOST_ROWS)
 
-    def time(self, text: str) -> str | None:
-        """A local time with its offset; one that the clocks show twice or never is the day alone; None if empty."""
-        return write_time(text, self.zone)
+    def time(self, *parts: object) -> str | None:
+        """A time with its offset; one of a doubtful hour is the day alone, a day stays a day; None if empty."""
+        text = self.text(*parts)
+        if not text or is_day(text):
+            return text or None
+        found = read_time(text, self.text(*parts, OFFSET), self.zone)
+        if isinstance(found, datetime):
+            return found.isoformat()
+        return text if found.text == NO_TIME else text[: len("2020-04-06")]  # what is none is refused with its reason
+
+    def doubt(self, *parts: object) -> Doubt | None:
+        """Why a time counts as its day only: the clocks show it twice, or never."""
+        text = self.text(*parts)
+        found = read_time(text, self.text(*parts, OFFSET), self.zone) if text and not is_day(text) else None
+        return found if isinstance(found, Doubt) and found.text != NO_TIME else None
 
 
 def _is_row(key: str) -> bool:
     parts = key.split(".")
     return len(parts) == 4 and parts[2].isdecimal() and len(parts[2]) <= 2
-
-
-def write_time(text: str, zone: ZoneInfo) -> str | None:
-    """A local time as an instant with its offset; a date stays a date."""
-    if not text:
-        return None
-    try:
-        local = datetime.fromisoformat(text)
-    except ValueError:
-        return text  # for the reader to refuse, with its reason
-    if len(text) <= len("2020-04-06"):
-        return text
-    if local.tzinfo is not None:
-        return local.isoformat()
-    offsets = {local.replace(tzinfo=zone, fold=fold).utcoffset() for fold in (0, 1)}
-    return local.replace(tzinfo=zone).isoformat() if len(offsets) == 1 else local.date().isoformat()
-
-
-def is_doubtful(text: str, zone: ZoneInfo) -> bool:
-    """Whether a local time is one that the clocks of the zone show twice or never."""
-    written = write_time(text, zone)
-    return written is not None and len(text) > len(written)
 
 
 def write_record(typed: Typed, form: ScreeningForm, patient_id: str = DRAFT_ID) -> bytes:
@@ -106,7 +98,7 @@ def _datum(typed: Typed, field: DatumField, row: int, panel: str) -> Fragment | 
     said, value = typed.text("d", field.name, row, "said"), typed.text("d", field.name, row, "value")
     if not said and not value:
         return None
-    at = typed.time(typed.text("d", field.name, row, "at") or typed.text("at", panel))
+    at = typed.time("d", field.name, row, "at") or typed.time("at", panel)
     datum: Fragment = {"name": field.name} | ({"at": at} if at else {})
     if said == NOT_DONE:
         return datum | {"status": "cancelled"}
@@ -119,19 +111,18 @@ def _value(typed: Typed, field: DatumField, row: int, value: str) -> Fragment:
     if field.answers:
         return {"answer": value}
     if field.kind == "time":
-        return {"value": typed.time(value)}
+        return {"value": typed.time("d", field.name, row, "value")}
     unit = typed.text("d", field.name, row, "unit")
     said: Fragment = {"value": _with_unit(value, unit)}
     upper, assay = typed.text("d", field.name, row, "upper"), typed.text("d", field.name, row, "assay")
-    since = typed.time(typed.text("d", field.name, row, "since"))
+    since = typed.time("d", field.name, row, "since")
     more = {"upper_limit": _with_unit(upper, unit) if upper else "", "assay": assay, "since": since}
     return said | {name: one for name, one in more.items() if one}
 
 
 def _with_unit(value: str, unit: str) -> str:
-    """A decimal comma is read as the point that it means; a number with both is left for the reader to refuse."""
-    number = value.replace(",", ".") if value.count(",") == 1 and "." not in value else value
-    return f"{number} {unit}".strip()
+    """What a comma leaves open stays as it is written, for the reader to refuse."""
+    return f"{write_typed(value).text} {unit}".strip()
 
 
 def _conditions(typed: Typed, field: ConditionField) -> Iterator[Fragment]:
@@ -142,10 +133,10 @@ def _conditions(typed: Typed, field: ConditionField) -> Iterator[Fragment]:
     since, until = typed.text("c", field.name, "since"), typed.text("c", field.name, "until")
     said = typed.text("c", field.name, "said")
     if since or until:
-        recorded = typed.text("c", field.name, "recorded") or typed.at.isoformat()
+        recorded = typed.time("c", field.name, "recorded") or typed.at.isoformat()
         held = "resolved" if until else "active"
         found: Fragment = {"name": field.name, "status": held if said in ("yes", "no") else "suspected"}
-        dates = {"since": typed.time(since), "until": typed.time(until), "recorded": typed.time(recorded)}
+        dates = {one: typed.time("c", field.name, one) for one in ("since", "until")} | {"recorded": recorded}
         yield found | {name: one for name, one in dates.items() if one}
 
 
@@ -153,7 +144,7 @@ def _answers(typed: Typed, field: ConditionField) -> Iterator[Fragment]:
     said = typed.text("c", field.name, "said")
     if said not in ("yes", "no", UNKNOWN) or (said == "yes" and any(_conditions(typed, field))):
         return
-    at = typed.time(typed.text("c", field.name, "at")) or typed.at.isoformat()
+    at = typed.time("c", field.name, "at") or typed.at.isoformat()
     yield {"name": field.name, "answer": said, "at": at} | ({"by": typed.by} if typed.by else {})
 
 
@@ -162,12 +153,12 @@ def write_lot(typed: Typed, form: ScreeningForm) -> Fragment:
     number = typed.text("lot")
     if not number:
         return {}
-    at = typed.time(typed.text("at", "lot")) or typed.at.isoformat()
+    at = typed.time("at", "lot") or typed.at.isoformat()
     said: Fragment = {"lot": number, "at": at}
     for field in form.lot:
         value = typed.text("d", field.name, 0, "value")
         if value:
-            own = typed.time(typed.text("d", field.name, 0, "at"))
+            own = typed.time("d", field.name, 0, "at")
             text = value if field.answers else _value(typed, field, 0, value)["value"]
             said[field.name] = {"value": text, "at": own} if own else text
     return said

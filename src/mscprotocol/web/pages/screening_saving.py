@@ -11,7 +11,8 @@ from mscprotocol.errors import RequestError
 from mscprotocol.service import Caller, Service
 from mscprotocol.store.subjects import NewEntry
 from mscprotocol.subjects import NewSubject, Subjects
-from mscprotocol.web.pages.screening_state import Screening
+from mscprotocol.web.pages.screening_slips import find_slips
+from mscprotocol.web.pages.screening_state import Screening, refuse
 
 
 def save(service: Service, screening: Screening, fields: Mapping[str, str], caller: Caller) -> str:
@@ -23,6 +24,7 @@ def save(service: Service, screening: Screening, fields: Mapping[str, str], call
         raise RequestError("invalid_request", screening.error or "Nothing is said yet: there is nothing to save.")
     if not fields["subject"].strip():
         raise RequestError("invalid_request", "A screening is saved under the subject number of the trial: enter it.")
+    refuse(find_slips(screening.typed, screening.form))
     request, number, protocol = screening.request, fields["subject"].strip(), screening.book.protocol.id
     # Whoever goes back and saves the same page under another number means another subject.
     token = sha256("\n".join((fields["token"], protocol, number)).encode()).hexdigest()

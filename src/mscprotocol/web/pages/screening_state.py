@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
@@ -21,9 +21,11 @@ from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.protocols import STAGES, Stage
 from mscprotocol.record import Entry, Patient, PatientRecord
 from mscprotocol.rulebook import Rulebook, compile_rulebook
+from mscprotocol.web.pages.local_times import OFFSET, Doubt, read_time
 from mscprotocol.web.pages.screening_fields import ScreeningForm, build_form
-from mscprotocol.web.pages.screening_hints import find_hints
-from mscprotocol.web.pages.screening_record import Typed, is_doubtful, says_anything, write_record, write_time
+from mscprotocol.web.pages.screening_hints import Clock, find_clocks, find_hints
+from mscprotocol.web.pages.screening_record import Typed, says_anything, write_record
+from mscprotocol.web.pages.screening_slips import Slip, find_slips
 
 DEFAULT_PROTOCOL = "seed-covid-4x"
 _SHOWN = 4
@@ -53,16 +55,21 @@ class Aside:
 
 @dataclass
 class Screening:
-    """All of one screening. `answer` is none while nothing was said or nothing can be assessed; `error` says why."""
+    """All of one screening. `answer` is none while nothing was said or nothing can be assessed; `error` says why.
+
+    `at_fault` is the field that the error is about, if it is about one.
+    """
 
     book: Rulebook
     form: ScreeningForm
     typed: Typed
     request: Request | None = None
     error: str = ""
+    at_fault: str = ""
     patient: Patient | None = None
     received: dict[str, list[Received]] = field(default_factory=dict)
     hints: dict[str, list[str]] = field(default_factory=dict)
+    clocks: dict[str, list[Clock]] = field(default_factory=dict)
     asides: list[Aside] = field(default_factory=list)
     parts: list[bytes] = field(default_factory=list)
     answer: Assessment | None = None
@@ -87,10 +94,13 @@ def judge(
         _show_received(screening, record)
         _set_aside(screening, knowledge, upload)
         _assess(screening, knowledge)
-    except (RequestError, DataError) as error:
+    except RequestError as error:
+        screening.error, screening.at_fault = str(error), error.field
+    except DataError as error:
         screening.error = str(error)
     known = {} if screening.error or upload is None else _numbers(_read([upload], knowledge, local))
     screening.hints = find_hints(screening.typed, screening.form, knowledge, known)
+    screening.clocks = find_clocks(screening.typed, screening.form)
     return screening
 
 
@@ -128,14 +138,10 @@ def _moment(typed: Typed, name: str) -> datetime | None:
     text = typed.text(name)
     if not text:
         return None
-    try:
-        written = datetime.fromisoformat(write_time(text, typed.zone) or "")
-    except ValueError:
-        written = None
-    if written is None or written.tzinfo is None:
-        why = "the clocks show it twice or never" if is_doubtful(text, typed.zone) else "it needs a day and a time"
-        raise RequestError("invalid_request", f"The time asked for cannot be used: {why}.")
-    return written
+    found = read_time(text, typed.text(name, OFFSET), typed.zone)
+    if isinstance(found, Doubt):
+        raise RequestError("invalid_request", found.text, name)
+    return found
 
 
 def _stage(text: str) -> Stage:
@@ -221,6 +227,7 @@ def _numbers(record: PatientRecord) -> dict[str, list[Decimal]]:
 
 
 def _assess(screening: Screening, knowledge: KnowledgeBase) -> None:
+    refuse(slip for slip in find_slips(screening.typed, screening.form) if slip.is_grave)
     record = write_record(screening.typed, screening.form)
     if says_anything(record) or not screening.parts:
         screening.parts.append(record)
@@ -229,3 +236,9 @@ def _assess(screening: Screening, knowledge: KnowledgeBase) -> None:
     assert screening.request is not None
     read = _read(screening.parts, knowledge, screening.typed.zone)
     screening.answer = assess(read, screening.book, screening.request)
+
+
+def refuse(slips: Iterable[Slip]) -> None:
+    """Raise RequestError for the first slip, if there is one."""
+    for slip in slips:
+        raise RequestError("invalid_request", f"{slip.about}: {slip.text[0].lower()}{slip.text[1:]}", slip.field)
