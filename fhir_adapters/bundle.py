@@ -18,6 +18,8 @@ from mscprotocol.errors import DataError
 from mscprotocol.record import QualityNote
 
 R = TypeVar("R", bound=Resource)
+# Codes of http://terminology.hl7.org/CodeSystem/v3-ObservationValue.
+_NOT_WHOLE = ("MASKED", "REDACTED", "SUBSETTED")
 _LEFT_OUT = "a version that is no longer current was left out"
 
 
@@ -110,8 +112,18 @@ def _decode(units: Iterable[Unit], kinds: Mapping[str, type[R]], notes: list[Qua
         resource, damaged = read
         if damaged:
             notes.append(QualityNote(unit.reference, f"the resource is malformed at {', '.join(damaged)}"))
-        found.append(Version(unit, resource, damaged))
+        if parts := _parts_only(resource):
+            notes.append(QualityNote(unit.reference, f"the resource says that it is not whole ({', '.join(parts)})"))
+        found.append(Version(unit, resource, damaged + parts))
     return found
+
+
+def _parts_only(resource: Resource) -> tuple[str, ...]:
+    """The tags by which a server says that it left elements out: what is not there may be there in truth."""
+    if resource.meta is None:
+        return ()
+    tags = (*resource.meta.tag, *resource.meta.security)
+    return tuple(sorted({one.code for one in tags if one.code in _NOT_WHOLE}))
 
 
 def _one_patient(patients: list[Version[Patient]], notes: list[QualityNote]) -> tuple[str, Patient]:

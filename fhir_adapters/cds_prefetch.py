@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -13,6 +13,7 @@ from fhir_adapters.bundle import PatientBundle, assemble
 from fhir_adapters.datatypes import Bundle, Entry, Head, OperationOutcome
 from fhir_adapters.decoding import decode_tolerantly
 from fhir_adapters.fhir_client import FhirError, FhirReader, NotHeldError
+from fhir_adapters.referred import read_referred
 from fhir_adapters.requirements import conditions_of, requirements
 from fhir_adapters.unpacking import Unit, Unpacked, check_text, make_unit, open_bundles
 from fhir_adapters.writing import DATUM, Json, known_coding
@@ -49,11 +50,13 @@ class Gathered:
     """The resources of one patient, the keys of parts that the client's server does not hold at all, and what was odd.
 
     `oddities` are about the packaging of a part, by its key: an entry that could not be read, a total that is larger.
+    `of_orders` are what draft orders refer to, which is nothing that the patient has.
     """
 
     units: list[Unit] = field(default_factory=list)
     not_held: list[str] = field(default_factory=list)
     oddities: list[str] = field(default_factory=list)
+    of_orders: list[Unit] = field(default_factory=list)
 
     def add(self, key: str, unpacked: Unpacked, server: str | None) -> None:
         """What one part holds; a patient without an address is the one of the client's server, and of no other."""
@@ -143,12 +146,14 @@ def gather(
     given: Mapping[str, Raw],
     reader: FhirReader | None,
     server: str | None = None,
+    orders: Sequence[Unit] = (),
 ) -> Gathered:
     """The record of a patient: what came is used, only the rest is fetched, and no more once a part cannot be had.
 
     A key with `null` says that there is nothing; one with an OperationOutcome was tried in vain and is not tried
-    again. `server` is the client's, whether or not it may be read. Raises MissingDataError for parts that cannot be had
-    whole, MalformedPrefetchError, and DataError for what cannot be read.
+    again. What the rest only refers to, draft `orders` too, is read last. `server` is the client's, whether or not it
+    may be read. Raises MissingDataError for parts that cannot be had whole, MalformedPrefetchError, and DataError for
+    what cannot be read.
     """
     gathered = Gathered()
     missing: list[str] = []
@@ -165,6 +170,9 @@ def gather(
             missing.append(key)
     if missing:
         raise MissingDataError(missing)
+    if reader is not None:
+        gathered.add("what others refer to", read_referred(gathered.units, reader), server)
+        gathered.of_orders = read_referred(orders, reader, gathered.units).units
     return gathered
 
 

@@ -85,10 +85,12 @@ class Period(Element, frozen=True):
 
 
 class Meta(Element, frozen=True):
-    """The version of a resource."""
+    """The version of a resource, and by tags whether it is whole."""
 
     version_id: str | None = None
     last_updated: str | None = None
+    tag: tuple[Coding, ...] = ()
+    security: tuple[Coding, ...] = ()
 
 
 class Extension(Element, frozen=True):

@@ -72,10 +72,16 @@ class DraftOrders:
     tests: frozenset[tuple[str | None, str | None]] = frozenset()
 
 
-def read_draft_orders(bundle: Raw, protocol: Protocol, form: OrderForm, owner: Owner) -> DraftOrders:
-    """The draft orders of a hook's context, which are for one patient. Raises DataError if they are no bundle."""
-    unpacked = open_bundles([bytes(bundle)])
-    medications = dict(_medications(unpacked.units))
+def open_draft_orders(bundle: Raw) -> Unpacked:
+    """The draft orders of a hook's context as they came. Raises DataError if they are no bundle."""
+    return open_bundles([bytes(bundle)])
+
+
+def read_draft_orders(
+    unpacked: Unpacked, protocol: Protocol, form: OrderForm, owner: Owner, beside: Iterable[Unit] = ()
+) -> DraftOrders:
+    """Draft orders, which are for one patient; `beside` holds medications that they may refer to."""
+    medications = dict(_medications([*beside, *unpacked.units]))
     found: list[ProductOrder | Uncompared | None] = []
     for unit in unpacked.units:
         if unit.type == _MEDICATION_ORDER:

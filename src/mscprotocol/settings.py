@@ -99,6 +99,17 @@ class Settings(BaseSettings):
             raise ValueError(f"no time zone named {name!r}; write it like Europe/Berlin") from error
         return name
 
+    @field_validator("public_url")
+    @classmethod
+    def _is_address(cls, address: str | None) -> str | None:
+        if address is None:
+            return None
+        parts = urlsplit(address)
+        is_plain = not (parts.query or parts.fragment or "@" in parts.netloc) and address.isprintable()
+        if parts.scheme not in ("http", "https") or not parts.hostname or " " in address or not is_plain:
+            raise ValueError("write an address like https://msc.example.org, with nothing behind its path")
+        return address
+
     @field_validator("secret_key")
     @classmethod
     def _is_long(cls, key: SecretStr | None) -> SecretStr | None:

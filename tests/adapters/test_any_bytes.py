@@ -170,13 +170,13 @@ def resources(draw: st.DrawFn) -> Json:
     return made | {"resourceType": draw(st.sampled_from([*CLINICAL, *LINKED, "Patient", "Bundle"])), "subject": SUBJECT}
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(resources(), max_size=4))
 def test_resources_may_hold_any_json(made: list[Json]) -> None:
     attempt(as_bytes(bundle(patient(), *made)))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.binary(max_size=200) | trees.map(as_bytes))
 def test_a_file_may_hold_anything(content: bytes) -> None:
     attempt(content)

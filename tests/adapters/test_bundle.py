@@ -362,3 +362,19 @@ def test_a_resource_that_cannot_be_read_is_noted() -> None:
     made["entry"] += [{"resource": 5}, None, {"resource": {"id": "x"}}, {"fullUrl": "urn:uuid:1"}]
     read = read_bundle(as_bytes(made))
     assert len(read.notes) == 4
+
+
+@pytest.mark.parametrize("field", ["tag", "security"])
+@pytest.mark.parametrize("code", ["SUBSETTED", "REDACTED", "MASKED"])
+def test_a_resource_that_says_that_it_is_not_whole_is_not_used(field: str, code: str) -> None:
+    meta = {"meta": {field: [{"system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue", "code": code}]}}
+    record = record_of(observation("loinc 777-3", 95, "10*9/L") | meta)
+    (entry,) = record.measurements["platelets"]
+    assert (entry.value, entry.problem) == (None, Reason.NEEDS_REVIEW)
+    assert any(f"not whole ({code})" in note.text for note in record.notes)
+
+
+def test_other_tags_change_nothing() -> None:
+    meta = {"meta": {"tag": [{"code": "synthetic"}], "security": [{"code": "R"}]}}
+    (entry,) = record_of(observation("loinc 777-3", 95, "10*9/L") | meta).measurements["platelets"]
+    assert entry.problem is None

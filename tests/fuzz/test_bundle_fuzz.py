@@ -42,7 +42,7 @@ CHUNKS, A_CHUNK = 15, 100
 SAMPLES = list(find_samples())
 CONTENTS = {sample.name: (sample.folder / "input.json").read_bytes() for sample in SAMPLES}
 BY_NAME = {sample.name: sample for sample in SAMPLES}
-QUIET = settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+QUIET = settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def answer_to(content: bytes, request: Request, knowledge: KnowledgeBase, *, html: bool = False) -> dict[str, Any]:

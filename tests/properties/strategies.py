@@ -9,7 +9,7 @@ from mscprotocol.interval import EXACT, Interval
 from mscprotocol.truth import Truth
 
 # Derandomised: a check must not come out differently on another day.
-LAWS = settings(deadline=None, max_examples=150, derandomize=True, database=None)
+LAWS = settings(max_examples=150)
 ENGINE_LAWS = settings(LAWS, max_examples=60)
 
 truths = st.sampled_from(Truth)

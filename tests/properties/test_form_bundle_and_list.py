@@ -91,7 +91,7 @@ def doors(knowledge: KnowledgeBase, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @example(said=[("support", "imv", 1), ("lab", "crp", 1, 1, "final")], more=[("answer", "pregnancy", False, 0)])
-@settings(max_examples=8, deadline=None, derandomize=True, database=None)
+@settings(max_examples=8)
 @given(said=facts, more=answered)
 def test_form_bundle_and_row_give_one_verdict_and_one_trace(doors: Doors, said: Any, more: Any) -> None:
     one = OnePatient(*said, *more)

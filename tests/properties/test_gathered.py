@@ -68,7 +68,7 @@ def read(work: Any, *arguments: Any) -> Found:
 
 
 @example(facts=[], changed=[], parts=1, urls=True, server=None)
-@settings(deadline=None, max_examples=150, derandomize=True, database=None)
+@settings(max_examples=150)
 @given(
     facts=st.lists(st.one_of(everywhere, not_in_messages), max_size=12),
     changed=changes,

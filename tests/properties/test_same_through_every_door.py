@@ -112,7 +112,7 @@ not_in_messages = st.one_of(
     facts_of("condition", names(DISEASES), names(STATES), hours),
     facts_of("answer", names(ANSWERED), st.booleans(), hours),
 )
-SETTINGS = settings(deadline=None, max_examples=20, derandomize=True, database=None)
+SETTINGS = settings(max_examples=20)
 
 
 # A procedure states a level and a presence; it once counted as two points of a trend, which a record's datum does not.

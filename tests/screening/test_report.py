@@ -204,7 +204,7 @@ def rank(rows):
     return found
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(st.integers(0, 40), min_size=2, max_size=5), st.data())
 def test_no_small_number_can_be_reckoned_from_what_is_shown(sizes, data):
     """Against plain linear algebra: adding a small group to what is shown always adds to the rank."""

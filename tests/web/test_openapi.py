@@ -34,9 +34,6 @@ for kind in NDJSON:
     schemathesis.openapi.media_type(kind, LINES)
 SETTINGS = settings(
     max_examples=10,
-    deadline=None,
-    derandomize=True,
-    database=None,
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
 )

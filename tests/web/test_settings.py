@@ -27,6 +27,10 @@ KEY = "0123456789abcdef0123456789abcdef"
         ({"zone": "Mars/Olympus"}, "Europe/Berlin"),
         ({"zone": "../etc/passwd"}, "Europe/Berlin"),
         ({"max_body_bytes": 0}, "greater than 0"),
+        *(
+            ({"public_url": address}, "like https://msc.example.org")
+            for address in ("msc.example.org", "ftp://a", "https://", "https://a/?b", "https://u@a", "https://a b")
+        ),
     ],
 )
 def test_a_wrong_setting_says_what_to_write(given: dict[str, object], says: str) -> None:

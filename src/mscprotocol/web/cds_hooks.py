@@ -12,10 +12,11 @@ from starlette.middleware.cors import CORSMiddleware
 
 from fhir_adapters.bundle import PatientBundle
 from fhir_adapters.cds_prefetch import Gathered, MalformedPrefetchError, MissingDataError, gather, write_templates
-from fhir_adapters.draft_orders import DraftOrders, read_draft_orders
+from fhir_adapters.draft_orders import DraftOrders, open_draft_orders, read_draft_orders
 from fhir_adapters.fhir_client import FhirReader, is_listed
 from fhir_adapters.resources import Patient
 from fhir_adapters.subjects import Owner
+from fhir_adapters.unpacking import Unpacked
 from fhir_adapters.writing import Json, element, encode
 from mscprotocol.case import Request as Question
 from mscprotocol.errors import DataError
@@ -136,8 +137,9 @@ def find_protocol(service: Service, identity: str) -> Protocol:
 def _answer(request: Request, service: Service, protocol: Protocol, call: HookCall, caller: Caller) -> Reply:
     occasion = Occasion(service.knowledge, protocol, base_of(request))
     try:
-        orders = _read_orders(service, protocol, call)
-        gathered = _gather(request, service, protocol, call)
+        drafts = _open_orders(call)
+        gathered = _gather(request, service, protocol, call, drafts)
+        orders = _read_orders(service, protocol, call, drafts, gathered)
         patient = _read_patient(gathered, call)
         question = _question(service.clock(), orders, request.app.state.settings.zone)
         order = Order(protocol.id, question, DOOR, caller)
@@ -158,13 +160,21 @@ def _reply(call: HookCall, cards: list[Json]) -> Response:
     return _json({"cards": cards} | ({"systemActions": []} if call.hook == "order-sign" else {}))
 
 
-def _read_orders(service: Service, protocol: Protocol, call: HookCall) -> DraftOrders:
+def _open_orders(call: HookCall) -> Unpacked:
     if call.draft_orders is None:
-        return DraftOrders()
+        return Unpacked()
     try:
-        return read_draft_orders(call.draft_orders, protocol, service.knowledge.orders[_ORDER_FORM], _owner(call))
+        return open_draft_orders(call.draft_orders)
     except DataError:
         raise bad("context.draftOrders is a Bundle of orders") from None
+
+
+def _read_orders(
+    service: Service, protocol: Protocol, call: HookCall, drafts: Unpacked, gathered: Gathered
+) -> DraftOrders:
+    """The draft orders; what they refer to may lie among the patient's data or on the client's server."""
+    form = service.knowledge.orders[_ORDER_FORM]
+    return read_draft_orders(drafts, protocol, form, _owner(call), [*gathered.units, *gathered.of_orders])
 
 
 def _owner(call: HookCall) -> Owner:
@@ -173,11 +183,11 @@ def _owner(call: HookCall) -> Owner:
     return Owner([(Patient(id=call.patient_id), url)])
 
 
-def _gather(request: Request, service: Service, protocol: Protocol, call: HookCall) -> Gathered:
+def _gather(request: Request, service: Service, protocol: Protocol, call: HookCall, drafts: Unpacked) -> Gathered:
     templates = write_templates(compile_rulebook(service.knowledge, protocol.id))
     try:
         with _reader(request, call) as reader:
-            return gather(templates, call.patient_id, call.prefetch, reader, call.server)
+            return gather(templates, call.patient_id, call.prefetch, reader, call.server, drafts.units)
     except MalformedPrefetchError:
         raise bad("each value of prefetch is null or a FHIR resource") from None
     except MissingDataError as error:

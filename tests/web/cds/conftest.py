@@ -53,6 +53,8 @@ class FhirServer:
             return JSONResponse(NOT_HELD, 404)
         if identity:
             return JSONResponse(found[0]) if found else JSONResponse(NOT_HELD, 404)
+        named = request.query_params.get("_id")
+        found = found if named is None else [one for one in found if one["id"] in named.split(",")]
         return self._page(request, self._coded(found, request.query_params.get("code")))
 
     @staticmethod

@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 from fhir_adapters.fhir_client import FhirError, FhirReader
 from mscprotocol.service import Service
 from mscprotocol.store.tables import AuditEntry, StoredAssessment
-from tests.web.cds.calls import SERVICE, URL, Json, call, orders, prefetch_of, resources_of, searchset
+from tests.web.cds.calls import SERVICE, URL, Json, call, orders, prefetch_of, product_order, resources_of, searchset
 from tests.web.cds.conftest import TOKEN, FhirServer
 from tests.web.conftest import Start
 
@@ -368,3 +368,59 @@ def test_R13_the_same_service_on_three_hooks_says_the_same(client: TestClient, p
             for hook in ("patient-view", "encounter-start", "order-sign")]  # fmt: skip
     assert SERVICE in URL
     assert len({json.dumps([one["summary"] for one in cards]) for cards in said}) == 1
+
+
+PRESSOR = {
+    "resourceType": "Medication",
+    "id": "pressor",
+    "code": {"coding": [{"system": "http://www.nlm.nih.gov/research/umls/rxnorm", "code": "7512"}]},
+}
+
+
+def verdict_with_a_drug(client: TestClient, fhir: FhirServer, prefetch: Json, reference: str) -> str:
+    given = {
+        "resourceType": "MedicationAdministration",
+        "id": "given",
+        "status": "in-progress",
+        "subject": {"reference": "Patient/eligible"},
+        "medicationReference": {"reference": reference},
+        "effectivePeriod": {"start": "2020-04-06T08:00:00Z"},
+    }
+    full = prefetch | {"medicationAdministration": searchset([given])}
+    return verdict_of(client.post(URL, json=call(full, **asks(fhir))))
+
+
+def test_I5_what_resources_refer_to_is_read_from_the_server(start: Start, fhir: FhirServer, prefetch: Json) -> None:
+    fhir.resources = [*fhir.resources, PRESSOR]
+    relative, absolute = "Medication/pressor", f"{fhir.address}/Medication/pressor"
+    verdicts = [verdict_with_a_drug(reading(start, fhir), fhir, prefetch, one) for one in (relative, absolute)]
+    assert verdicts == ["undetermined", "undetermined"]
+    assert fhir.asked == ["Medication", "Medication"]
+
+
+def test_I5_what_lies_on_another_server_is_not_looked_for(start: Start, fhir: FhirServer, prefetch: Json) -> None:
+    elsewhere = "https://other.example.org/fhir/Medication/pressor"
+    assert verdict_with_a_drug(reading(start, fhir), fhir, prefetch, elsewhere) == "eligible"
+    assert fhir.asked == []
+
+
+def test_I5_a_server_without_what_is_referred_to_costs_no_answer(
+    start: Start, fhir: FhirServer, prefetch: Json
+) -> None:
+    fhir.not_held = ("Medication",)
+    assert verdict_with_a_drug(reading(start, fhir), fhir, prefetch, "Medication/pressor") == "eligible"
+    assert fhir.asked == ["Medication"]
+
+
+def test_I5_the_medication_of_a_draft_order_is_read_from_the_server(
+    start: Start, fhir: FhirServer, prefetch: Json
+) -> None:
+    cells = {"resourceType": "Medication", "id": "cells", "code": {"text": "Mesenchymal stem cells"}}
+    order = product_order() | {"medicationReference": {"reference": "Medication/cells"}}
+    del order["medicationCodeableConcept"]
+    body = call(prefetch, "order-sign", context={"draftOrders": orders(order)}, **asks(fhir))
+    unread, read = (reading(start, fhir), reading(start, fhir))
+    assert "what is ordered cannot be read from it" in unread.post(URL, json=body).text
+    fhir.resources = [*fhir.resources, cells]
+    again = body | {"hookInstance": "0c6b3a8e-5d0f-4b9c-9d3a-2f6f5d1f7a10"}
+    assert "order for the product" in read.post(URL, json=again).json()["cards"][1]["summary"]

@@ -12,7 +12,7 @@ from fhir.resources.R4B import get_fhir_model_class
 from msgspec import Raw
 
 from fhir_adapters.bundle import read_bundle
-from fhir_adapters.draft_orders import read_draft_orders
+from fhir_adapters.draft_orders import open_draft_orders, read_draft_orders
 from fhir_adapters.order_elements import KNOWN, ONLY
 from fhir_adapters.record_builder import build_record
 from fhir_adapters.resources import Patient
@@ -150,7 +150,7 @@ def answer(site: KnowledgeBase) -> Assessment:
 
 
 def remarks(order: Json, answer: Assessment, site: KnowledgeBase) -> list[str]:
-    draft = Raw(json.dumps(orders(order)).encode())
+    draft = open_draft_orders(Raw(json.dumps(orders(order)).encode()))
     owner = Owner([(Patient(id="eligible"), None)])
     (product,) = read_draft_orders(draft, site.protocols[SERVICE], site.orders["cells"], owner).products
     return check_order(product, answer, site)

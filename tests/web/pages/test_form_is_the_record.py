@@ -66,7 +66,7 @@ def by_parts(knowledge: KnowledgeBase, content: bytes) -> Assessment:
     return assess(build_record(read_parts([content], knowledge), knowledge), book, Request(at=AT, zone=ZONE))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(facts, answered)
 def test_the_form_says_what_the_record_and_the_bundle_say(knowledge: KnowledgeBase, said: Any, more: Any) -> None:
     patient = OnePatient(*said, *more)

@@ -13,6 +13,7 @@ from starlette.responses import RedirectResponse, Response
 from mscprotocol.service import Service
 from mscprotocol.store import audit, sessions, users
 from mscprotocol.store.tables import PendingLogin, WebSession
+from mscprotocol.web.addresses import base_of
 from mscprotocol.web.pages import cookies
 from mscprotocol.web.pages.login import NOBODY, start_session
 from mscprotocol.web.pages.people import LOGIN, find_person, of_app
@@ -134,8 +135,7 @@ def _provider(request: Request) -> Provider:
 
 
 def _redirect(request: Request) -> str:
-    public = request.app.state.settings.public_url
-    return f"{(public or str(request.base_url)).rstrip('/')}{BACK}"
+    return f"{base_of(request)}{BACK}"
 
 
 def _unusable(error: ProviderError) -> ProblemError:
