@@ -15,7 +15,7 @@ from fhir_adapters.decoding import decode_tolerantly
 from fhir_adapters.fhir_client import FhirError, FhirReader, NotHeldError
 from fhir_adapters.referred import read_referred
 from fhir_adapters.requirements import conditions_of, requirements
-from fhir_adapters.unpacking import Unit, Unpacked, check_text, make_unit, open_bundles
+from fhir_adapters.unpacking import Unit, Unpacked, check_text, make_unit, open_bundles, read_head
 from fhir_adapters.writing import DATUM, Json, known_coding
 from mscprotocol.codes import CodeSystem
 from mscprotocol.errors import DataError
@@ -195,7 +195,7 @@ def _take(value: Raw, kind: str, reader: FhirReader | None) -> Unpacked:
     content = bytes(value)
     if content.strip() == b"null":
         return Unpacked()
-    if make_unit(value) is None:
+    if read_head(content) is None:
         raise MalformedPrefetchError
     unpacked = _units([content], kind)
     if unpacked.is_short:
@@ -213,14 +213,14 @@ def _units(pages: Iterable[bytes], kind: str) -> Unpacked:
     """The resources of one type that pages hold, each a bundle or a single resource."""
     found = Unpacked()
     for page in pages:
-        unit = make_unit(Raw(page))
-        if unit is None:
+        head = read_head(page)
+        if head is None:
             raise FhirError("it is no FHIR resource")
-        if unit.type == _OUTCOME:
+        if head.resource_type == _OUTCOME:
             raise _why_not(page)
-        if unit.type == "Bundle":
+        if head.resource_type == "Bundle":
             _open(found, page, kind)
-        elif unit.type == kind:
+        elif head.resource_type == kind and (unit := make_unit(Raw(page))) is not None:
             found.units.append(unit)
         else:
             raise FhirError("it is of another type than was asked for")

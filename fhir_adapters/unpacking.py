@@ -106,12 +106,16 @@ def refuse_doubled_keys(content: bytes | Raw) -> None:
         raise DataError("unreadable", "an object has the same key twice, and nobody knows which of the two is meant")
 
 
+def read_head(content: bytes | Raw) -> Head | None:
+    """Type and id of a resource, or None if it does not say what it is."""
+    read = decode_tolerantly(Head, content)
+    return read[0] if read is not None and _TYPE_NAME.fullmatch(read[0].resource_type or "") else None
+
+
 def make_unit(content: Raw, full_url: str | None = None) -> Unit | None:
     """One resource as a unit, or None if it does not say what it is."""
-    read = decode_tolerantly(Head, content)
-    if read is None or not _TYPE_NAME.fullmatch(read[0].resource_type or ""):
-        return None
-    return Unit(read[0].resource_type or "", read[0].id, full_url, content, digest(content))
+    head = read_head(content)
+    return None if head is None else Unit(head.resource_type or "", head.id, full_url, content, digest(content))
 
 
 def check_text(content: bytes) -> bytes:
