@@ -3,6 +3,9 @@
 import gzip
 import json
 import os
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -91,15 +94,36 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path, folder, name, content, wo
     both_are_assessed(run)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_what_may_not_be_read_is_named(tmp_path, folder):
+@pytest.fixture
+def place():
+    """A folder that everybody may use: those of pytest are closed to others."""
+    with TemporaryDirectory() as found:
+        Path(found).chmod(0o777)
+        yield Path(found)
+
+
+@contextmanager
+def without_the_rights_of_root():
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+
+
+def test_what_may_not_be_read_is_named(place):
+    found = bundles()
+    folder = write_ndjson(place / "in", [found["eligible"], found["pregnant"]])
     (folder / "closed").mkdir()
     (folder / "closed" / "Condition.ndjson").write_text("{}")
     (folder / "shut.ndjson").write_text("{}")
     for name in ("closed", "shut.ndjson"):
         (folder / name).chmod(0)
     try:
-        run = screen(folder, tmp_path / "out")
+        with without_the_rights_of_root():
+            run = screen(folder, place / "out")
     finally:
         (folder / "closed").chmod(0o700)
     assert [(one["file"], "permission" in one["message"]) for one in run.problems] == [

@@ -78,9 +78,10 @@ def _source(number: int, path: Path, name: str) -> Source:
 
 def recognise(path: Path) -> Kind:
     """What a file holds, by its first bytes; its name only tells tables of values from other text."""
-    if not os.access(path, os.R_OK) or path.is_dir():
-        return "denied"
-    head = read_head(path, _HEAD).lstrip(_BLANK)
+    try:
+        head = read_head(path, _HEAD).lstrip(_BLANK)
+    except (PermissionError, IsADirectoryError):
+        return "denied"  # a folder is among the files if it may not be looked into
     if is_hl7v2(head):
         return "hl7v2"
     if head.startswith(b"{"):
