@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from mscprotocol.answer import GateResult
 from mscprotocol.case import GATING, Case, exact_tier, tally
-from mscprotocol.definitions import FindingDefinition
+from mscprotocol.definitions import Decision, FindingDefinition
 from mscprotocol.inference import decide
 from mscprotocol.knowledge_forms import FindingLeaf, walk_leaves
 from mscprotocol.record import Infusion
@@ -40,11 +40,19 @@ def conclude_gate(case: Case, dose_status: str) -> GateResult:
     }
     decision = decide(conclusions, conclusions.engine, GATE, tokens)
     because = [f"{one.id}: {one.status.replace('_', ' ')}" for one in gating if one.is_violated or one.is_open]
-    decided = conclusions.made[GATE].because
-    because += [f"{name.replace('_', ' ')}: {tokens[name].replace('_', ' ')}" for name in decided if name in _SHOWN]
+    because += [f"{name.replace('_', ' ')}: {tokens[name].replace('_', ' ')}" for name in _against(case, tokens)]
     for event in (STOP_EVENT, HOLD_EVENT):
         because += _events(case, event, has_begun=bool(given))
     return GateResult(len(given) + 1, decision, [] if decision == "go" else because)
+
+
+def _against(case: Case, tokens: Mapping[str, str]) -> Iterator[str]:
+    """The inputs that speak against an infusion, also those behind a graver one: what it hides would look settled."""
+    gate = case.book.knowledge.definitions[GATE]
+    assert isinstance(gate, Decision)
+    for name in _SHOWN:
+        if any(tokens[name] in one.get(name, ()) for row in gate.rows for one in (row.all, row.any)):
+            yield name
 
 
 def _last(begun: Sequence[Infusion]) -> str:

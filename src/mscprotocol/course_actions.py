@@ -6,7 +6,7 @@ worked out the same dose. Every refusal leaves a line in the audit trail.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -14,8 +14,9 @@ import msgspec
 from sqlalchemy.orm import Session
 
 from mscprotocol import dose_checks
-from mscprotocol.answer import Assessment, GateResult, ScheduleRow
+from mscprotocol.answer import Assessment, GateResult
 from mscprotocol.course_checks import CourseChecks, refuse_misfits
+from mscprotocol.course_effects import UnsignedError, changed_facts, find_effect
 from mscprotocol.course_forms import (
     FORMS,
     Consent,
@@ -30,19 +31,30 @@ from mscprotocol.course_forms import (
     read_form,
     write_form,
 )
+from mscprotocol.course_view import CourseView
 from mscprotocol.errors import RequestError
 from mscprotocol.gate_reasons import find_binding
 from mscprotocol.protocols import Practice, Protocol
-from mscprotocol.schedule import TAKEN_PLACE, length
+from mscprotocol.schedule import length
 from mscprotocol.service import Caller
 from mscprotocol.store import audit
 from mscprotocol.store.subjects import NewEntry
-from mscprotocol.store.tables import Subject
-from mscprotocol.subject_record import DueForm, next_infusion, read_infusions
+from mscprotocol.store.tables import Subject, SubjectEntry
+from mscprotocol.subject_record import next_infusion, read_infusions
 from mscprotocol.subjects import FORM_COMPLETE, Chart, Recorded, Subjects, check_entry, event_names, find_repeated
 from mscprotocol.timespan import CLOCK_TOLERANCE
 
 Signing = Callable[[Session, str, bytes], object]
+
+
+@dataclass(frozen=True)
+class Signed:
+    """How a change is signed, and the digest of the effect that the signer was shown."""
+
+    sign: Signing
+    seen: str
+
+
 RECORDERS = frozenset({"coordinator", "clinician"})
 CLINICIANS = frozenset({"clinician"})
 # Only a clinician decides these; anybody who records may answer the other questions.
@@ -59,45 +71,6 @@ class GateClosedError(RequestError):
         text = f"The gate before infusion {gate.infusion} says {gate.decision}: nothing was recorded."
         super().__init__("gate_closed", text)
         self.gate = gate
-
-
-@dataclass(frozen=True)
-class CourseView:
-    """Where a course stands at an instant: the answer behind the gate, and what is still to be done."""
-
-    chart: Chart
-    answer: Assessment
-    gate: GateResult
-    infusions: list[Infusion]
-    checks: list[tuple[str, DoseCheck]]
-    override: Override | None
-    due: list[DueForm]
-    binding: list[str]
-    questions: list[str]
-
-    @property
-    def following(self) -> int:
-        """The number of the infusion to be recorded next; the gate counts those that were charted elsewhere too."""
-        return next_infusion(self.chart.standing)
-
-    @property
-    def schedule(self) -> list[ScheduleRow]:
-        """The schedule; the next infusion is `released` while a clinician's signature for it is in force.
-
-        An open gate alone releases nothing: a person does.
-        """
-        rows = self.answer.schedule
-        if self.override is None:
-            return rows
-        return [msgspec.structs.replace(one, status="released") if self._is_next(one) else one for one in rows]
-
-    def _is_next(self, row: ScheduleRow) -> bool:
-        return row.infusion == self.following and row.status not in TAKEN_PLACE
-
-    @property
-    def is_open(self) -> bool:
-        """Whether the next infusion may be recorded as far as the gate goes."""
-        return self.gate.decision == "go" or self.override is not None
 
 
 class Course:
@@ -135,54 +108,87 @@ class Course:
 
     def consent(self, subject_id: str, form: Consent, token: str, caller: Caller) -> Recorded:
         """Record an informed consent."""
-        return self._record(subject_id, "consent", form, token, caller)
+        return self._record(subject_id, form, NewEntry("consent", write_form(form), token), caller)
 
     def plan(self, subject_id: str, form: Plan, token: str, caller: Caller) -> Recorded:
         """Record when the first infusion is meant to start."""
-        return self._record(subject_id, "plan", form, token, caller)
+        return self._record(subject_id, form, NewEntry("plan", write_form(form), token), caller)
 
     def lot(self, subject_id: str, form: Lot, token: str, caller: Caller) -> Recorded:
         """Record the product lot of the next infusion."""
-        return self._record(subject_id, "lot", form, token, caller)
+        return self._record(subject_id, form, NewEntry("lot", write_form(form), token), caller)
 
     def withdraw(self, subject_id: str, form: Withdrawal, token: str, caller: Caller) -> Recorded:
         """Record that the patient withdraws: the course is stopped."""
-        return self._record(subject_id, "withdrawal", form, token, caller)
+        return self._record(subject_id, form, NewEntry("withdrawal", write_form(form), token), caller)
 
     def events(self, subject_id: str, form: Events, token: str, caller: Caller) -> Recorded:
         """Record what was seen after an infusion. Raises RequestError for questions that are not asked."""
-        return self._record(subject_id, "events", form, token, caller)
+        return self._record(subject_id, form, NewEntry("events", write_form(form), token), caller)
 
-    def correct(self, subject_id: str, form: Form, token: str, replaced: str, reason: str, caller: Caller) -> Recorded:
+    def correct(
+        self,
+        subject_id: str,
+        form: Form,
+        token: str,
+        replaced: str,
+        reason: str,
+        caller: Caller,
+        signed: Signed | None = None,
+    ) -> Recorded:
         """Put an entry right, or say how a running infusion ended: the earlier entry stays, the new one says why.
 
-        The gate is not asked: what was done was done. Raises RequestError as recording the form does.
+        The gate is not asked: what was done was done. Raises RequestError as recording the form does, and
+        UnsignedError as `settle` does.
         """
         kind = next(name for name, one in FORMS.items() if isinstance(form, one))
         if kind not in CORRECTABLE:
             raise RequestError("invalid_request", "This is not corrected: it is done again.")
-        if isinstance(form, Infusion):
-            form = self._with_deviation(subject_id, form, replaced)
-        return self._record(subject_id, kind, form, token, caller, replaced, reason)
+        before = self._read_replaced(subject_id, form, replaced)
+        if isinstance(form, Infusion) and isinstance(before, Infusion):
+            # What the gate said then is not corrected.
+            form = msgspec.structs.replace(form, deviation=before.deviation)
+        new = NewEntry(kind, write_form(form), token, replaced, reason)
+        with self.refusals(subject_id, caller):
+            return self._record(subject_id, form, new, caller, changed_facts(before, form), signed)
 
-    def _with_deviation(self, subject_id: str, form: Infusion, replaced: str) -> Infusion:
-        """A corrected infusion with what was against it: what the gate said then is not corrected."""
+    def _read_replaced(self, subject_id: str, form: Form, replaced: str) -> Form:
+        """The form that a correction replaces; itself where there is none of its kind, which is refused later."""
         entries = self.subjects.chart(subject_id).entries
-        before = next((read_form(one.content, Infusion) for one in entries if one.id == replaced), form)
-        return msgspec.structs.replace(form, deviation=before.deviation)
+        found = next((one for one in entries if one.id == replaced), None)
+        return (
+            form if found is None or FORMS.get(found.kind) is not type(form) else read_form(found.content, type(form))
+        )
+
+    def settle(
+        self, session: Session, chart: Chart, entry: SubjectEntry, caller: Caller, changed: Iterable[str],
+        signed: Signed | None,
+    ) -> None:  # fmt: skip
+        """Sign an entry that was just added to a chart, where it loosens the gate or changes what only a clinician may.
+
+        Raises UnsignedError unless a clinician signs, and RequestError `conflict` for one who saw another effect.
+        """
+        after = replace(chart, entries=[*chart.entries, entry])
+        effect = find_effect(self.subjects, chart, after, self.service.clock(), changed)
+        if signed is None or not CLINICIANS & caller.scopes:
+            if effect.to_sign:
+                raise UnsignedError(effect)
+            return
+        if signed.seen != effect.digest:
+            raise RequestError("conflict", "This has another effect now: look at it before you sign.")
+        # The seal covers the content and is salted: once the entry is deleted, the hash tells nothing of it.
+        signed.sign(session, f"Subject/{chart.subject.id}", entry.sha256.encode())
 
     def _record(
         self,
         subject_id: str,
-        kind: str,
         form: Form,
-        token: str,
+        new: NewEntry,
         caller: Caller,
-        replaced: str | None = None,
-        reason: str | None = None,
+        changed: Iterable[str] = (),
+        signed: Signed | None = None,
     ) -> Recorded:
         allow(caller, RECORDERS)
-        new = NewEntry(kind, write_form(form), token, replaced, reason)
         with self.subjects.acting(subject_id) as (session, chart):
             repeated = find_repeated(chart, new)
             if repeated is not None:
@@ -191,7 +197,10 @@ class Course:
             self.check(chart, form, new)
             if isinstance(form, Events):
                 self._check_answers(chart, form, new, caller)
-            return self.subjects.add(session, chart, new, caller)
+            done = self.subjects.add(session, chart, new, caller)
+            if new.supersedes is not None and done.entry is not None:
+                self.settle(session, chart, done.entry, caller, changed, signed)
+            return done
 
     def _check_answers(self, chart: Chart, form: Events, new: NewEntry, caller: Caller) -> None:
         """Refuse questions that are not asked, and what only a clinician decides or takes back."""

@@ -6,12 +6,11 @@ take back a reason of the gate, a clinician sets it aside and signs: nobody else
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Literal
 
-from mscprotocol.course_actions import CLINICIANS, RECORDERS, Course, Signing, allow
+from mscprotocol.course_actions import RECORDERS, Course, Signed, allow
 from mscprotocol.course_forms import InError, write_form
-from mscprotocol.errors import DataError, RequestError
+from mscprotocol.errors import RequestError
 from mscprotocol.service import Caller
 from mscprotocol.store.subjects import IN_ERROR, REINSTATED, NewEntry
 from mscprotocol.subjects import ASIDE, Chart, Recorded, find_repeated
@@ -19,9 +18,7 @@ from mscprotocol.subjects import ASIDE, Chart, Recorded, find_repeated
 Amendment = Literal["in_error", "reinstated"]
 # An infusion is corrected on its own form, with its number; a dose check is done again, and a signature lapses.
 RETRACTABLE = ("bundle", "record", "consent", "plan", "lot", "events", "withdrawal")
-TAKEN_BACK = "This would take back what the gate holds for ({}): a clinician sets it aside, and signs."
 _LONGEST_REASON = 2000
-_RANK = {"go": 0, "hold": 1, "stop": 2}
 
 
 def amend(
@@ -32,12 +29,12 @@ def amend(
     reason: str,
     token: str,
     caller: Caller,
-    sign: Signing | None = None,
+    signed: Signed | None = None,
 ) -> Recorded:
     """Say that an entry was made in error, or that it was not after all; the subject is assessed anew.
 
-    `sign` puts a signature on it in the same transaction. Raises RequestError `invalid_request` without a reason or for
-    a kind of entry that is put right in another way, `conflict` where it is so already, and `forbidden`.
+    Raises RequestError `invalid_request` without a reason or for a kind of entry that is put right in another way,
+    `conflict` where it is so already, `forbidden`, and UnsignedError where it has to be signed and is not.
     """
     allow(caller, RECORDERS)
     if not 0 < len(reason.strip()) <= _LONGEST_REASON:
@@ -50,11 +47,7 @@ def amend(
         _check(chart, entry_id, kind)
         done = course.subjects.add(session, chart, new, caller)
         assert done.entry is not None
-        gone = _taken_back(course, chart, replace(chart, entries=[*chart.entries, done.entry]))
-        if gone and not (CLINICIANS & caller.scopes and sign is not None):
-            raise RequestError("forbidden", TAKEN_BACK.format(", ".join(gone)))
-        if sign is not None:
-            sign(session, f"Subject/{subject_id}", done.entry.sha256.encode())
+        course.settle(session, chart, done.entry, caller, (), signed)
         return done
 
 
@@ -65,17 +58,3 @@ def _check(chart: Chart, entry_id: str, kind: str) -> None:
         raise RequestError("invalid_request", "This is not set aside: it is corrected, or done again.")
     if chart.state_of(entry) != {IN_ERROR: "stands", REINSTATED: ASIDE}[kind]:
         raise RequestError("conflict", "It was corrected or set aside already: look at the record again.")
-
-
-def _taken_back(course: Course, before: Chart, after: Chart) -> list[str]:
-    """The reasons of the gate that are gone; the gate itself, if it could not be asked before or is more open now."""
-    at = course.service.clock()
-    try:
-        old = course.subjects.judge(before, at, "infusion")[0].gate
-    except DataError:
-        return ["the gate could not be asked"]
-    new = course.subjects.judge(after, at, "infusion")[0].gate
-    assert old is not None
-    assert new is not None
-    gone = [one for one in old.because if one not in new.because and not one.endswith("unknown")]
-    return gone or ([f"gate: {old.decision}"] if _RANK[new.decision] < _RANK[old.decision] else [])

@@ -8,6 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from mscprotocol.answer import Assessment
+from mscprotocol.course_effects import plain_lot
 from mscprotocol.course_forms import Events, Form, Infusion, read_form
 from mscprotocol.errors import RequestError
 from mscprotocol.protocols import Practice
@@ -94,7 +95,7 @@ class CourseChecks:
             yield "lot: none was recorded for this infusion"
         elif not form.lot:
             yield "lot: not said"
-        elif _plain(form.lot) != _plain(lot):
+        elif plain_lot(form.lot) != plain_lot(lot):
             yield "lot: another one than was recorded for this infusion"
         if form.volume_ml is not None and Decimal(form.volume_ml) > self._volumes()[1]:
             yield "volume: more than was planned"
@@ -119,7 +120,3 @@ def _refuse_disorder(chart: Chart, form: Infusion) -> None:
         raise RequestError("conflict", "A later infusion is recorded: correct that one first.")
     if any((one.infusion < form.infusion) != (one.started < form.started) for one in others):
         raise RequestError("invalid_request", "By its start the infusion would not be of this number any more.")
-
-
-def _plain(lot: str) -> str:
-    return "".join(lot.split()).casefold()

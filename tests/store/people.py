@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+import pytest
+
+from mscprotocol.course_actions import Signed
+from mscprotocol.course_effects import UnsignedError
 from mscprotocol.course_forms import Form, write_form
 from mscprotocol.knowledge_loader import load_knowledge
 from mscprotocol.service import Caller, Service
+from mscprotocol.store import signatures
 from mscprotocol.store.database import Database
 from mscprotocol.store.subjects import NewEntry
 from mscprotocol.subjects import NewSubject, Subjects
@@ -32,6 +38,19 @@ class Clock:
 
     def set(self, at: datetime | str) -> None:
         self.now = datetime.fromisoformat(at) if isinstance(at, str) else at
+
+
+def sign_seen(act: Callable[[Signed | None], Any], at: datetime) -> Any:
+    """Do what a clinician signs: looked at first, then signed as it was shown."""
+    with pytest.raises(UnsignedError) as caught:
+        act(None)
+    signer = signatures.Signer("dr.example", None, "Dr Example", "password")
+    return act(
+        Signed(
+            lambda session, subject, content: signatures.sign(session, at, signer, "sets aside", subject, content),
+            caught.value.effect.digest,
+        )
+    )
 
 
 def open_subjects(database: Database, clock: Clock) -> Subjects:

@@ -13,7 +13,7 @@ from sqlalchemy import select
 from mscprotocol.answer import Assessment
 from mscprotocol.codes import CodeSystem
 from mscprotocol.course_actions import Course, GateClosedError
-from mscprotocol.course_forms import Consent, DoseCheck, Events, Infusion, Lot, Override, Withdrawal
+from mscprotocol.course_forms import Consent, DoseCheck, Events, Form, Infusion, Lot, Override, Withdrawal
 from mscprotocol.errors import RequestError
 from mscprotocol.service import Caller
 from mscprotocol.store import audit
@@ -22,7 +22,18 @@ from mscprotocol.store.subjects import NewEntry
 from mscprotocol.store.tables import AuditEntry, StoredAssessment
 from mscprotocol.verification import Kept, verify
 from tests.patients import LOT, severe_and_worsening
-from tests.store.people import CLINICIAN, COORDINATOR, SECOND, Clock, bundle, entry, newcomer, open_subjects, token
+from tests.store.people import (
+    CLINICIAN,
+    COORDINATOR,
+    SECOND,
+    Clock,
+    bundle,
+    entry,
+    newcomer,
+    open_subjects,
+    sign_seen,
+    token,
+)
 
 START = datetime.fromisoformat("2020-03-27T10:00:00+01:00")  # the clocks go forward on the 29th
 STATED = {"study_authorisation": "yes", "prior_msc_therapy": "no", "thromboprophylaxis_charted": "yes"}
@@ -95,6 +106,14 @@ class Ward:
 
     def text(self, hours_ago: float) -> str:
         return (self.now - timedelta(hours=hours_ago)).isoformat()
+
+
+def put_right(ward: Ward, form: Form, entry: str, reason: str = "misread") -> Any:
+    """A correction that a clinician signs."""
+    click, course = token(), ward.course
+    return sign_seen(
+        lambda signed: course.correct(ward.subject, form, click, entry, reason, CLINICIAN, signed), ward.now
+    )
 
 
 @pytest.fixture
@@ -271,7 +290,7 @@ def test_an_infusion_entered_in_error_can_be_entered_again(ward: Ward) -> None:
     ward.give(1)
     wrong = ward.course.subjects.chart(ward.subject).of_kind("infusion")[0]
     form = Infusion(1, START, status="entered-in-error")
-    ward.course.correct(ward.subject, form, token(), wrong.id, "another patient's", COORDINATOR)
+    put_right(ward, form, wrong.id, "another patient's")
     view = ward.course.view(ward.subject)
     assert view.infusions == []
     assert view.gate.infusion == 1

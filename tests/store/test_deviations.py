@@ -25,7 +25,7 @@ from mscprotocol.store.tables import AuditEntry, Signature, StoredAssessment
 from mscprotocol.subjects import Recorded
 from mscprotocol.verification import Kept, verify
 from tests.store.people import CLINICIAN, COORDINATOR, SECOND, token
-from tests.store.test_course import START, Ward
+from tests.store.test_course import START, Ward, put_right
 
 WHY = "the infusion had begun when the result came"
 
@@ -214,13 +214,13 @@ def test_a_correction_keeps_what_was_against_it(ward: Ward) -> None:
     before = last(ward).deviation
     ward.clock.set(ward.now + timedelta(hours=3))
     form = replace(last(ward), volume_ml="90", deviation=None)
-    ward.course.correct(ward.subject, form, token(), entry.id, "misread", COORDINATOR)
+    put_right(ward, form, entry.id)
     assert (last(ward).volume_ml, last(ward).deviation) == ("90", before)
     with pytest.raises(RequestError, match="recorded as one"):
         ward.course.infuse(ward.subject, replace(form, infusion=3, deviation=before), token(), COORDINATOR)
     newest = ward.course.subjects.chart(ward.subject).of_kind("infusion")[-1]
     undone = Infusion(2, form.started, status="entered-in-error")
-    ward.course.correct(ward.subject, undone, token(), newest.id, "another patient's", COORDINATOR)
+    put_right(ward, undone, newest.id)
     view = ward.course.view(ward.subject)
     assert (len(view.infusions), view.following) == (1, 2)
     assert "deviation: recorded" not in view.gate.because

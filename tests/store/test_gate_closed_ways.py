@@ -14,7 +14,7 @@ from mscprotocol.course_forms import Consent, Events, Infusion, Override, Plan, 
 from mscprotocol.errors import RequestError
 from mscprotocol.store.database import Database
 from tests.store.people import CLINICIAN, COORDINATOR, SECOND, entry, token
-from tests.store.test_course import START, Ward, charted
+from tests.store.test_course import START, Ward, charted, put_right
 
 HOUR = timedelta(hours=1)
 WHY = "it was given like this"
@@ -254,7 +254,7 @@ def test_a_form_lapses_when_the_start_that_it_counted_from_is_put_right(ward: Wa
     assert ward.course.view(ward.subject).due == []
     wrong = ward.course.subjects.chart(ward.subject).of_kind("infusion")[0]
     form = given(1, START + 10 * HOUR)
-    ward.course.correct(ward.subject, form, token(), wrong.id, "misread", CLINICIAN)
+    put_right(ward, form, wrong.id)
     assert [one.point for one in ward.course.view(ward.subject).due] == ["6 h"]
 
 

@@ -9,9 +9,14 @@ import pytest
 from starlette.testclient import TestClient
 
 from mscprotocol.service import Service
+from mscprotocol.settings import Settings
 from mscprotocol.store import users
+from mscprotocol.store.database import open_database
+from mscprotocol.web.app import create_app
+from tests.store.test_course import Ward
 from tests.web.conftest import CLOSED, NOW, Start
 from tests.web.pages.browser import PASSWORD, open_browser
+from tests.web.pages.subject_page import Page
 
 SAME = {"sec-fetch-site": "same-origin", "accept": "text/html"}
 LogIn = Callable[..., TestClient]
@@ -73,3 +78,15 @@ def plain_browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A browser in which no page runs a script."""
     with open_browser(tmp_path_factory.mktemp("plain"), scripts=False) as driver:
         yield driver
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    """The pages of one subject, as whoever sits at the demo sees them."""
+    database = open_database("sqlite://")
+    database.migrate()
+    ward = Ward(database)
+    app = create_app(Settings(database_url="sqlite://", requests_per_minute=0), ward.course.service)
+    with TestClient(app, base_url="http://127.0.0.1") as client:
+        client.headers.update(SAME)
+        yield Page(ward, client)

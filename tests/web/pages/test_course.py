@@ -23,6 +23,7 @@ from tests.store.people import bundle, entry, newcomer
 from tests.store.test_course import STATED
 from tests.web.conftest import NOW
 from tests.web.pages.conftest import LogIn
+from tests.web.pages.subject_page import form_of
 
 WHO = Caller("coordinator.one", frozenset({"coordinator"}))
 HOUR = timedelta(hours=1)
@@ -43,12 +44,6 @@ def settle(service: Service, subject: str) -> None:
     people = Subjects(service)
     people.record(subject, entry("consent", Consent("v3", NOW - HOUR)), WHO)
     people.record(subject, entry("record", {"patient": {"id": "anna"}, "answers": said}), WHO)
-
-
-def form_of(page: str, action: str) -> dict[str, str]:
-    """The hidden fields of one form of a page."""
-    inside = page.split(f'/course/{action}"')[1].split("</form>", maxsplit=1)[0]
-    return dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', inside))
 
 
 def send(client: TestClient, subject: str, action: str, **fields: str) -> tuple[int, str]:

@@ -17,8 +17,7 @@ from mscprotocol.web.pages.course import DEVIATING
 from tests.store.test_course import START, Ward
 from tests.web.conftest import CLOSED
 from tests.web.pages.conftest import PASSWORD, SAME, add_user, sign_in
-from tests.web.pages.test_course import form_of
-from tests.web.pages.test_entries import local
+from tests.web.pages.subject_page import form_of, local
 
 EVIL = "<script>alert(1)</script>"
 

@@ -3,63 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from starlette.testclient import TestClient
 
 from mscprotocol.course_forms import Events, Infusion, Lot, Withdrawal, read_form
 from mscprotocol.settings import Settings
-from mscprotocol.store.database import open_database
 from mscprotocol.web.app import create_app
-from tests.store.people import CLINICIAN, COORDINATOR, SECOND, token
-from tests.store.test_course import START, Ward, charted
+from tests.store.people import COORDINATOR, SECOND, token
+from tests.store.test_course import START, Ward, charted, put_right
 from tests.web.conftest import CLOSED
 from tests.web.pages.conftest import PASSWORD, SAME, add_user, sign_in
-from tests.web.pages.test_course import form_of
-
-
-class Page:
-    """The pages of one subject, as whoever sits at the demo sees them."""
-
-    def __init__(self, ward: Ward, client: TestClient) -> None:
-        self.ward, self.client = ward, client
-        self.base = f"/subjects/{ward.subject}"
-
-    def link_to(self, kind: str) -> str:
-        """The newest entry of a kind, by its link on the course page."""
-        return re.findall(
-            rf'href="({self.base}/entries/[^"]+)">{kind}, entry', self.client.get(f"{self.base}/course").text
-        )[0]
-
-    def correct(self, path: str, **fields: str) -> tuple[int, str]:
-        page = self.client.get(path).text
-        inside = page.split('method="post" action="/subjects')[1].split("</form>", maxsplit=1)[0]
-        hidden = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', inside))
-        reply = self.client.post(path, data=hidden | fields)
-        return reply.status_code, reply.text
-
-    def send(self, action: str, **more: object) -> tuple[int, str]:
-        page = self.client.get(f"{self.base}/course").text
-        fields = form_of(page, action) | more.pop("data")  # type: ignore[operator]
-        reply = self.client.post(f"{self.base}/course/{action}", data=fields, **more)  # type: ignore[arg-type]
-        return reply.status_code, reply.text
-
-
-@pytest.fixture
-def page() -> Iterator[Page]:
-    database = open_database("sqlite://")
-    database.migrate()
-    ward = Ward(database)
-    app = create_app(Settings(database_url="sqlite://", requests_per_minute=0), ward.course.service)
-    with TestClient(app, base_url="http://127.0.0.1") as client:
-        client.headers.update(SAME)
-        yield Page(ward, client)
-
-
-def local(moment: datetime) -> str:
-    return moment.replace(tzinfo=None).isoformat(timespec="minutes")
+from tests.web.pages.subject_page import Page, local, sign_shown
 
 
 def running(ward: Ward) -> None:
@@ -137,7 +93,7 @@ def test_what_was_seen_is_taken_back_by_a_clinician_only(page: Page) -> None:
         improved = Events(form.infusion, form.point, form.observed, form.answers | {"marked_improvement": "yes"})
         ward.course.correct(ward.subject, improved, token(), seen.id, "misread", COORDINATOR)
     assert ward.course.view(ward.subject).gate.decision == "stop"
-    ward.course.correct(ward.subject, undone, token(), seen.id, "wrong bed", CLINICIAN)
+    put_right(ward, undone, seen.id)
     assert "STP-05: met" not in ward.course.view(ward.subject).gate.because
 
 
@@ -198,6 +154,8 @@ def test_a_chart_is_set_aside_and_taken_back_on_its_page(page: Page) -> None:
     reply = page.client.post(f"{path}/in-error", data={"token": "u" * 20, "why": "again"})
     assert (reply.status_code, "set aside already" in reply.text) == (409, True)
     reply = page.client.post(f"{path}/reinstate", data={"token": "v" * 20, "why": "hers after all"})
+    assert (reply.status_code, "gate before infusion 1 says <b>go</b>" in reply.text) == (403, True)
+    reply = page.sign(f"{path}/reinstate", reply.text)
     assert "It was set aside and taken back" in reply.text
     assert len(ward.course.subjects.chart(ward.subject).of_kind("record")) == 1
     assert page.client.get(page.link_to("in error")).status_code == 200
@@ -213,14 +171,15 @@ def test_a_withdrawal_is_taken_back_by_a_clinician_with_a_password(page: Page) -
     for name, role in (("carla", "coordinator"), ("dora", "clinician")):
         add_user(service, name, role)
     app = create_app(Settings(**CLOSED, requests_per_minute=0), service)
-    form = {"why": "of another patient"}
-    for number, (name, password, status) in enumerate(
-        [("carla", PASSWORD, 403), ("dora", "wrong", 401), ("dora", PASSWORD, 200)]
-    ):
+    path, form = f"{path}/in-error", {"why": "of another patient", "token": "t" * 20}
+    for name, password, status in (("carla", PASSWORD, 403), ("dora", "wrong", 401), ("dora", PASSWORD, 200)):
         client = TestClient(app, base_url="https://testserver")
         client.headers.update(SAME)
         assert sign_in(client, name) == 303
-        more = {"token": f"{number}" * 20, "password": password}
-        reply = client.post(f"{path}/in-error", data=form | more)
+        reply = client.post(path, data=form | {"password": password, "seen": "0" * 64 if name == "carla" else ""})
+        assert (reply.status_code, "HLD-07: met" in reply.text) == (403, True), "nobody signs what was not shown"
+        assert ("Sign and record it" in reply.text) == (name == "dora")
+        if name == "dora":
+            reply = sign_shown(client, path, reply.text, password)
         assert (reply.status_code, "of another patient" in reply.text) == (status, True), name
     assert ward.course.view(ward.subject).gate.decision == "go"

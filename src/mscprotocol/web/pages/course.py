@@ -46,6 +46,7 @@ REFUSED = {
     "dose_unchecked": 409,
     "not_as_checked": 409,
     "binding": 409,
+    "unsigned": 403,
 }
 MEANING = "sets the gate before one infusion aside"
 DEVIATING = "records an infusion that was given against the protocol"

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from mscprotocol.course_actions import CORRECTABLE, RECORDERS, Signing
+from mscprotocol.course_actions import CORRECTABLE, RECORDERS, Signed
 from mscprotocol.course_amendments import RETRACTABLE, Amendment, amend
+from mscprotocol.course_effects import Effect, UnsignedError
 from mscprotocol.course_forms import FORMS, Form, Infusion, read_form
 from mscprotocol.errors import DataError, RequestError
 from mscprotocol.service import Caller
@@ -31,6 +33,7 @@ from mscprotocol.web.pages.course import (
     words_of,
 )
 from mscprotocol.web.pages.course_fields import fields_of, moments_of
+from mscprotocol.web.pages.effects import show_effect
 from mscprotocol.web.pages.layout import render_page
 from mscprotocol.web.pages.people import Person, of_app
 from mscprotocol.web.pages.signing import NOT_SIGNED, prove
@@ -38,7 +41,7 @@ from mscprotocol.web.problems import ProblemError
 
 router = APIRouter()
 PATH = "/subjects/{identity}/entries/{entry}"
-MEANING = "says whether an entry was made in error"
+MEANING = "corrects an entry, or says whether it was made in error"
 _AMENDMENTS: dict[str, Amendment] = {"in-error": "in_error", "reinstate": "reinstated"}
 
 
@@ -56,61 +59,89 @@ def show_entry(request: Request, identity: str, entry: str, person: Reader) -> R
 
 @router.post(PATH)
 def correct(request: Request, identity: str, entry: str, person: Recorder, form: Posted) -> Response:
-    """Record a correction beside what it corrects; what was refused is told on the page, and nothing typed is lost."""
+    """Record a correction beside what it corrects; what was refused is told on the page, and nothing typed is lost.
+
+    One that loosens the gate, or changes an infusion that took place, is shown with what it does, and then signed.
+    """
     course = course_of(request)
     chart = course.subjects.chart(identity)
     found, fields = _find(chart, entry), read_fields(form)
     if found.kind not in CORRECTABLE:
         raise ProblemError(404, "not_found", "There is no form to correct this.")
-    try:
+
+    def record(caller: Caller, signed: Signed | None) -> None:
         said = typed_of(course, chart.subject, fields).read(found.kind)
-        caller = Caller(person.name, person.roles)
-        course.correct(identity, said, read_token(fields), entry, fields.get("reason", ""), caller)
-    except (RequestError, DataError) as error:
-        return _page(request, chart, found, person, fields, str(error), REFUSED.get(error.code, 422))
-    return posted.see_other(request, f"/subjects/{identity}/course", "Corrected: both stand on record.")
+        course.correct(identity, said, read_token(fields), entry, fields.get("reason", ""), caller, signed)
+
+    refused = _attempt(request, chart, found, person, fields, "", record)
+    return refused or posted.see_other(request, f"/subjects/{identity}/course", "Corrected: both stand on record.")
 
 
 @router.post(PATH + "/{what}")
 def amend_entry(request: Request, identity: str, entry: str, what: str, person: Recorder, form: Posted) -> Response:
-    """Set an entry aside as entered in error, or take that back; a clinician signs it."""
+    """Set an entry aside as entered in error, or take that back; where it loosens the gate, a clinician signs it."""
     course = course_of(request)
     chart = course.subjects.chart(identity)
     found, fields = _find(chart, entry), read_fields(form)
     if what not in _AMENDMENTS:
         raise ProblemError(404, "not_found", "There is no such step.")
-    try:
-        sign = _signing(request, person, fields) if "clinician" in person.roles else None
-        caller = Caller(person.name, person.roles)
-        amend(course, identity, entry, _AMENDMENTS[what], fields.get("why", ""), read_token(fields), caller, sign)
-    except (RequestError, DataError) as error:
-        return _page(request, chart, found, person, fields, str(error), REFUSED.get(error.code, 422))
-    except ProblemError as error:
-        if error.code != NOT_SIGNED:
-            raise
-        return _page(request, chart, found, person, fields, str(error), error.status)
-    return posted.see_other(
+
+    def record(caller: Caller, signed: Signed | None) -> None:
+        amend(course, identity, entry, _AMENDMENTS[what], fields.get("why", ""), read_token(fields), caller, signed)
+
+    refused = _attempt(request, chart, found, person, fields, f"/{what}", record)
+    return refused or posted.see_other(
         request, f"/subjects/{identity}/entries/{entry}", "Recorded: the subject was assessed anew."
     )
 
 
-def _signing(request: Request, person: Person, fields: Fields) -> Signing:
+def _attempt(
+    request: Request, chart: Chart, entry: SubjectEntry, person: Person, fields: Fields, action: str,
+    record: Callable[[Caller, Signed | None], None],
+) -> Response | None:  # fmt: skip
+    """Record a change, signed if its effect was seen; the page that says why not, or what is to be signed."""
+    try:
+        record(Caller(person.name, person.roles), _signed(request, person, fields))
+    except UnsignedError as error:
+        status = REFUSED["unsigned"]
+        return _page(request, chart, entry, person, fields, str(error), status, effect=error.effect, action=action)
+    except (RequestError, DataError) as error:
+        return _page(request, chart, entry, person, fields, str(error), REFUSED.get(error.code, 422))
+    except ProblemError as error:
+        if error.code != NOT_SIGNED:
+            raise
+        return _page(request, chart, entry, person, fields, str(error), error.status)
+    return None
+
+
+def _signed(request: Request, person: Person, fields: Fields) -> Signed | None:
+    """The signature of a clinician who has seen what follows; nobody signs what was not shown."""
+    seen = fields.get("seen", "")
+    if not seen or "clinician" not in person.roles:
+        return None
     at, signer = course_of(request).service.clock(), prove(request, person, fields.get("password", ""))
-    return lambda session, subject, content: signatures.sign(session, at, signer, MEANING, subject, content)
+    return Signed(
+        lambda session, subject, content: signatures.sign(session, at, signer, MEANING, subject, content), seen
+    )
 
 
 def _page(
     request: Request, chart: Chart, entry: SubjectEntry, person: Person, fields: Fields | None, error: str = "",
-    status: int = 200,
+    status: int = 200, *, effect: Effect | None = None, action: str = "",
 ) -> Response:  # fmt: skip
-    course = course_of(request)
+    course, zone = course_of(request), ZoneInfo(chart.subject.zone)
     form = read_form(entry.content, FORMS[entry.kind]) if entry.kind in FORMS else None
-    said = {} if form is None else fields_of(form, ZoneInfo(chart.subject.zone))
+    said = {} if form is None else fields_of(form, zone)
     deviation = form.deviation if isinstance(form, Infusion) else None
     is_running = isinstance(form, Infusion) and form.status == "in-progress"
+    shown = None
+    if effect is not None:
+        is_correction = action == "" and fields is not None and form is not None
+        after = typed_of(course, chart.subject, fields or {}).read(entry.kind) if is_correction else None
+        shown = show_effect(effect, action, form, after, zone, course.subjects.knowledge)
     return render_page(
         request, "entry", status, chart=chart, entry=entry, said=said, error=error,
-        fields=said if fields is None else fields, is_running=is_running, deviation=deviation,
+        fields=said if fields is None else fields, is_running=is_running, deviation=deviation, effect=shown,
         moments={} if form is None else moments_of(form),
         state=chart.state_of(entry), is_clinician="clinician" in person.roles, has_password=person.has_password,
         may_amend=entry.kind in RETRACTABLE and bool(person.roles & RECORDERS),

@@ -1,0 +1,121 @@
+"""What a change of the record does to the gate of the next infusion, and what of it only a clinician does, who signs.
+
+A gate is loosened by whatever takes a reason away, also one of several, and one that was open: the other reasons may
+be settled in the ordinary way later. What an infusion that took place was is changed by a clinician in any case.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+
+from mscprotocol.answer import Assessment, GateResult
+from mscprotocol.course_forms import Events, Form, Infusion
+from mscprotocol.errors import DataError, RequestError
+from mscprotocol.store.subjects import REINSTATED
+from mscprotocol.subjects import Chart, Subjects
+
+NOT_ASKED = "the gate could not be asked"
+UNSIGNED = "This takes back what the gate holds for, or changes an infusion that took place ({}): a clinician signs it."
+_RANK = {"go": 0, "hold": 1, "stop": 2}
+_UNKNOWN = "unknown"
+_RUNNING = "in-progress"
+
+
+@dataclass(frozen=True)
+class Effect:
+    """The answers without and with a new entry (None: none could be given), and what of it asks for a signature."""
+
+    entry: bytes
+    before: Assessment | None
+    after: Assessment | None
+    to_sign: tuple[str, ...]
+
+    @property
+    def digest(self) -> str:
+        """What a signer has seen: the entry, the gates and what is signed, whatever the minute."""
+        said = [self.entry, _gate(self.before), _gate(self.after), self.to_sign]
+        return hashlib.sha256(msgspec.json.encode(said)).hexdigest()
+
+
+class UnsignedError(RequestError):
+    """A change that a clinician has to sign; `effect` tells whoever may see the patient's data what it would do."""
+
+    def __init__(self, effect: Effect) -> None:
+        super().__init__("unsigned", UNSIGNED.format("; ".join(effect.to_sign)))
+        self.effect = effect
+
+
+def find_effect(subjects: Subjects, before: Chart, after: Chart, at: datetime, changed: Iterable[str]) -> Effect:
+    """What follows from the last entry of `after`, which `before` has not; `changed` is signed whatever the gate."""
+    old, new = (_judge(subjects, chart, at) for chart in (before, after))
+    entry = after.entries[-1]
+    loosened = _loosened(_gate(old), _gate(new), is_back=entry.kind == REINSTATED)
+    return Effect(entry.content, old, new, tuple(dict.fromkeys([*changed, *loosened])))
+
+
+def changed_facts(before: Form, after: Form) -> Iterator[str]:
+    """What a correction changes that a clinician signs, whether the gate of now asks for it or not."""
+    if isinstance(before, Infusion) and isinstance(after, Infusion):
+        yield from _of_infusion(before, after)
+    elif isinstance(before, Events) and isinstance(after, Events):
+        said = before.answers.items()
+        yield from (f"{name}: was {one}" for name, one in said if one == "yes" and after.answers.get(name) != one)
+
+
+def _of_infusion(before: Infusion, after: Infusion) -> Iterator[str]:
+    """A running infusion is ended by whoever records, with its volume; a volume that nobody gave is given like that."""
+    if after.status == "entered-in-error":
+        yield f"infusion {before.infusion}: not given"
+        return
+    if after.started != before.started:
+        yield "its start"
+    if before.lot and plain_lot(after.lot or "") != plain_lot(before.lot):
+        yield "its lot"
+    if before.status == _RUNNING:
+        return
+    if not before.lot and after.lot:
+        yield "its lot"
+    if before.volume_ml is not None and after.volume_ml != before.volume_ml:
+        yield "its volume"
+    if after.status not in (before.status, "stopped"):  # to say that one was stopped opens nothing
+        yield f"that it was {before.status}"
+
+
+def plain_lot(lot: str) -> str:
+    """The number of a lot, however it is spaced and written."""
+    return "".join(lot.split()).casefold()
+
+
+def _loosened(old: GateResult | None, new: GateResult | None, *, is_back: bool) -> list[str]:
+    """The reasons that are gone, unless what was open now speaks against; the gate itself, if it is more open.
+
+    What is taken back again settles what was open like any data that are recorded: that alone is not signed.
+    """
+    if old is None:
+        return [NOT_ASKED]
+    if new is None:
+        return []
+    known = {one.partition(":")[0] for one in new.because}
+    gone = [one for one in old.because if one not in new.because and not _is_settled(one, known, is_back=is_back)]
+    return gone or ([f"gate: {old.decision}"] if _RANK[new.decision] < _RANK[old.decision] else [])
+
+
+def _is_settled(reason: str, known: set[str], *, is_back: bool) -> bool:
+    name, _, said = reason.partition(": ")
+    return said == _UNKNOWN and (is_back or name in known)
+
+
+def _gate(answer: Assessment | None) -> GateResult | None:
+    return None if answer is None else answer.gate
+
+
+def _judge(subjects: Subjects, chart: Chart, at: datetime) -> Assessment | None:
+    try:
+        return subjects.judge(chart, at, "infusion")[0]
+    except DataError:
+        return None
