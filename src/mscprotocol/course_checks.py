@@ -55,19 +55,20 @@ class CourseChecks:
     def _check_times(self, form: Form) -> None:
         """What was done lies in the past, and neither it nor a plan before any course could have begun."""
         latest, first = self.now + CLOCK_TOLERANCE, self.now - length(self.practice.typed_within)
-        done = [one for one in (getattr(form, name, None) for name in _DONE) if one is not None]
-        if any(one > latest for one in done):
-            raise RequestError("invalid_request", "What was done lies in the past: the time given is still to come.")
-        planned = getattr(form, "start", None)
-        if any(one < first for one in (*done, *filter(None, [planned]))):
-            text = f"A time lies more than {self.practice.typed_within.value} back: check its year."
-            raise RequestError("invalid_request", text)
+        for name in (*_DONE, "start"):
+            time = getattr(form, name, None)
+            if time is not None and name in _DONE and time > latest:
+                text = "What was done lies in the past: the time given is still to come."
+                raise RequestError("invalid_request", text, name)
+            if time is not None and time < first:
+                text = f"A time lies more than {self.practice.typed_within.value} back: check its year."
+                raise RequestError("invalid_request", text, name)
 
     def _check_volume(self, form: Infusion) -> None:
         """An infusion that gave less than was planned was stopped, and says why."""
         if form.status == "completed" and form.volume_ml is not None and Decimal(form.volume_ml) < self._volumes()[0]:
             text = "Less than the planned volume was given: the infusion was stopped. Say so, and why."
-            raise RequestError("invalid_request", text)
+            raise RequestError("invalid_request", text, "volume_ml")
 
     def _volumes(self) -> tuple[Decimal, Decimal]:
         """The least and the most mL of a completed infusion."""
@@ -80,10 +81,10 @@ class CourseChecks:
         if about is None:
             raise RequestError("invalid_request", "No infusion of that number was recorded.")
         if form.point != BEFORE and form.point not in self.rules.forms:
-            raise RequestError("invalid_request", "There is no event form of that name.")
+            raise RequestError("invalid_request", "There is no event form of that name.", "point")
         if form.observed < self.rules.opens(about, form.point):
             text = "It was seen before the time of this form: choose the form whose time had come, or wait for it."
-            raise RequestError("invalid_request", text)
+            raise RequestError("invalid_request", text, "observed")
 
     def find_misfits(self, chart: Chart, form: Infusion, answer: Assessment) -> Iterator[str]:
         """How an infusion differs from the one that the gate of its start and the dose check were about."""
@@ -119,4 +120,5 @@ def _refuse_disorder(chart: Chart, form: Infusion) -> None:
     if form.status == ENTERED_IN_ERROR and any(one.infusion > form.infusion for one in others):
         raise RequestError("conflict", "A later infusion is recorded: correct that one first.")
     if any((one.infusion < form.infusion) != (one.started < form.started) for one in others):
-        raise RequestError("invalid_request", "By its start the infusion would not be of this number any more.")
+        text = "By its start the infusion would not be of this number any more."
+        raise RequestError("invalid_request", text, "started")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -15,6 +16,35 @@ Text = Annotated[str, msgspec.Meta(max_length=2000)]
 Said = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 Reason = Annotated[str, msgspec.Meta(min_length=1, max_length=2000)]
 Amount = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,15}(\.[0-9]{1,6})?$")]
+
+
+ENDS_EARLY = "The end lies before the start: one of them is wrong."
+NEEDS_END = "An infusion that is over has an end, and one that is still running has none."
+NEEDS_REASON = "An infusion that was stopped has a reason, and no other has one."
+_ABOUT = {ENDS_EARLY: "ended", NEEDS_END: "ended", NEEDS_REASON: "stop_reason"}
+# What each field takes, in the words of who fills it in; the same where it is missing and where it cannot be read.
+_TAKES = {
+    "version": "Which version of the consent form was signed is needed, in at most 200 characters.",
+    "given": "When the consent was given is needed: a day and a time.",
+    "given_by": "Say who gave the consent: the patient or a representative.",
+    "start": "When the first infusion is to start is needed: a day and a time.",
+    "cells": "The cells are a number in all digits, like 70000000.",
+    "volume_ml": "The volume is a number of mL, like 100 or 100.5.",
+    "started": "When the infusion started is needed: a day and a time.",
+    "status": "Say whether the infusion was completed, stopped, or is still running.",
+    "lot": "The lot is text of at most 2000 characters.",
+    "stop_reason": "Why it was stopped is text of at most 2000 characters.",
+    "observed": "When this was seen is needed: a day and a time.",
+    "point": "Choose one of the forms that are offered.",
+    "answers": "Each question is answered by yes, no or unknown.",
+    "note": "The note is text of at most 2000 characters.",
+    "infusion": "The number of the infusion is missing: open the page anew.",
+    "code": "Choose one of the reasons that are offered.",
+    "text": "The words are needed, in at most 2000 characters.",
+    "at": "When the consent was withdrawn is needed: a day and a time.",
+}
+_UNREAD = "The form cannot be read: open the page anew."
+_FIELD = re.compile(r"`\$\.(\w+)|missing required field `(\w+)`")
 
 
 class Form(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -73,11 +103,11 @@ class Infusion(Form, frozen=True):
 
     def __post_init__(self) -> None:
         if self.ended is not None and self.ended < self.started:
-            raise ValueError("the end lies before the start")
+            raise ValueError(ENDS_EARLY)
         if self.status != "entered-in-error" and (self.status == "in-progress") != (self.ended is None):
-            raise ValueError("an infusion that is over has an end, one in progress has none")
+            raise ValueError(NEEDS_END)
         if (self.status == "stopped") != bool(self.stop_reason):
-            raise ValueError("an infusion that was stopped, and no other, has a reason")
+            raise ValueError(NEEDS_REASON)
 
 
 class Events(Form, frozen=True):
@@ -138,16 +168,19 @@ def write_form(form: Form) -> bytes:
 def read_form(content: bytes, kind: type[F]) -> F:
     """A form from what was kept or sent.
 
-    Raises RequestError `invalid_request`, whose text names the field and repeats nothing of what was sent.
+    Raises RequestError `invalid_request`, whose text says what a field takes and repeats nothing of what was sent.
     """
     try:
         form: F = _DECODERS[kind].decode(content)
         return form
     except (msgspec.ValidationError, msgspec.DecodeError) as error:
-        raise RequestError("invalid_request", _without_data(error)) from None
+        raise _in_words(str(error)) from None
 
 
-def _without_data(error: Exception) -> str:
-    """What is wrong and where, without values: msgspec quotes unknown members of enumerations."""
-    text = str(error)
-    return "a field has a value that its question does not offer" if "Invalid enum" in text else text
+def _in_words(text: str) -> RequestError:
+    """What msgspec found wrong, in the words of who fills a form in."""
+    if text in _ABOUT:
+        return RequestError("invalid_request", text, _ABOUT[text])
+    found = _FIELD.search(text)
+    name = "" if found is None else found[1] or found[2]
+    return RequestError("invalid_request", _TAKES.get(name, _UNREAD), name)

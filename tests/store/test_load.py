@@ -78,19 +78,15 @@ class Load:
             (self.infuse if turn == 0 else choose.choice(actions))(browser, choose)
 
     def infuse(self, browser: httpx2.Client, choose: random.Random) -> None:
-        form = {
-            "infusion": "1",
-            "started": local(self.started),
-            "status": "completed",
-            "volume_ml": "100",
-            "lot": "LOT-7",
-        }
-        form |= {"ended": local(self.started + timedelta(minutes=5))}
+        said = {"started": local(self.started), "status": "completed", "volume_ml": "100", "lot": "LOT-7"}
+        said |= {"ended": local(self.started + timedelta(minutes=5))}
+        form = {"following": "1"} | {f"infusion.{name}": one for name, one in said.items()}
         self._post("infusion", browser, f"/subjects/{choose.choice(self.subjects)}/course/infusion", form)
 
     def observe(self, browser: httpx2.Client, choose: random.Random) -> None:
         """A double click: both are answered alike, and one is recorded."""
-        form = {"infusion": "1", "point": "before", "observed": local(self.started), "token": str(uuid.uuid4())}
+        said = {"infusion": "1", "point": "before", "observed": local(self.started)}
+        form = {f"events.{name}": one for name, one in said.items()} | {"token": str(uuid.uuid4())}
         path = f"/subjects/{choose.choice(self.subjects)}/course/events"
         first, second = (self._post("events", browser, path, form) for _ in range(2))
         if first == DONE:

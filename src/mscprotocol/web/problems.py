@@ -20,7 +20,7 @@ PROBLEM_JSON, FHIR_JSON = "application/problem+json", "application/fhir+json"
 _STATUS = {"too_large": 413, "unknown_protocol": 404, "not_found": 404, "unauthorized": 401, "forbidden": 403,
            "too_many_requests": 429, "timeout": 503, "conflict": 409, "unsupported_media_type": 415,
            "bad_request": 400, "precondition_failed": 412, "gate_closed": 409, "dose_unchecked": 409,
-           "not_as_checked": 409, "binding": 409}  # fmt: skip
+           "not_as_checked": 409, "binding": 409, "unsigned": 403}  # fmt: skip
 _ISSUE = {400: "invalid", 401: "login", 403: "forbidden", 404: "not-found", 405: "not-supported",
           406: "not-supported", 409: "conflict", 410: "deleted",
           412: "incomplete", 413: "too-long", 415: "not-supported", 422: "processing", 429: "throttled",

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import datetime
 from html import unescape
 from typing import Any
 
 from starlette.testclient import TestClient
 
+from mscprotocol.web.pages.course_sections import STEPS
 from tests.store.test_course import Ward
 
 
-def form_of(page: str, action: str) -> dict[str, str]:
-    """The hidden fields of one form of a page."""
-    inside = page.split(f'/course/{action}"')[1].split("</form>", maxsplit=1)[0]
-    return dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', inside))
+def form_of(page: str) -> dict[str, str]:
+    """The hidden fields of the form of a page, but for the reasons of the gate."""
+    return dict(re.findall(r'type="hidden" name="(token|following)" value="([^"]*)"', page))
+
+
+def named(action: str, fields: Mapping[str, str]) -> dict[str, str]:
+    """The fields of a step as the page names them."""
+    step = STEPS.get(action, action)
+    return {name if name in ("because", "upload") else f"{step}.{name}": said for name, said in fields.items()}
 
 
 def sign_shown(client: TestClient, path: str, shown: str, password: str = "") -> Any:
@@ -24,7 +31,7 @@ def sign_shown(client: TestClient, path: str, shown: str, password: str = "") ->
     fields = {
         name: unescape(value) for name, value in re.findall(r'type="hidden" name="([^"]+)" value="([^"]*)"', form)
     }
-    return client.post(path, data=fields | {"password": password})
+    return client.post(path, data=fields | {"sign.password": password})
 
 
 class Page:
@@ -40,21 +47,19 @@ class Page:
             rf'href="({self.base}/entries/[^"]+)">{kind}, entry', self.client.get(f"{self.base}/course").text
         )[0]
 
-    def correct(self, path: str, **fields: str) -> tuple[int, str]:
+    def correct(self, path: str, reason: str, **fields: str) -> tuple[int, str]:
         page = self.client.get(path).text
-        inside = page.split('method="post" action="/subjects')[1].split("</form>", maxsplit=1)[0]
-        hidden = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', inside))
-        reply = self.client.post(path, data=hidden | fields)
+        kind = re.findall('<section class="panel" id="s-([a-z]+)">', page)[0]
+        reply = self.client.post(path, data=form_of(page) | named(kind, fields) | {"reason": reason})
         return reply.status_code, reply.text
 
     def sign(self, path: str, shown: str, password: str = "") -> Any:
         """Sign what a page has shown, as its button would."""
         return sign_shown(self.client, path, shown, password)
 
-    def send(self, action: str, **more: object) -> tuple[int, str]:
+    def send(self, action: str, data: dict[str, str], **more: Any) -> tuple[int, str]:
         page = self.client.get(f"{self.base}/course").text
-        fields = form_of(page, action) | more.pop("data")  # type: ignore[operator]
-        reply = self.client.post(f"{self.base}/course/{action}", data=fields, **more)  # type: ignore[arg-type]
+        reply = self.client.post(f"{self.base}/course/{action}", data=form_of(page) | named(action, data), **more)
         return reply.status_code, reply.text
 
 

@@ -53,13 +53,13 @@ class Desk:
 
     def send(self, driver: Any, action: str) -> str:
         """Send one form of the page; gives what the page that follows says."""
-        follow(driver, find(driver, f"form[action$='/{action}'] button"))
+        follow(driver, find(driver, f"button[formaction$='/{action}']"))
         said: str = find(driver, "main").text
         return said
 
     def fill(self, driver: Any, action: str, **fields: str) -> None:
         for name, value in fields.items():
-            field = find(driver, f"form[action$='/{action}'] [name='{name}']")
+            field = named(driver, f"{action}.{name}")
             field.clear()
             field.send_keys(value)
 
@@ -69,7 +69,7 @@ class Desk:
         cells = dose.cells or "21000000"
         for driver, name in ((self.browser, "coordinator"), (self.other, "second")):
             self.open(driver, name)
-            assert cells not in find(driver, "form[action$='/dose']").text
+            assert cells not in find(driver, "#s-dose").text
             self.fill(driver, "dose", cells=cells, volume_ml=dose.volume_ml or "")
             assert "Recorded." in self.send(driver, "dose")
 
@@ -78,10 +78,10 @@ class Desk:
         started = self.ward.now
         self.ward.clock.set(started + timedelta(hours=1))
         self.open(self.browser, "coordinator")
-        set_time(self.browser, "started", local(started))
-        set_time(self.browser, "ended", local(started + timedelta(hours=1)))
+        set_time(self.browser, "infusion.started", local(started))
+        set_time(self.browser, "infusion.ended", local(started + timedelta(hours=1)))
         if stopped:
-            self.browser.execute_script("document.getElementById('i-status').value = 'stopped'")
+            self.browser.execute_script("document.getElementById('i-infusion.status').value = 'stopped'")
             self.fill(self.browser, "infusion", stop_reason=stopped)
         if lot:
             self.fill(self.browser, "infusion", lot=lot)
@@ -96,10 +96,10 @@ class Desk:
         questions = self.ward.course.questions()
         said = dict.fromkeys(questions[:-2], "no") | {"marked_improvement": "no"} | answers
         for name, answer in said.items():
-            box = find(self.browser, f"[name='q.{name}'][value={answer}]")
+            box = find(self.browser, f"[name='events.q.{name}'][value={answer}]")
             self.browser.execute_script("arguments[0].click()", box)
-        set_time(self.browser, "observed", local(self.ward.now))
-        self.browser.execute_script(f"document.getElementById('i-point').value = '{hours} h'")
+        set_time(self.browser, "events.observed", local(self.ward.now))
+        self.browser.execute_script(f"document.getElementById('i-events.point').value = '{hours} h'")
         assert "Recorded." in self.send(self.browser, "events")
 
 
@@ -197,9 +197,9 @@ def test_a_lot_is_filled_in_and_a_running_infusion_ended(desk: Desk) -> None:
         assert "still running" in find(driver, "main").text
     follow(desk.browser, find(desk.browser, "a[href*='/entries/'].button"))
     check_look(desk.browser, "an entry with its form")
-    set_time(desk.browser, "ended", local(ward.now - timedelta(hours=1)))
-    desk.browser.execute_script("document.getElementById('i-status').value = 'completed'")
-    follow(desk.browser, find(desk.browser, "main form button"))
+    set_time(desk.browser, "infusion.ended", local(ward.now - timedelta(hours=1)))
+    desk.browser.execute_script("document.getElementById('i-infusion.status').value = 'completed'")
+    follow(desk.browser, find(desk.browser, "main form button.primary"))
     assert "Corrected: both stand on record." in find(desk.browser, "main").text
     follow(desk.browser, find(desk.browser, "s a[href*='/entries/']"))
     assert "It was corrected by" in find(desk.browser, "main").text

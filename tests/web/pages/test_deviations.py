@@ -17,7 +17,7 @@ from mscprotocol.web.pages.course import DEVIATING
 from tests.store.test_course import START, Ward
 from tests.web.conftest import CLOSED
 from tests.web.pages.conftest import PASSWORD, SAME, add_user, sign_in
-from tests.web.pages.subject_page import form_of, local
+from tests.web.pages.subject_page import form_of, local, named
 
 EVIL = "<script>alert(1)</script>"
 
@@ -47,8 +47,8 @@ FIELDS = {"started": local(START), "ended": local(START + timedelta(hours=1)), "
 
 def send(ward: Ward, client: TestClient, action: str, **fields: str) -> tuple[int, str]:
     path = f"/subjects/{ward.subject}/course"
-    hidden = form_of(client.get(path).text, "infusion")
-    reply = client.post(f"{path}/{action}", data=hidden | FIELDS | fields)
+    hidden = form_of(client.get(path).text)
+    reply = client.post(f"{path}/{action}", data=hidden | named(action, FIELDS | fields))
     return reply.status_code, reply.text
 
 

@@ -15,7 +15,7 @@ from tests.store.people import COORDINATOR, SECOND, token
 from tests.store.test_course import START, Ward, charted, put_right
 from tests.web.conftest import CLOSED
 from tests.web.pages.conftest import PASSWORD, SAME, add_user, sign_in
-from tests.web.pages.subject_page import Page, local, sign_shown
+from tests.web.pages.subject_page import Page, local, named, sign_shown
 
 
 def running(ward: Ward) -> None:
@@ -36,7 +36,7 @@ def test_a_running_infusion_is_completed_and_both_stand(page: Page) -> None:
     assert "2020-03-27T10:00" in page.client.get(path).text
     fields = {"started": local(START), "lot": "LOT-7", "status": "completed", "reason": "the infusion has ended"}
     status, text = page.correct(path, ended=local(START - timedelta(hours=1)), **fields)
-    assert (status, "the end lies before the start" in text) == (422, True)
+    assert (status, "The end lies before the start" in text) == (422, True)
     status, text = page.correct(path, ended=local(START + timedelta(hours=1)), volume_ml="100", **fields)
     assert (status, "Corrected: both stand on record." in text) == (200, True)
     assert "is on record as still running" not in text
@@ -56,7 +56,7 @@ def test_a_correction_needs_a_reason_and_is_made_once(page: Page) -> None:
     right = {"version": "v4", "given": local(START - timedelta(hours=2)), "given_by": "patient"}
     assert page.correct(path, **right, reason="")[0] == 422
     assert page.correct(path, **right, reason="the newer form was signed")[0] == 200
-    reply = page.client.post(path, data=right | {"token": "t" * 20, "reason": "again"})
+    reply = page.client.post(path, data=named("consent", right) | {"token": "t" * 20, "reason": "again"})
     assert (reply.status_code, "corrected already" in reply.text) == (409, True)
     shown = page.client.get(page.link_to("consent")).text
     assert "the newer form was signed" in shown
@@ -176,7 +176,7 @@ def test_a_withdrawal_is_taken_back_by_a_clinician_with_a_password(page: Page) -
         client = TestClient(app, base_url="https://testserver")
         client.headers.update(SAME)
         assert sign_in(client, name) == 303
-        reply = client.post(path, data=form | {"password": password, "seen": "0" * 64 if name == "carla" else ""})
+        reply = client.post(path, data=form | {"sign.password": password, "seen": "0" * 64 if name == "carla" else ""})
         assert (reply.status_code, "HLD-07: met" in reply.text) == (403, True), "nobody signs what was not shown"
         assert ("Sign and record it" in reply.text) == (name == "dora")
         if name == "dora":

@@ -17,6 +17,7 @@ from mscprotocol.subjects import Subjects
 from tests.patients import severe_and_worsening
 from tests.store.people import COORDINATOR, bundle, newcomer
 from tests.web.conftest import NOW
+from tests.web.pages.subject_page import named
 
 EVIL = (
     "<script id=evil>alert(1)</script>",
@@ -84,7 +85,8 @@ def subject(service: Service) -> str:
 def test_every_field_of_a_course(demo: TestClient, service: Service, subject: str, step: str, kind: str) -> None:
     fields = {name: HOSTILE[kind] if said is None else said for name, said in STEPS[step].items()}
     place = f"/subjects/{subject}/course"
-    reply = demo.post(f"{place}/{step.split(maxsplit=1)[0]}", data={"token": "x" * 20, "infusion": "1"} | fields)
+    action = step.split(maxsplit=1)[0]
+    reply = demo.post(f"{place}/{action}", data={"token": "x" * 20, "following": "1"} | named(action, fields))
     assert reply.status_code in (200, 403, 409, 422)
     entries = [one.id for one in Subjects(service).chart(subject).entries]
     places = [place, f"/subjects/{subject}", "/worklist", "/audit"]

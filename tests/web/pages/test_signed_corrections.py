@@ -19,7 +19,7 @@ from tests.store.people import COORDINATOR, SECOND, token
 from tests.store.test_course import START, Ward, charted
 from tests.web.conftest import CLOSED
 from tests.web.pages.conftest import PASSWORD, SAME, add_user, sign_in
-from tests.web.pages.subject_page import Page, local, sign_shown
+from tests.web.pages.subject_page import Page, local, named, sign_shown
 
 HOUR = timedelta(hours=1)
 WHY = "it was misread"
@@ -44,11 +44,12 @@ def path_of(page: Page, kind: str, nth: int = -1) -> str:
     return f"{page.base}/entries/{kept.id}"
 
 
-def fields_of(page: Page, path: str) -> dict[str, str]:
-    """The form of an entry as the page fills it in."""
+def fields_of(page: Page, path: str, change: dict[str, str] | None = None) -> dict[str, str]:
+    """The form of an entry as the page fills it in, and as somebody changes it."""
     chart = page.ward.course.subjects.chart(page.ward.subject)
     kept = next(one for one in chart.entries if path.endswith(one.id))
-    return fill(read_form(kept.content, FORMS[kept.kind]), ZoneInfo("Europe/Berlin"))
+    said = fill(read_form(kept.content, FORMS[kept.kind]), ZoneInfo("Europe/Berlin"))
+    return named(kept.kind, said | (change or {})) | {"following": said.get("infusion", "")}
 
 
 def given(ward: Ward, **more: str) -> None:
@@ -75,12 +76,12 @@ def test_an_infusion_that_took_place_is_changed_by_who_signs(
     given(page.ward, **more)
     path, who = path_of(page, "infusion"), people(page)
     before = page.ward.course.subjects.chart(page.ward.subject).entries
-    fields = fields_of(page, path) | change | {"reason": WHY, "token": "t" * 20}
+    fields = fields_of(page, path, change) | {"reason": WHY, "token": "t" * 20}
     reply = who["coordinator"].post(path, data=fields)
     assert (reply.status_code, said in reply.text, "Sign and record it" in reply.text) == (403, True, False)
-    reply = who["coordinator"].post(path, data=fields | {"seen": "0" * 64, "password": PASSWORD})
+    reply = who["coordinator"].post(path, data=fields | {"seen": "0" * 64, "sign.password": PASSWORD})
     assert reply.status_code == 403
-    shown = who["clinician"].post(path, data=fields | {"password": PASSWORD})
+    shown = who["clinician"].post(path, data=fields | {"sign.password": PASSWORD})
     assert (shown.status_code, "As it would be" in shown.text) == (403, True)
     assert len(page.ward.course.subjects.chart(page.ward.subject).entries) == len(before)
     assert sign_shown(who["clinician"], path, shown.text, "wrong").status_code == 401
@@ -95,9 +96,9 @@ def test_an_infusion_that_took_place_is_changed_by_who_signs(
 def test_what_is_signed_is_what_was_shown(page: Page) -> None:
     given(page.ward, status="stopped", stop_reason="wheeze")
     path, clinician = path_of(page, "infusion"), people(page)["clinician"]
-    fields = fields_of(page, path) | {"status": "completed", "stop_reason": "", "reason": WHY, "token": "t" * 20}
+    fields = fields_of(page, path, {"status": "completed", "stop_reason": ""}) | {"reason": WHY, "token": "t" * 20}
     shown = clinician.post(path, data=fields).text
-    other = shown.replace('name="volume_ml" value="100"', 'name="volume_ml" value="105"')
+    other = shown.replace('name="infusion.volume_ml" value="100"', 'name="infusion.volume_ml" value="105"')
     reply = sign_shown(clinician, path, other, PASSWORD)
     assert (reply.status_code, "another effect now" in reply.text) == (409, True)
     form = Events(1, "before", page.ward.now, {"infusion_reaction": "yes"})
@@ -118,9 +119,9 @@ def test_a_running_infusion_is_ended_by_the_coordinator(page: Page) -> None:
     ward.course.infuse(ward.subject, Infusion(2, second, status="in-progress", lot="LOT-7"), token(), COORDINATOR)
     ward.clock.set(second + 2 * HOUR)
     path, coordinator = path_of(page, "infusion"), people(page)["coordinator"]
-    fields = fields_of(page, path) | {"reason": "it has ended", "token": "t" * 20, "ended": local(second + HOUR)}
-    fields |= {"status": "completed", "volume_ml": "100"}
-    moved = coordinator.post(path, data=fields | {"started": local(second - HOUR)})
+    change = {"ended": local(second + HOUR), "status": "completed", "volume_ml": "100"}
+    fields = fields_of(page, path, change) | {"reason": "it has ended", "token": "t" * 20}
+    moved = coordinator.post(path, data=fields | {"infusion.started": local(second - HOUR)})
     assert (moved.status_code, "its start" in moved.text) == (403, True)
     assert coordinator.post(path, data=fields).status_code == 200
     assert ward.course.view(ward.subject).infusions[-1].status == "completed"
@@ -135,12 +136,12 @@ def test_a_form_that_the_gate_holds_for_is_corrected_by_who_signs(page: Page, wh
         ward.course.lot(ward.subject, Lot(2, ward.product() | low), token(), COORDINATOR)
         path = path_of(page, "lot")
         fields = fields_of(page, path)
-        fields["product"] = fields["product"].replace("40 %", "95 %")
+        fields["lot.product"] = fields["lot.product"].replace("40 %", "95 %")
     else:
         said = "yes" if what == "an event" else "unknown"
         ward.course.events(ward.subject, Events(1, "before", ward.now, {"new_infection": said}), token(), COORDINATOR)
         path = path_of(page, "events")
-        fields = fields_of(page, path) | {"q.new_infection": "no"}
+        fields = fields_of(page, path, {"q.new_infection": "no"})
     gate = ward.course.view(ward.subject).gate
     assert gate.decision == "hold"
     who, fields = people(page), fields | {"reason": WHY, "token": "t" * 20}

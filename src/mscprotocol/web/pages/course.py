@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Depends, Request
 from sqlalchemy.orm import Session
-from starlette.datastructures import FormData, UploadFile
+from starlette.datastructures import FormData
 from starlette.responses import Response
 
 from mscprotocol.course_actions import Course
@@ -22,32 +22,34 @@ from mscprotocol.service import Caller
 from mscprotocol.store import audit, signatures
 from mscprotocol.store.subjects import IN_ERROR, REINSTATED
 from mscprotocol.store.tables import Subject
-from mscprotocol.subject_record import recorded_lot
+from mscprotocol.subject_record import next_infusion, recorded_lot
 from mscprotocol.subjects import Chart, Subjects
 from mscprotocol.web.pages import posted
 from mscprotocol.web.pages.course_fields import CourseFields
+from mscprotocol.web.pages.course_sections import (
+    NUMBERED,
+    STEPS,
+    STILL_TYPED,
+    Failure,
+    Fields,
+    other_fields,
+    own_fields,
+    problems_of,
+    read_fields,
+    read_token,
+)
 from mscprotocol.web.pages.gate_lines import explain_gate
 from mscprotocol.web.pages.layout import render_page
 from mscprotocol.web.pages.people import Person, of_app, require
 from mscprotocol.web.pages.screening_fields import build_form
 from mscprotocol.web.pages.signing import NOT_SIGNED, prove
-from mscprotocol.web.problems import ProblemError
+from mscprotocol.web.problems import ProblemError, status_of
 
 router = APIRouter()
 Recorder = Annotated[Person, Depends(require("coordinator", "clinician"))]
 Reader = Annotated[Person, Depends(require("coordinator", "clinician", "auditor"))]
 Posted = Annotated[FormData, Depends(posted.read_form)]
-Fields = Mapping[str, str]
-REFUSED = {
-    "forbidden": 403,
-    "not_found": 404,
-    "conflict": 409,
-    "gate_closed": 409,
-    "dose_unchecked": 409,
-    "not_as_checked": 409,
-    "binding": 409,
-    "unsigned": 403,
-}
+NO_STEP = "Nothing was recorded: press the button of the step that you mean."
 MEANING = "sets the gate before one infusion aside"
 DEVIATING = "records an infusion that was given against the protocol"
 # The entries that the page lists, each with a page of its own.
@@ -65,45 +67,73 @@ def show_course(request: Request, identity: str, person: Reader) -> Response:
     return _page(request, identity, person, {})
 
 
+@router.post("/subjects/{identity}/course")
+def keep_typed(request: Request, identity: str, person: Recorder, form: Posted) -> Response:
+    """What the Enter key sends: nothing is recorded, for nobody said which step was meant."""
+    return _page(request, identity, person, read_fields(form), Failure(NO_STEP, 422))
+
+
 @router.post("/subjects/{identity}/course/{action}")
 def act(request: Request, identity: str, action: str, person: Recorder, form: Posted) -> Response:
     """Do one step, and come back to the page; what was refused is told there, and nothing typed is lost."""
     fields = read_fields(form)
     if action not in _ACTIONS:
         raise ProblemError(404, "not_found", "There is no such step.")
-    course = course_of(request)
-    typed = typed_of(course, course.subjects.chart(identity).subject, fields)
+    course, step = course_of(request), STEPS.get(action, action)
     try:
-        _ACTIONS[action](_Step(request, course, identity, person, typed))
+        typed = typed_of(course, course.subjects.chart(identity).subject, own_fields(fields, step))
+        _ACTIONS[action](_Step(request, course, identity, person, typed, read_token(fields, step)))
     except (RequestError, DataError) as error:
-        is_against = action == "deviation" or error.code in AGAINST
-        status = REFUSED.get(error.code, 422)
-        return _page(request, identity, person, fields, str(error), status, is_against=is_against)
+        failure = Failure(str(error), status_of(error), step, problems_of(error, step))
+        return _page(request, identity, person, fields, failure, is_against=_is_against(action, error.code))
     except ProblemError as error:
         if error.code != NOT_SIGNED:
             raise
-        return _page(request, identity, person, fields, str(error), error.status, is_against=action == "deviation")
-    return posted.see_other(request, f"/subjects/{identity}/course", "Recorded.")
+        failure = Failure(str(error), error.status, step)
+        return _page(request, identity, person, fields, failure, is_against=action == "deviation")
+    return _go_on(request, identity, person, fields, step)
+
+
+def _is_against(action: str, code: str) -> bool:
+    return action == "deviation" or code in AGAINST
+
+
+def _go_on(request: Request, identity: str, person: Person, fields: Fields, done: str) -> Response:
+    """To the page as it is now; what was typed for other steps comes along, for it is not recorded yet."""
+    other = other_fields(fields, done)
+    following = next_infusion(course_of(request).subjects.chart(identity).standing)
+    if not other:
+        return posted.see_other(request, f"/subjects/{identity}/course", "Recorded.")
+    stays = {name: said for name, said in other.items() if not _is_of_another(name, fields, following)}
+    lost = {name: said for name, said in other.items() if name not in stays}
+    return _page(request, identity, person, stays, flash="Recorded. " + STILL_TYPED, unrecorded=lost)
+
+
+def _is_of_another(name: str, fields: Fields, following: int) -> bool:
+    """Whether a field is about the infusion that was the next one, and is no more."""
+    return name.partition(".")[0] in NUMBERED and fields.get("following") != str(following)
 
 
 def _page(
-    request: Request, identity: str, person: Person, fields: Fields, error: str = "", status: int = 200,
-    *, is_against: bool = False,
+    request: Request, identity: str, person: Person, fields: Fields, failure: Failure | None = None,
+    *, is_against: bool = False, flash: str = "", unrecorded: Fields | None = None,
 ) -> Response:  # fmt: skip
     course = course_of(request)
-    failure, view, chart = error, None, course.subjects.chart(identity)
+    view, chart = None, course.subjects.chart(identity)
     try:
         view = course.view(identity)
     except DataError as problem:
-        failure = failure or str(problem)
+        failure = failure or Failure(str(problem), 200)
+        unrecorded = other_fields(fields, "")
     reasons = [] if view is None else explain_gate(view.answer, course.subjects.knowledge)
+    said = {"flash": flash} if flash else {}
     return render_page(
-        request, "course", status, gate_lines=reasons,
+        request, "course", 200 if failure is None else failure.status, gate_lines=reasons,
         running=_running(chart), view=view,
-        chart=chart, error=failure, fields=fields, is_against=is_against,
+        chart=chart, failure=failure, fields=fields, is_against=is_against, unrecorded=unrecorded or {},
         token=secrets.token_urlsafe(24), shown=SHOWN, is_clinician="clinician" in person.roles,
         may_record=bool(person.roles & {"coordinator", "clinician"}), has_password=person.has_password,
-        lot=recorded_lot(chart.standing) or "", **words_of(course, chart.subject),
+        lot=recorded_lot(chart.standing) or "", **words_of(course, chart.subject), **said,
     )  # fmt: skip
 
 
@@ -127,23 +157,6 @@ def words_of(course: Course, subject: Subject) -> dict[str, Any]:
     }
 
 
-def read_fields(form: FormData) -> dict[str, str]:
-    """What was typed, by field; a file that was chosen stands as the text of its field."""
-    fields = {name: value.strip() for name, value in form.items() if isinstance(value, str)}
-    fields["because"] = "\n".join(one for one in form.getlist("because") if isinstance(one, str))
-    upload = form.get("upload")
-    if isinstance(upload, UploadFile) and upload.size:
-        fields["product"] = "\n".join(filter(None, (fields.get("product"), _text_of(upload))))
-    return fields
-
-
-def _text_of(upload: UploadFile) -> str:
-    try:
-        return upload.file.read().decode("utf-8")
-    except UnicodeDecodeError:
-        raise ProblemError(422, "invalid_request", "The file is no text: a lot file is YAML or JSON.") from None
-
-
 def typed_of(course: Course, subject: Subject, fields: Fields) -> CourseFields:
     """The fields of a course page with what it takes to read them."""
     form = build_form(compile_rulebook(course.subjects.knowledge, subject.protocol_id))
@@ -154,19 +167,14 @@ def typed_of(course: Course, subject: Subject, fields: Fields) -> CourseFields:
 class _Step:
     """One step of the course as it was sent."""
 
-    def __init__(self, request: Request, course: Course, identity: str, person: Person, typed: CourseFields) -> None:
-        self.request, self.course, self.identity, self.person, self.typed = request, course, identity, person, typed
+    def __init__(
+        self, request: Request, course: Course, identity: str, person: Person, typed: CourseFields, token: str
+    ) -> None:
+        self.request, self.course, self.identity = request, course, identity
+        self.person, self.typed, self.token = person, typed, token
 
     def do(self, method: Callable[..., object], form: Form, **more: Any) -> None:
-        method(self.identity, form, read_token(self.typed.fields), Caller(self.person.name, self.person.roles), **more)
-
-
-def read_token(fields: Fields) -> str:
-    """The token of the page. Raises RequestError for a form that no page of ours made."""
-    token = fields.get("token", "")
-    if not 16 <= len(token) <= 64:
-        raise RequestError("invalid_request", "The form is not one of this page: open the page anew.")
-    return token
+        method(self.identity, form, self.token, Caller(self.person.name, self.person.roles), **more)
 
 
 def _override(step: _Step) -> None:
@@ -190,7 +198,7 @@ def _deviation(step: _Step) -> None:
         return signatures.sign(session, at, signer, DEVIATING, subject, content)
 
     caller = Caller(step.person.name, step.person.roles)
-    deviate(step.course, step.identity, form, reason, read_token(typed.fields), caller, sign)
+    deviate(step.course, step.identity, form, reason, step.token, caller, sign)
 
 
 _ACTIONS: dict[str, Callable[[_Step], None]] = {

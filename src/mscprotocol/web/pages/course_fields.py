@@ -2,76 +2,92 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
 
+from fhir_adapters.local_writing import write_typed
 from mscprotocol.course_forms import Consent, DoseCheck, Events, Form, Infusion, Lot, Plan, Withdrawal, read_form
 from mscprotocol.errors import RequestError
+from mscprotocol.web.pages.local_times import OFFSET, Doubt, read_time, write_local
 from mscprotocol.web.pages.screening_fields import ScreeningForm
-from mscprotocol.web.pages.screening_record import Typed, write_lot
+from mscprotocol.web.pages.screening_record import Typed, read_number, write_lot
 from mscprotocol.yaml_files import YamlError, read_yaml
 
 _TIMES = ("given", "start", "started", "ended", "observed", "at")
 
 
+class MisreadError(RequestError):
+    """Fields of a step that cannot be read as they were typed; `problems` says what is wrong with each, by its name."""
+
+    def __init__(self, problems: Mapping[str, str]) -> None:
+        super().__init__("invalid_request", " ".join(dict.fromkeys(problems.values())))
+        self.problems = dict(problems)
+
+
 @dataclass(frozen=True)
 class CourseFields:
-    """What was typed on a course page; times are read off the clocks of the subject's zone."""
+    """What was typed for one step of a course; times are read off the clocks of the subject's zone.
+
+    What is wrong with a field is gathered while the fields are read, so that all of it is told at once.
+    """
 
     fields: Mapping[str, str]
     zone: ZoneInfo
     now: datetime
     questions: tuple[str, ...]
     screening_form: ScreeningForm
+    problems: dict[str, str] = field(default_factory=dict)
 
     def text(self, name: str) -> str:
         """One field; empty if nothing was typed."""
         return self.fields.get(name, "")
 
     def time(self, name: str) -> datetime | None:
-        """A time; None if nothing was typed."""
-        return None if not self.text(name) else read_local(self.text(name), self.zone)
+        """A time; None if nothing was typed, or if it is none, which becomes a problem."""
+        if not self.text(name):
+            return None
+        found = read_time(self.text(name), self.text(f"{name}.{OFFSET}"), self.zone)
+        if isinstance(found, Doubt):
+            self.problems[name] = found.text
+            return None
+        return found
+
+    def amount(self, name: str) -> str:
+        """A number; a comma that may mean two things becomes a problem."""
+        written = write_typed(self.text(name))
+        if written.remark:
+            self.problems[name] = written.remark
+        return written.text
 
     def number(self) -> int:
         """The number of the infusion that the form is about."""
         text = self.text("infusion")
         if not text.isdecimal():
-            raise RequestError("invalid_request", "The number of the infusion is missing.")
+            raise RequestError("invalid_request", "The number of the infusion is missing: open the page anew.")
         return int(text)
 
     def read(self, kind: str) -> Form:
-        """The form of some kind. Raises RequestError that says what is wrong, and repeats nothing."""
-        return _READERS[kind](self)
+        """The form of some kind. Raises MisreadError that says what is wrong with each field, and repeats nothing."""
+        try:
+            form = _READERS[kind](self)
+        except RequestError as error:
+            if not self.problems and not error.field:
+                raise
+            raise MisreadError({error.field: str(error)} | self.problems if error.field else self.problems) from None
+        if self.problems:
+            raise MisreadError(self.problems)
+        return form
 
 
 def _made(kind: type[Form], values: dict[str, Any]) -> Form:
     """A form of some kind; what is empty was not said."""
     said = {name: value for name, value in values.items() if value not in ("", None)}
     return read_form(msgspec.json.encode(said), kind)
-
-
-def read_local(text: str, zone: ZoneInfo) -> datetime:
-    """A time as it is typed, in the zone of the subject; one that the clocks skip or show twice needs its offset.
-
-    Raises RequestError `invalid_request`.
-    """
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise RequestError("invalid_request", "A time is written like 2020-03-27T10:00.") from None
-    if moment.tzinfo is not None:
-        return moment
-    offsets = {moment.replace(tzinfo=zone, fold=fold).utcoffset() for fold in (0, 1)}
-    if len(offsets) > 1:
-        raise RequestError(
-            "invalid_request", "The clocks change at this time: write it with its offset, like 2020-03-29T02:30+01:00."
-        )
-    return moment.replace(tzinfo=zone)
 
 
 def _consent(typed: CourseFields) -> Form:
@@ -85,19 +101,41 @@ def _plan(typed: CourseFields) -> Form:
 
 def _lot(typed: CourseFields) -> Form:
     """The lot as it was filled in field by field, or as the text of a lot file; never of both."""
-    by_fields = write_lot(Typed(typed.fields, typed.zone, typed.now, ""), typed.screening_form)
-    if by_fields and typed.text("product"):
-        raise RequestError("invalid_request", "Fill the lot in, or give the text of its file: both were given.")
-    return Lot(typed.number(), by_fields or _read_lot_file(typed.text("product")))
+    by_fields = Typed(typed.fields, typed.zone, typed.now, "")
+    said = [name for name in typed.fields if name.startswith("d.") and not name.endswith(".unit") and typed.text(name)]
+    if typed.text("no_text"):
+        what = "The file is no text, and was not read: a lot file is YAML or JSON."
+        raise RequestError("invalid_request", what, "product")
+    if typed.text("product"):
+        if said or typed.text("lot") or typed.text("at.lot"):
+            text = "Fill the lot in, or give the text of its file: both were given."
+            raise RequestError("invalid_request", text, "product")
+        return Lot(typed.number(), _read_lot_file(typed.text("product")))
+    if not typed.text("lot"):
+        raise RequestError("invalid_request", "A lot needs its number, or the text of its file.", "lot")
+    typed.problems.update(_lot_problems(by_fields, typed.screening_form))
+    return Lot(typed.number(), write_lot(by_fields, typed.screening_form))
+
+
+def _lot_problems(typed: Typed, form: ScreeningForm) -> Iterator[tuple[str, str]]:
+    for name in ("at.lot", *(f"d.{one.name}.0.{part}" for one in form.lot for part in ("value", "at"))):
+        doubt = typed.doubt(name)
+        if doubt is not None:
+            yield name, doubt.text
+    for one in form.lot:
+        value, own = (typed.text("d", one.name, 0, part) for part in ("value", "at"))
+        if value and one.units and isinstance(number := read_number(value), str):
+            yield f"d.{one.name}.0.value", number
+        if own and not value:
+            yield f"d.{one.name}.0.value", "A time stands here without a value: add the value, or clear the time."
 
 
 def _read_lot_file(text: str) -> dict[str, Any]:
-    if not text:
-        raise RequestError("invalid_request", "A lot needs its number, or the text of its file.")
     try:
         said = read_yaml(text)
     except YamlError:
-        raise RequestError("invalid_request", "A lot is written as lines like: product_viability: 85 %.") from None
+        what = "A lot is written as lines like: product_viability: 85 %."
+        raise RequestError("invalid_request", what, "product") from None
     return {str(name): _plain(value) for name, value in said.items()}
 
 
@@ -108,7 +146,7 @@ def _plain(value: Any) -> Any:
 
 
 def _dose(typed: CourseFields) -> Form:
-    values = {"infusion": typed.number(), "cells": typed.text("cells"), "volume_ml": typed.text("volume_ml")}
+    values = {"infusion": typed.number(), "cells": typed.amount("cells"), "volume_ml": typed.amount("volume_ml")}
     return _made(DoseCheck, values)
 
 
@@ -117,8 +155,9 @@ def _infusion(typed: CourseFields) -> Form:
         "infusion": typed.number(),
         "started": typed.time("started"),
         "ended": typed.time("ended"),
+        "volume_ml": typed.amount("volume_ml"),
     }
-    values |= {name: typed.text(name) for name in ("status", "volume_ml", "lot", "stop_reason")}
+    values |= {name: typed.text(name) for name in ("status", "lot", "stop_reason")}
     return _made(Infusion, values)
 
 
@@ -148,23 +187,22 @@ def fields_of(form: Form, zone: ZoneInfo) -> dict[str, str]:
     said = msgspec.to_builtins(form)
     answers, product, _ = said.pop("answers", {}), said.pop("product", None), said.pop("deviation", None)
     fields = {name: str(value) for name, value in said.items() if value is not None}
-    fields |= {name: _write_local(moment, zone) for name, moment in moments_of(form).items()}
+    for name, moment in moments_of(form).items():
+        fields[name], offset = write_local(moment, zone)
+        fields |= {f"{name}.{OFFSET}": offset} if offset else {}
     fields |= {f"q.{name}": answer for name, answer in answers.items()}
     return fields if product is None else fields | {"product": write_lot_file(product)}
+
+
+def without_offsets(fields: Mapping[str, str]) -> dict[str, str]:
+    """The fields as they are read: a time has its offset with it."""
+    return {name: said for name, said in fields.items() if not name.endswith(f".{OFFSET}")}
 
 
 def moments_of(form: Form) -> dict[str, datetime]:
     """The times of a kept form, by field."""
     said = {name: getattr(form, name, None) for name in _TIMES}
     return {name: moment for name, moment in said.items() if isinstance(moment, datetime)}
-
-
-def _write_local(moment: datetime, zone: ZoneInfo) -> str:
-    """A time as it is typed: without its offset, unless the clocks show it twice."""
-    local = moment.astimezone(zone)
-    offsets = {local.replace(fold=fold).utcoffset() for fold in (0, 1)}
-    step = "minutes" if local.second == 0 else "seconds"
-    return (local if len(offsets) > 1 else local.replace(tzinfo=None)).isoformat(timespec=step)
 
 
 def write_lot_file(product: Mapping[str, Any]) -> str:

@@ -11,7 +11,7 @@ from mscprotocol.answer import Assessment
 from mscprotocol.course_effects import Effect
 from mscprotocol.course_forms import Form
 from mscprotocol.knowledge import KnowledgeBase
-from mscprotocol.web.pages.course_fields import fields_of, moments_of
+from mscprotocol.web.pages.course_fields import fields_of, moments_of, without_offsets
 from mscprotocol.web.pages.gate_lines import GateLine, explain_gate
 
 
@@ -63,7 +63,7 @@ def _changes(before: Form, after: Form, zone: ZoneInfo) -> Iterator[Change]:
 
 
 def _shown(form: Form, zone: ZoneInfo) -> dict[str, str | datetime]:
-    return {**fields_of(form, zone), **moments_of(form)}
+    return {**without_offsets(fields_of(form, zone)), **moments_of(form)}
 
 
 def _side(answer: Assessment | None, knowledge: KnowledgeBase) -> Side:

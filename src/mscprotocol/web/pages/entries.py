@@ -20,24 +20,22 @@ from mscprotocol.store.subjects import newest_of
 from mscprotocol.store.tables import SubjectEntry
 from mscprotocol.subjects import Chart
 from mscprotocol.web.pages import posted
-from mscprotocol.web.pages.course import (
-    REFUSED,
+from mscprotocol.web.pages.course import Posted, Reader, Recorder, course_of, typed_of, words_of
+from mscprotocol.web.pages.course_fields import fields_of, moments_of, without_offsets
+from mscprotocol.web.pages.course_sections import (
+    Failure,
     Fields,
-    Posted,
-    Reader,
-    Recorder,
-    course_of,
+    other_fields,
+    own_fields,
+    problems_of,
     read_fields,
     read_token,
-    typed_of,
-    words_of,
 )
-from mscprotocol.web.pages.course_fields import fields_of, moments_of
 from mscprotocol.web.pages.effects import show_effect
 from mscprotocol.web.pages.layout import render_page
 from mscprotocol.web.pages.people import Person, of_app
 from mscprotocol.web.pages.signing import NOT_SIGNED, prove
-from mscprotocol.web.problems import ProblemError
+from mscprotocol.web.problems import ProblemError, status_of
 
 router = APIRouter()
 PATH = "/subjects/{identity}/entries/{entry}"
@@ -70,7 +68,7 @@ def correct(request: Request, identity: str, entry: str, person: Recorder, form:
         raise ProblemError(404, "not_found", "There is no form to correct this.")
 
     def record(caller: Caller, signed: Signed | None) -> None:
-        said = typed_of(course, chart.subject, fields).read(found.kind)
+        said = typed_of(course, chart.subject, own_fields(fields, found.kind)).read(found.kind)
         course.correct(identity, said, read_token(fields), entry, fields.get("reason", ""), caller, signed)
 
     refused = _attempt(request, chart, found, person, fields, "", record)
@@ -100,18 +98,21 @@ def _attempt(
     record: Callable[[Caller, Signed | None], None],
 ) -> Response | None:  # fmt: skip
     """Record a change, signed if its effect was seen; the page that says why not, or what is to be signed."""
+    effect = None
     try:
         record(Caller(person.name, person.roles), _signed(request, person, fields))
     except UnsignedError as error:
-        status = REFUSED["unsigned"]
-        return _page(request, chart, entry, person, fields, str(error), status, effect=error.effect, action=action)
+        failure, effect = Failure(str(error), status_of(error), entry.kind), error.effect
     except (RequestError, DataError) as error:
-        return _page(request, chart, entry, person, fields, str(error), REFUSED.get(error.code, 422))
+        failure = Failure(str(error), status_of(error), "" if action else entry.kind, problems_of(error, entry.kind))
     except ProblemError as error:
         if error.code != NOT_SIGNED:
             raise
-        return _page(request, chart, entry, person, fields, str(error), error.status)
-    return None
+        failure = Failure(str(error), error.status)
+    else:
+        return None
+    chart = course_of(request).subjects.chart(chart.subject.id)
+    return _page(request, chart, entry, person, fields, failure, effect=effect, action=action)
 
 
 def _signed(request: Request, person: Person, fields: Fields) -> Signed | None:
@@ -119,37 +120,54 @@ def _signed(request: Request, person: Person, fields: Fields) -> Signed | None:
     seen = fields.get("seen", "")
     if not seen or "clinician" not in person.roles:
         return None
-    at, signer = course_of(request).service.clock(), prove(request, person, fields.get("password", ""))
+    at, signer = course_of(request).service.clock(), prove(request, person, fields.get("sign.password", ""))
     return Signed(
         lambda session, subject, content: signatures.sign(session, at, signer, MEANING, subject, content), seen
     )
 
 
 def _page(
-    request: Request, chart: Chart, entry: SubjectEntry, person: Person, fields: Fields | None, error: str = "",
-    status: int = 200, *, effect: Effect | None = None, action: str = "",
+    request: Request, chart: Chart, entry: SubjectEntry, person: Person, fields: Fields | None,
+    failure: Failure | None = None, *, effect: Effect | None = None, action: str = "",
 ) -> Response:  # fmt: skip
+    """The entry with a form that corrects it; if another has corrected it meanwhile, the form corrects that one."""
     course, zone = course_of(request), ZoneInfo(chart.subject.zone)
-    form = read_form(entry.content, FORMS[entry.kind]) if entry.kind in FORMS else None
-    said = {} if form is None else fields_of(form, zone)
+    newest = newest_of(chart.entries, entry)
+    target = entry if fields is None else _last_correction(chart, entry)
+    form, current = _form_of(entry), _form_of(target)
+    may_correct = _may_correct(chart, target, current, person)
+    known = {} if current is None else {f"{entry.kind}.{name}": one for name, one in fields_of(current, zone).items()}
     deviation = form.deviation if isinstance(form, Infusion) else None
-    is_running = isinstance(form, Infusion) and form.status == "in-progress"
+    is_running = isinstance(current, Infusion) and current.status == "in-progress"
     shown = None
     if effect is not None:
         is_correction = action == "" and fields is not None and form is not None
-        after = typed_of(course, chart.subject, fields or {}).read(entry.kind) if is_correction else None
+        own = own_fields(fields or {}, entry.kind)
+        after = typed_of(course, chart.subject, own).read(entry.kind) if is_correction else None
         shown = show_effect(effect, action, form, after, zone, course.subjects.knowledge)
     return render_page(
-        request, "entry", status, chart=chart, entry=entry, said=said, error=error,
-        fields=said if fields is None else fields, is_running=is_running, deviation=deviation, effect=shown,
+        request, "entry", 200 if failure is None else failure.status, chart=chart, entry=entry, failure=failure,
+        said={} if form is None else without_offsets(fields_of(form, zone)), effect=shown,
+        fields=known if fields is None else fields, is_running=is_running, deviation=deviation, target=target,
+        unrecorded={} if fields is None or may_correct else other_fields(fields, ""),
+        number="" if current is None else str(getattr(current, "infusion", "")),
         moments={} if form is None else moments_of(form),
         state=chart.state_of(entry), is_clinician="clinician" in person.roles, has_password=person.has_password,
         may_amend=entry.kind in RETRACTABLE and bool(person.roles & RECORDERS),
         corrects=next((one for one in chart.entries if one.id == entry.supersedes), None),
-        corrected_by=None if (newest := newest_of(chart.entries, entry)) is entry else newest,
-        may_correct=_may_correct(chart, entry, form, person), token=secrets.token_urlsafe(24),
+        corrected_by=None if newest is entry else newest,
+        may_correct=may_correct, token=secrets.token_urlsafe(24),
         **words_of(course, chart.subject),
     )  # fmt: skip
+
+
+def _last_correction(chart: Chart, entry: SubjectEntry) -> SubjectEntry:
+    newest = newest_of(chart.entries, entry)
+    return entry if newest is entry or newest.kind != entry.kind else _last_correction(chart, newest)
+
+
+def _form_of(entry: SubjectEntry) -> Form | None:
+    return read_form(entry.content, FORMS[entry.kind]) if entry.kind in FORMS else None
 
 
 def _may_correct(chart: Chart, entry: SubjectEntry, form: Form | None, person: Person) -> bool:

@@ -6,16 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from fhir_adapters.local_writing import write_typed
-from fhir_adapters.quantities import split_quantity
 from mscprotocol.data_dictionary import Measurement
 from mscprotocol.interval import exactly, plain
 from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.reasons import Reason
-from mscprotocol.units import UnitError, find_unit, is_plausible, is_readable, is_unusual, to_canonical
+from mscprotocol.units import UnitError, find_unit, is_plausible, is_unusual, to_canonical
 from mscprotocol.web.pages.local_times import OFFSET, offsets_of
 from mscprotocol.web.pages.screening_fields import DatumField, ScreeningForm
-from mscprotocol.web.pages.screening_record import Typed
+from mscprotocol.web.pages.screening_record import Typed, read_number
 from mscprotocol.web.pages.screening_slips import find_slips
 
 
@@ -118,10 +116,9 @@ def _row(
 def _number(
     typed: Typed, field: DatumField, row: int, value: str, measurement: Measurement, known: Sequence[Decimal]
 ) -> Iterator[str]:
-    written, unit = write_typed(value), typed.text("d", field.name, row, "unit")
-    number = _read(written.text)
-    if number is None:
-        yield written.remark or "This is no number: write it like 0.5, or <0.5 for a bound."
+    number, unit = read_number(value), typed.text("d", field.name, row, "unit")
+    if isinstance(number, str):
+        yield number
         return
     if not unit and len(field.units) > 1:
         found = find_unit(measurement, None, number)
@@ -180,8 +177,3 @@ def _slips(one: Decimal, other: Decimal, low: Decimal, high: Decimal) -> bool:
     if one <= 0 or other <= 0:
         return False
     return low <= max(one, other) / min(one, other) <= high
-
-
-def _read(text: str) -> Decimal | None:
-    parts = split_quantity(text)
-    return None if parts is None or parts[2] or not is_readable(parts[1]) else parts[1]

@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
 
 from fhir_adapters.local_writing import write_typed
+from fhir_adapters.quantities import split_quantity
+from mscprotocol.units import is_readable
 from mscprotocol.web.pages.local_times import NO_TIME, OFFSET, Doubt, is_day, read_time
 from mscprotocol.web.pages.screening_fields import ConditionField, DatumField, ScreeningForm
 
@@ -22,6 +25,7 @@ Fragment = dict[str, Any]
 NOT_DONE, UNKNOWN = "not_done", "unknown"
 MOST_ROWS = 40
 DRAFT_ID = "screening"
+NO_NUMBER = "This is no number: write it like 0.5, or <0.5 for a bound."
 
 
 @dataclass(frozen=True)
@@ -118,6 +122,15 @@ def _value(typed: Typed, field: DatumField, row: int, value: str) -> Fragment:
     since = typed.time("d", field.name, row, "since")
     more = {"upper_limit": _with_unit(upper, unit) if upper else "", "assay": assay, "since": since}
     return said | {name: one for name, one in more.items() if one}
+
+
+def read_number(text: str) -> Decimal | str:
+    """A number as it was typed, perhaps with a sign of comparison; else what to type instead."""
+    written = write_typed(text)
+    parts = split_quantity(written.text)
+    if parts is None or parts[2] or not is_readable(parts[1]):
+        return written.remark or NO_NUMBER
+    return parts[1]
 
 
 def _with_unit(value: str, unit: str) -> str:
