@@ -1,80 +1,125 @@
-"""Numbers that may be shared: none that stands for few patients, and none from which such a one could be reckoned.
+"""Numbers that may be shared: small ones are only told to be small, all others are rounded to one step.
 
-All tables of a report are sums over the same groups of patients. A small number is told by its neighbours if it is a
-linear combination of what is shown, so more is left out until none is (complementary suppression, over all tables at
-once and exact; estimates within bounds are not looked at).
+Numbers that add up tell each other, from one table to the next and from one report to the next. Rounded ones do not
+add up, so nothing is left by subtraction. Where roundings meet at their edges and would still tell a small number, one
+of them moves by a step, to what other cohorts print, too: a gap in its place would itself tell what happened.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+import math
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import chain
 
-# Elimination over a large prime field finds what it finds over the rationals, without growing fractions.
-_PRIME = (1 << 61) - 1
-Sums = Mapping[Hashable, frozenset[Hashable]]
+WITHHELD = "withheld"
+Range = tuple[float, float]
+Sum = tuple[Hashable, tuple[Hashable, ...]]
+Sizes = dict[Hashable, int]
 
 
-def find_hidden(cells: Mapping[Hashable, int], sums: Sums, least: int) -> set[Hashable]:
-    """The names of sums that must not be shown, so that nothing below `least` patients is told.
+@dataclass
+class Ledger:
+    """Every number that a page prints, by name, and which of them add up to which; with `least` 0 all are told.
 
-    `cells` are how many patients each group has, no patient in two; `sums` name the groups that a number adds up.
+    No number from 1 to `least` - 1 is told, nor can it be reckoned from what is, by bounds through all sums. Not
+    looked at are sums that were not entered, and what is known from elsewhere.
     """
-    groups = _merge(cells, sums)
-    values = {name: sum(cells[cell] for cell in members) for name, members in sums.items()}
-    vectors = {name: [int(name in group) for group in groups] for name in sums}
-    shown = {name for name in sums if values[name] == 0 or values[name] >= least}
-    small = [vectors[name] for name in sums if 0 < values[name] < least]
-    # The groups themselves must not be told apart either, though no table may name them.
-    sizes = [sum(cells[cell] for cell in members) for members in groups.values()]
-    small += [[int(n == place) for n in range(len(sizes))] for place, size in enumerate(sizes) if 0 < size < least]
-    ordered = sorted((name for name in shown if values[name]), key=lambda name: (values[name], str(name)))
-    while (told := _first_told(small, [vectors[name] for name in ordered])) is not None:
-        guilty = _choose(told, ordered, vectors)
-        ordered.remove(guilty)
-        shown.discard(guilty)
-    return set(sums) - shown
+
+    least: int
+    numbers: dict[Hashable, int] = field(default_factory=dict)
+    sums: list[Sum] = field(default_factory=list)
+    _rests: set[Hashable] = field(default_factory=set)
+    _sizes: Sizes = field(default_factory=dict)
+
+    def enter(self, numbers: Mapping[Hashable, int]) -> None:
+        """Add numbers by name."""
+        self.numbers.update(numbers)
+        self._sizes.update((name, size_of(number, self.least)) for name, number in numbers.items())
+
+    def add_up(self, total: Hashable, parts: Iterable[Hashable]) -> None:
+        """Say that a number is the sum of others."""
+        self.sums.append((total, tuple(parts)))
+
+    def contain(self, total: Hashable, parts: Iterable[Hashable]) -> None:
+        """Say that a number is the sum of others and of a rest that no table names, which may be small, too."""
+        told = tuple(parts)
+        rest = ("rest", total, told)
+        self._rests.add(rest)
+        self.numbers[rest] = self.numbers[total] - sum(self.numbers[one] for one in told)
+        self.sums.append((total, (*told, rest)))
+
+    def settle(self) -> None:
+        """Move roundings that together would tell a small number; if no two moves help, no number is told at all."""
+        if self.least and self._find_told(self._sizes):
+            once = [*self._moved(self._sizes)]
+            twice = (sizes for one in once for sizes in self._moved(one))
+            found = next((sizes for sizes in chain(once, twice) if self._find_told(sizes) == set()), None)
+            self._sizes = found or {}
+
+    def _moved(self, sizes: Sizes) -> Iterator[Sizes]:
+        """What would be shown if one number, wherever it stands, were rounded to the next step; the largest first."""
+        for number in sorted({self.numbers[name] for name in sizes} - {0}, reverse=True):
+            alike = [name for name in sizes if self.numbers[name] == number]
+            for size in (sizes[alike[0]] - self.least, sizes[alike[0]] + self.least):
+                if size >= 0:
+                    yield {**sizes, **dict.fromkeys(alike, size)}
+
+    def show(self, name: Hashable) -> str:
+        """A number as it is printed."""
+        if name not in self._sizes:
+            return WITHHELD
+        size = self._sizes[name]
+        return f"under {self.least}" if self.numbers[name] and not size else f"{size:,}"
+
+    def size(self, name: Hashable) -> int:
+        """A number as it is drawn: a small one has no size."""
+        return self._sizes.get(name, 0)
+
+    def _find_told(self, sizes: Sizes) -> set[Hashable] | None:
+        """The small numbers of which only one value agrees with what would be shown; None if nothing does."""
+        ranges = narrow(self.sums, {name: self._range(name, sizes) for name in self.numbers})
+        if any(low > high for low, high in ranges.values()):
+            return None
+        return {name for name, (low, high) in ranges.items() if 0 < self.numbers[name] < self.least and low == high}
+
+    def _range(self, name: Hashable, sizes: Sizes) -> Range:
+        """What somebody who sees the page knows of a number; that one is there at all is seen by its row."""
+        if name in self._rests:
+            return 0, math.inf
+        if not self.numbers[name]:
+            return 0, 0
+        if not sizes[name]:
+            return 1, self.least - 1
+        low = sizes[name] - self.least // 2
+        return max(self.least, low), low + self.least - 1
 
 
-def _choose(told: list[int], ordered: list[Hashable], vectors: Mapping[Hashable, list[int]]) -> Hashable:
-    """The smallest number without which the small one is not told; else the smallest that adds up its patients."""
-    for name in ordered:
-        if _first_told([told], [vectors[other] for other in ordered if other != name]) is None:
-            return name
-    return next(name for name in ordered if any(a and b for a, b in zip(vectors[name], told, strict=True)))
+def size_of(number: int, least: int) -> int:
+    """What is told of a number: nothing of a small one, of others the nearest multiple of `least`, a half going up."""
+    if not least or number < least:
+        return 0 if least else number
+    return (number + least // 2) // least * least
 
 
-def _merge(cells: Mapping[Hashable, int], sums: Sums) -> dict[frozenset[Hashable], list[Hashable]]:
-    """Groups of patients that no sum tells apart; empty ones are known to be empty."""
-    found: dict[frozenset[Hashable], list[Hashable]] = {}
-    for cell, size in cells.items():
-        named = frozenset(name for name, members in sums.items() if cell in members)
-        if size and named:
-            found.setdefault(named, []).append(cell)
-    return found
+def narrow(sums: Iterable[Sum], ranges: Mapping[Hashable, Range]) -> dict[Hashable, Range]:
+    """What sums leave of ranges: each total within its parts, and each part within what the others leave."""
+    sums, known = list(sums), dict(ranges)
+    before: dict[Hashable, Range] = {}
+    while before != known and all(low <= high for low, high in known.values()):
+        before = dict(known)
+        for total, parts in sums:
+            low, high = known[total] = _within(known[total], _added([known[one] for one in parts]))
+            for one in parts:
+                least, most = _added([known[other] for other in parts if other != one])
+                known[one] = _within(known[one], (low - most, high - least))
+    return known
 
 
-def _first_told(small: list[list[int]], known: list[list[int]]) -> list[int] | None:
-    """The first vector that is a linear combination of the known ones."""
-    pivots = _echelon(known)
-    return next((vector for vector in small if not any(_reduce(vector, pivots))), None)
+def _added(ranges: Iterable[Range]) -> Range:
+    lows, highs = zip((0, 0), *ranges, strict=True)
+    return sum(lows), sum(highs)
 
 
-def _echelon(rows: list[list[int]]) -> list[tuple[int, list[int]]]:
-    pivots: list[tuple[int, list[int]]] = []
-    for row in rows:
-        left = _reduce(row, pivots)
-        lead = next((place for place, value in enumerate(left) if value), None)
-        if lead is not None:
-            inverse = pow(left[lead], -1, _PRIME)
-            pivots.append((lead, [value * inverse % _PRIME for value in left]))
-    return pivots
-
-
-def _reduce(row: list[int], pivots: list[tuple[int, list[int]]]) -> list[int]:
-    """What is left of a row when the pivots are taken away."""
-    left = row
-    for lead, pivot in pivots:
-        factor = left[lead]
-        if factor:
-            left = [(value - factor * other) % _PRIME for value, other in zip(left, pivot, strict=True)]
-    return left
+def _within(one: Range, other: Range) -> Range:
+    return max(one[0], other[0]), min(one[1], other[1])

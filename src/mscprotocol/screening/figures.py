@@ -155,7 +155,7 @@ def _columns(combinations: Sequence[Combination]) -> Iterator[str]:
         height = (_BARS - 16) * one.size / largest
         kind = "bar" if one.ids else "outline"
         yield f'<rect x="{x}" y="{_BARS - height:.1f}" width="20" height="{height:.1f}" class="{kind}"/>'
-        yield _text(x + 10, round(_BARS - height - 4), f"{one.size:,}", "middle")
+        yield _text(x + 10, round(_BARS - height - 4), one.text, "middle")
         if not one.ids:
             yield _text(x + 10, _BARS + 14, "others", "middle small")
 

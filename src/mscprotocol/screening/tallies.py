@@ -46,16 +46,25 @@ class ProtocolTally:
         """How many patients each criterion alone excludes."""
         return Counter({ids[0]: number for ids, number in self.combinations.items() if len(ids) == 1})
 
+    @property
+    def at_all(self) -> Counter[str]:
+        """How many patients each criterion excludes, alone or not."""
+        found: Counter[str] = Counter()
+        for ids, number in self.combinations.items():
+            found.update(dict.fromkeys(ids, number))
+        return found
+
     def sequential(self, order: list[str]) -> list[tuple[str, int, int]]:
-        """Each criterion in the protocol's order: how many it excludes of those left, and how many are left."""
+        """Each criterion that excludes, in the protocol's order: how many of those left, and how many are left then."""
         left = self.assessed
         first: Counter[str] = Counter()
         for ids, number in self.combinations.items():
             first[min(ids, key=order.index)] += number
+        at_all = self.at_all
         steps = []
         for name in order:
             left -= first[name]
-            if first[name]:
+            if at_all[name]:
                 steps.append((name, first[name], left))
         return steps
 
