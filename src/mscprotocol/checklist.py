@@ -104,7 +104,7 @@ def build_checklist(answer: Assessment, knowledge: KnowledgeBase) -> PrintedChec
         verdict_note=verdict_note,
         facts=tuple(build_summary(answer, protocol)),
         deciding=build_deciding(answer),
-        open_items=build_open_items(answer),
+        open_items=build_open_items(answer, knowledge),
         against=build_against(answer),
         warnings=tuple(
             Line(f"{n.about}: {n.text}", n.mark or "") for n in answer.warnings if n.about not in protocol.statements

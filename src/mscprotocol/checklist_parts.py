@@ -61,7 +61,7 @@ MOST_UNUSED = 3
 MOST_KNOWN = 3
 MOST_LINES = 8
 
-Entry = Literal["", "boxes", "value", "sign"]
+Entry = Literal["", "boxes", "value", "words", "time", "sign"]
 Tone = Literal["", "open", "against"]
 
 

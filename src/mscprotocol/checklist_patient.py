@@ -117,13 +117,27 @@ def _gate(answer: Assessment) -> Fact:
     return Fact("Gate", f"{gate.decision}, infusion {gate.infusion}", tuple(Line(text) for text in gate.because))
 
 
-def build_open_items(answer: Assessment) -> Table:
-    """What is open, with a place to answer."""
+def build_open_items(answer: Assessment, knowledge: KnowledgeBase) -> Table:
+    """What is open, with a place to answer: a yes or no, or a value with its unit and time."""
     head = ("Open item, code to order", "Why it is open", "Settles, and could turn", "By", "Answer", "Initials, time")
-    return Table(head, tuple(_open_row(one, answer.at) for one in answer.needed), "Nothing is open at this stage.")
+    rows = tuple(_open_row(one, answer.at, _answer_to(one, knowledge)) for one in answer.needed)
+    return Table(head, rows, "Nothing is open at this stage.")
 
 
-def _open_row(item: NeededItem, at: str) -> Row:
+def _answer_to(item: NeededItem, knowledge: KnowledgeBase) -> Cell:
+    """What a person writes down for an open item; a change over time is settled by a value, too."""
+    definition = knowledge.measurements.get(item.id.removesuffix("_change"))
+    if definition is None:
+        return Cell(entry="boxes")
+    if definition.kind == "time":
+        return Cell(entry="time")
+    if definition.kind in ("coded", "ordinal"):
+        return Cell(entry="words")
+    unit = "" if definition.unit == "1" or definition.unit.startswith("{") else f"as a rule in {definition.unit}"
+    return Cell(entry="value", notes=(Line(unit),) if unit else ())
+
+
+def _open_row(item: NeededItem, at: str, answer: Cell) -> Row:
     how = "can be answered at the bedside" if item.bedside else "needs a measurement or an order"
     codes = (Line(", ".join(item.codes)),) if item.codes else ()
     could = " or ".join(f"could {in_words(one)}" for one in item.could) or "direction unknown (depends on the value)"
@@ -135,7 +149,7 @@ def _open_row(item: NeededItem, at: str) -> Row:
             Cell(
                 "no limit: nothing decided lapses first" if item.by is None else print_instant(in_zone_of(at, item.by))
             ),
-            Cell(entry="boxes"),
+            answer,
             Cell(entry="sign"),
         ),
         "open",

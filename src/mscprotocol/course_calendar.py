@@ -12,13 +12,22 @@ from mscprotocol.schedule import TAKEN_PLACE
 _OPEN = ("proposed", "conditional", "released")
 
 
+def has_open_rows(answer: Assessment) -> bool:
+    """Whether any infusion is still to come."""
+    return any(_is_open(row) for row in answer.schedule)
+
+
+def _is_open(row: ScheduleRow) -> bool:
+    return row.status in _OPEN and row.status not in TAKEN_PLACE
+
+
 def write_calendar(answer: Assessment, number: str, duration: timedelta) -> bytes:
     """One event for each infusion that is still to come, at its planned start in UTC; none of it is an order."""
     calendar = Calendar()
     calendar.add("prodid", "-//mscprotocol//course of infusions//EN")
     calendar.add("version", "2.0")
     for row in answer.schedule:
-        if row.status in _OPEN and row.status not in TAKEN_PLACE:
+        if _is_open(row):
             calendar.add_component(_event(answer, row, number, duration))
     content: bytes = calendar.to_ical()
     return content

@@ -89,8 +89,22 @@ def _anchor_of(stored: StoredAssessment) -> Anchor:
         return "unknown"
 
 
+_NEXT = {
+    "same": "the record is as it was sealed, and the same answer comes out of it today: nothing is to be done",
+    "different": (
+        "the record is as it was sealed, and another answer comes out of it today: assess the patient anew before "
+        "anybody relies on either"
+    ),
+    "altered": (
+        "the record is not what was sealed: do not rely on it, keep it as it is, compare it with a backup, and tell "
+        "whoever answers for the data"
+    ),
+}
+
+
 def _tell(stored: StoredAssessment, found: Verified) -> None:
     print_line(found.outcome)
+    print_line(f"  {_NEXT[found.outcome]}")
     for why in found.why:
         print_line(f"  {why}")
     if found.outcome != "altered":

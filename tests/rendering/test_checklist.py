@@ -14,6 +14,7 @@ from mscprotocol.checklist import PrintedChecklist, build_checklist
 from mscprotocol.checklist_parts import MARKS, REASONS, Question, Table, print_instant
 from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.reasons import Reason
+from mscprotocol.rendering import render_html
 from tests.rendering.conftest import AT, entry, make_answer, moment
 
 UNKNOWN_WITH_REASON = re.compile(r"unknown \([^)]+|unknown: \w+")
@@ -103,7 +104,28 @@ def test_open_items_show_reason_code_effect_deadline_and_boxes(
     assert first[1].text == "unknown (too old for this stage)"
     assert (first[2].text, first[2].notes[0].text) == ("COA-01", "could exclude or could allow")
     assert first[3].text == "Tue 7 Apr 2020 00:00 +08:00"
-    assert (first[4].entry, first[5].entry) == ("boxes", "sign")
+    assert (first[4].entry, first[5].entry) == ("value", "sign")
+    assert [note.text for note in first[4].notes] == ["as a rule in mg/L"]
+
+
+@pytest.mark.parametrize(
+    ("name", "entry", "printed"),
+    [
+        ("fibrinogen", "value", "value unit taken at as a rule in g/L"),
+        ("platelets_change", "value", "value unit taken at"),
+        ("sars_cov_2_test", "words", "answer seen at"),
+        ("pregnancy", "boxes", "☐ Yes ☐ No ☐ Unknown"),
+        ("EX-04", "boxes", "☐ Yes ☐ No ☐ Unknown"),
+    ],
+)
+def test_an_open_item_has_room_for_the_answer_that_it_asks_for(
+    undetermined: Assessment, knowledge: KnowledgeBase, name: str, entry: str, printed: str
+) -> None:
+    needed = [msgspec.structs.replace(undetermined.needed[0], id=name)]
+    answer = msgspec.structs.replace(undetermined, needed=needed)
+    assert sheet_of(answer, knowledge).open_items.rows[0].cells[4].entry == entry
+    cell = render_html(answer, knowledge).split(f'entry entry-{entry}">')[1].split("</td>")[0]
+    assert printed in " ".join(re.sub("<[^>]+>|&nbsp;|\xa0", " ", cell).split())
 
 
 def test_a_deadline_in_utc_is_printed_in_the_zone_of_the_evaluation(

@@ -57,6 +57,7 @@ def test_a_file_is_verified_and_one_changed_word_is_found(stored: StoredAssessme
     file.write_text(json.dumps(tree | {"verdict": "ineligible"}))
     code, said = run("verify", str(file))
     assert (code, said.splitlines()[0]) == (terminal.ALTERED, "altered")
+    assert "do not rely on it" in said.splitlines()[1]
     file.write_text("{}")
     assert run("verify", str(file))[0] == terminal.DATA
 

@@ -13,15 +13,16 @@ from starlette.testclient import TestClient
 from mscprotocol.course_forms import Consent
 from mscprotocol.screening_log import count, harmless, read_line, write_csv
 from mscprotocol.service import Caller, Service
-from mscprotocol.store.subjects import Wanted
+from mscprotocol.store.subjects import NewEntry, Wanted
 from mscprotocol.store.tables import Signature
 from mscprotocol.subjects import Subjects
 from tests.patients import severe_and_worsening
-from tests.store.people import bundle, entry, newcomer
+from tests.store.people import bundle, entry, newcomer, token
 from tests.store.test_course import STATED
 from tests.web.conftest import NOW
 from tests.web.pages.conftest import LogIn
 from tests.web.pages.subject_page import form_of, named
+from tests.web.pages.test_screening import SAMPLES
 
 WHO = Caller("coordinator.one", frozenset({"coordinator"}))
 HOUR = timedelta(hours=1)
@@ -131,6 +132,17 @@ def test_the_log_has_no_identifier_and_no_formula(subject: str, as_role: LogIn, 
     assert write_csv([line], ZoneInfo("UTC")).count("\n") == 2
     numbers = count([line], 4)
     assert (numbers.screened, numbers.eligible, numbers.excluded, numbers.infused) == (1, 1, 0, (0, 0, 0, 0))
+
+
+def test_a_course_without_a_plan_has_words_instead_of_a_calendar(as_role: LogIn, service: Service) -> None:
+    client, people = as_role("coordinator"), Subjects(service)
+    new = people.enrol(newcomer("S-002"), WHO).subject.id
+    reply = client.get(f"/subjects/{new}/course.ics")
+    assert (reply.status_code, "Nothing was assessed yet" in reply.text) == (404, True)
+    people.record(new, NewEntry("bundle", (SAMPLES / "overt-dic" / "input.json").read_bytes(), token()), WHO)
+    reply = client.get(f"/subjects/{new}/course.ics")
+    assert (reply.status_code, "no calendar" in reply.text) == (409, True)
+    assert "<h1>Nothing planned</h1>" in reply.text
 
 
 def test_the_calendar_names_nobody(subject: str, as_role: LogIn) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from mscprotocol.answer import Assessment
 from mscprotocol.checklist_deciding import build_deciding
 from mscprotocol.checklist_parts import VERDICTS, Fact, Table, in_words
-from mscprotocol.checklist_patient import build_against, build_open_items, build_panel, build_summary, build_tier
+from mscprotocol.checklist_patient import build_against, build_panel, build_summary, build_tier
 from mscprotocol.checklist_trend import build_plot
 from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.plots import TrendPlot
@@ -26,7 +26,6 @@ class Result:
         self.answer = answer
         self.verdict, self.note = VERDICTS[answer.verdict]
         self.against: Table = build_against(answer)
-        self.open_items: Table = build_open_items(answer)
         self.deciding: tuple[Fact, ...] = build_deciding(answer)
         self.facts: tuple[Fact, ...] = tuple(build_summary(answer, knowledge.protocols[answer.protocol.id]))
         self.tier: tuple[Fact, ...] = build_tier(answer)

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from sqlalchemy import select
 from starlette.responses import Response
 
-from mscprotocol.course_calendar import write_calendar
+from mscprotocol.course_calendar import has_open_rows, write_calendar
 from mscprotocol.schedule import length
 from mscprotocol.screening_log import LogLine, consort_boxes, count, read_line, write_csv
 from mscprotocol.service import Service
@@ -29,6 +29,7 @@ Auditor = Annotated[Person, Depends(require("auditor", "administrator"))]
 VERDICTS = ("eligible", "undetermined", "ineligible")
 _SHOWN_ENTRIES = 500
 _PAGE = 100
+_TO_PLAN = "The course page of the subject says where the course stands and what is needed."
 
 
 @router.get("/worklist")
@@ -91,9 +92,14 @@ def send_calendar(request: Request, identity: str, person: Reader) -> Response:
     chart = Subjects(service).chart(identity)
     stored = service.read(chart.screenings[-1].assessment_id, person.caller, "calendar") if chart.screenings else None
     if stored is None:
-        raise ProblemError(404, "not_found", "Nothing was assessed yet, so nothing is planned.")
+        raise ProblemError(404, "nothing_planned", f"Nothing was assessed yet, so nothing is planned. {_TO_PLAN}")
+    answer = assessments.read_answer(stored)
+    if not has_open_rows(answer):
+        why = " ".join(answer.dose.because) or f"The verdict is {answer.verdict}."
+        text = f"No infusion is still to come, so there is no calendar. {why} {_TO_PLAN}"
+        raise ProblemError(409, "nothing_planned", text)
     practice = service.knowledge.practices[service.knowledge.protocols[chart.subject.protocol_id].practice]
-    content = write_calendar(assessments.read_answer(stored), chart.subject.number, length(practice.duration))
+    content = write_calendar(answer, chart.subject.number, length(practice.duration))
     return Response(content, media_type="text/calendar; charset=utf-8")
 
 
