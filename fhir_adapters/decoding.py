@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Hashable
+from decimal import Decimal
 from functools import lru_cache
 from threading import Lock
 from typing import Any, TypeVar, cast
@@ -23,6 +24,9 @@ _PATH = re.compile(r"at `([^`]*)`")
 _generic = msgspec.json.Decoder()
 # A number that no float can hold keeps its digits as text.
 _lenient = msgspec.json.Decoder(float_hook=lambda text: f"number {text}")
+# Numbers stay as they are written.
+_numbers = msgspec.json.Decoder(float_hook=Decimal)
+_exact = msgspec.json.Encoder(decimal_format="number")
 _canonical = msgspec.json.Encoder(order="sorted")
 
 
@@ -81,9 +85,15 @@ def has_doubled_key(content: bytes | Raw) -> bool:
 
     Raises one of `UNREADABLE` for what is no JSON.
     """
+    text = bytes(content)
+    try:
+        if _exact.encode(_numbers.decode(text)) == msgspec.json.format(text, indent=-1):
+            return False  # what was encoded from dictionaries has no key twice
+    except UNREADABLE:
+        pass  # written in another way than here, or no JSON
     lost: list[int] = []
     json.loads(
-        bytes(content),
+        text,
         object_pairs_hook=lambda pairs: lost.append(len(pairs) - len(dict(pairs))),
         parse_float=len,
         parse_int=len,
