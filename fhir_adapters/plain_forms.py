@@ -121,6 +121,7 @@ class InfusionForm(Form):
     started: Time | None = None
     status: Text = Field("completed", description="completed, in-progress or stopped.")
     lot: Text | None = Field(None, description="The number of the lot that was given.")
+    volume: Text | None = Field(None, description="The volume that was infused, like '100 mL'.")
     recorded_as: Text | None = Field(None, description="The id under which a course recorded here holds it.")
     deviation: DeviationForm | None = Field(None, description="That it was given against the protocol.")
 

@@ -182,8 +182,15 @@ class _Writer:
             medicationCodeableConcept=None if infusion.lot else product,
             medicationReference={"reference": "#lot"} if infusion.lot else None,
             effectiveDateTime=infusion.started,
+            dosage=_given_volume(infusion.volume),
             reasonCode=[] if infusion.deviation is None else _deviation(infusion.deviation),
         )
+
+
+def _given_volume(text: str | None) -> Json | None:
+    """The dosage of an administration whose volume is stated; what cannot be read as one is not stated."""
+    quantity = None if text is None else _quantity(None, text)
+    return None if quantity is None else {"dose": quantity}
 
 
 def write_patient(patient: PatientForm) -> Json:

@@ -201,8 +201,9 @@ class DeviceUseStatement(OwnedResource, frozen=True):
 
 
 class Dosage(Element, frozen=True):
-    """How an administration was dosed, as far as a rate is given."""
+    """How an administration was dosed: what was given, and a rate."""
 
+    dose: Quantity | None = None
     rate_quantity: Quantity | None = None
     rate_ratio: Ratio | None = None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 
 from msgspec.structs import replace
 
@@ -47,6 +48,7 @@ def _infusion(given: Given, code: Coding | None, *, of_lot: bool) -> Infusion:
         of_lot=of_lot,
         recorded_as=_our_number(given),
         deviation=_deviation(given),
+        volume=_volume(given),
     )
 
 
@@ -62,6 +64,16 @@ def _our_number(given: Given) -> str:
     resource = given.item.resource
     identifiers = resource.identifier if isinstance(resource, MedicationAdministration) else ()
     return next((one.value for one in identifiers if one.system == RECORDED_INFUSION and one.value), "")
+
+
+def _volume(given: Given) -> Decimal | None:
+    """The volume that an administration states, in mL."""
+    resource = given.item.resource
+    dosage = resource.dosage if isinstance(resource, MedicationAdministration) else None
+    dose = None if dosage is None else dosage.dose
+    if dose is None or dose.comparator is not None or (dose.code or dose.unit) != "mL":
+        return None
+    return dose.value
 
 
 def _deviation(given: Given) -> Deviation | None:

@@ -9,13 +9,15 @@ from mscprotocol.case import GATING, Case, exact_tier, tally
 from mscprotocol.definitions import Decision, FindingDefinition
 from mscprotocol.inference import decide
 from mscprotocol.knowledge_forms import FindingLeaf, walk_leaves
+from mscprotocol.protocols import Practice
 from mscprotocol.record import Infusion
 from mscprotocol.rulebook import GATE, IMPROVED
 from mscprotocol.schedule import course_state
 from mscprotocol.truth import Truth
 
 STOP_EVENT, HOLD_EVENT = "stop_event", "hold_event"
-_SHOWN = ("tier", "course", "dose", IMPROVED, "deviation", "last_infusion")
+_OVER = ("completed", "stopped")
+_SHOWN = ("tier", "course", "dose", IMPROVED, "deviation", "last_infusion", "volume")
 
 
 def conclude_gate(case: Case, dose_status: str) -> GateResult:
@@ -37,6 +39,7 @@ def conclude_gate(case: Case, dose_status: str) -> GateResult:
         IMPROVED: Truth(conclusions.of(IMPROVED)).value if given else Truth.NOT_MET.value,
         "deviation": "recorded" if any(one.deviation for one in begun) else "none",
         "last_infusion": _last(begun),
+        "volume": _volume(begun, book.practice),
     }
     decision = decide(conclusions, conclusions.engine, GATE, tokens)
     because = [f"{one.id}: {one.status.replace('_', ' ')}" for one in gating if one.is_violated or one.is_open]
@@ -60,6 +63,15 @@ def _last(begun: Sequence[Infusion]) -> str:
     if not begun:
         return "none"
     return "stopped" if begun[-1].status == "stopped" else "whole"
+
+
+def _volume(begun: Sequence[Infusion], practice: Practice) -> str:
+    """What is known of the volumes of the infusions that were recorded here: charts of others need not tell it."""
+    ours = [one for one in begun if one.recorded_as]
+    if any(one.volume is None or one.status not in _OVER for one in ours):
+        return "unknown"
+    most = practice.volume_limits[1]
+    return "exceeded" if any(one.volume is not None and one.volume > most for one in ours) else "known"
 
 
 def _since_start(seen: Truth, *, has_begun: bool) -> str:

@@ -66,14 +66,13 @@ class CourseChecks:
 
     def _check_volume(self, form: Infusion) -> None:
         """An infusion that gave less than was planned was stopped, and says why."""
-        if form.status == "completed" and form.volume_ml is not None and Decimal(form.volume_ml) < self._volumes()[0]:
+        if (
+            form.status == "completed"
+            and form.volume_ml is not None
+            and Decimal(form.volume_ml) < self.practice.volume_limits[0]
+        ):
             text = "Less than the planned volume was given: the infusion was stopped. Say so, and why."
             raise RequestError("invalid_request", text, "volume_ml")
-
-    def _volumes(self) -> tuple[Decimal, Decimal]:
-        """The least and the most mL of a completed infusion."""
-        planned, percent = self.practice.final_volume.value.value, self.practice.volume_tolerance.value.value
-        return planned - planned * percent / 100, planned + planned * percent / 100
 
     def _check_events(self, chart: Chart, form: Events) -> None:
         """A form is of a point that the rules name, and observed when that point had come."""
@@ -98,7 +97,7 @@ class CourseChecks:
             yield "lot: not said"
         elif plain_lot(form.lot) != plain_lot(lot):
             yield "lot: another one than was recorded for this infusion"
-        if form.volume_ml is not None and Decimal(form.volume_ml) > self._volumes()[1]:
+        if form.volume_ml is not None and Decimal(form.volume_ml) > self.practice.volume_limits[1]:
             yield "volume: more than was planned"
 
 

@@ -24,6 +24,8 @@ UNSIGNED = "This takes back what the gate holds for, or changes an infusion that
 _RANK = {"go": 0, "hold": 1, "stop": 2}
 _UNKNOWN = "unknown"
 _RUNNING = "in-progress"
+# Settled by saying how an infusion ended and what it gave, which whoever records does.
+_ORDINARY = "volume: unknown"
 
 
 @dataclass(frozen=True)
@@ -92,9 +94,10 @@ def plain_lot(lot: str) -> str:
 
 
 def _loosened(old: GateResult | None, new: GateResult | None, *, is_back: bool) -> list[str]:
-    """The reasons that are gone, unless what was open now speaks against; the gate itself, if it is more open.
+    """The reasons that are gone, unless what was open now speaks against.
 
-    What is taken back again settles what was open like any data that are recorded: that alone is not signed.
+    What is taken back again settles what was open like any data that are recorded: that alone is signed only where the
+    gate then is more open.
     """
     if old is None:
         return [NOT_ASKED]
@@ -102,12 +105,12 @@ def _loosened(old: GateResult | None, new: GateResult | None, *, is_back: bool) 
         return []
     known = {one.partition(":")[0] for one in new.because}
     gone = [one for one in old.because if one not in new.because and not _is_settled(one, known, is_back=is_back)]
-    return gone or ([f"gate: {old.decision}"] if _RANK[new.decision] < _RANK[old.decision] else [])
+    return gone or ([f"gate: {old.decision}"] if is_back and _RANK[new.decision] < _RANK[old.decision] else [])
 
 
 def _is_settled(reason: str, known: set[str], *, is_back: bool) -> bool:
     name, _, said = reason.partition(": ")
-    return said == _UNKNOWN and (is_back or name in known)
+    return reason == _ORDINARY or (said == _UNKNOWN and (is_back or name in known))
 
 
 def _gate(answer: Assessment | None) -> GateResult | None:

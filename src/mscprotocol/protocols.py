@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, model_validator
@@ -146,6 +147,12 @@ class Practice(Strict):
     typed_within: Sourced
     small_cell: Sourced
     checklist: str
+
+    @property
+    def volume_limits(self) -> tuple[Decimal, Decimal]:
+        """The least and the most mL of a completed infusion."""
+        planned, percent = self.final_volume.value.value, self.volume_tolerance.value.value
+        return planned - planned * percent / 100, planned + planned * percent / 100
 
 
 class ChecklistItem(Strict):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime
+from decimal import Decimal
 
 import msgspec
 
@@ -97,7 +98,7 @@ class Infusion(Entry, frozen=True):
     """An infusion of the product that was started (`completed` or `stopped`), `of_lot` if of a lot that is known.
 
     `lots` are the names of the lot that it was of, as far as it says; `recorded_as` is the id under which a course of
-    ours recorded it, and `deviation` what was against it.
+    ours recorded it, `deviation` what was against it, and `volume` the mL that were infused, if that is said.
     """
 
     status: str = "completed"
@@ -105,6 +106,7 @@ class Infusion(Entry, frozen=True):
     lots: tuple[str, ...] = ()
     recorded_as: str = ""
     deviation: Deviation | None = None
+    volume: Decimal | None = None
 
 
 class Unmapped(msgspec.Struct, frozen=True):

@@ -170,6 +170,7 @@ def _infusion(entry: SubjectEntry, _: Sequence[SubjectEntry]) -> Fragment:
         return {}
     said: Fragment = {"started": _written(infusion.started), "status": infusion.status, "recorded_as": entry.id}
     said |= {"lot": infusion.lot} if infusion.lot else {}
+    said |= {"volume": f"{infusion.volume_ml} mL"} if infusion.volume_ml else {}
     against = infusion.deviation
     if against is not None:
         said["deviation"] = {"gate": against.gate, "because": against.because, "reason": against.reason}

@@ -44,7 +44,7 @@ def gate(said):
     is_safe = said["tier"] in ("low", "moderate") and is_quiet
     is_complete = said["violated"] == said["open"] == "none" and said["dose"] != "withheld"
     is_kept = said["course"] == "open" and said["deviation"] == "none"
-    is_kept = is_kept and said["last_infusion"] != "stopped"
+    is_kept = is_kept and said["last_infusion"] != "stopped" and said["volume"] == "known"
     return "go" if is_safe and is_complete and is_kept else "hold"
 
 

@@ -44,7 +44,7 @@ def record(ward: Ward, form: Infusion, *, deviation: bool = False) -> Any:
 
 
 def given(number: int, started: datetime, **more: Any) -> Infusion:
-    return Infusion(number, started, started + HOUR, **({"volume_ml": "100", "lot": "LOT-7"} | more))
+    return Infusion(number, started, **({"ended": started + HOUR, "volume_ml": "100", "lot": "LOT-7"} | more))
 
 
 def file(ward: Ward, number: int, point: str, observed: datetime, **answers: str) -> None:
@@ -143,6 +143,43 @@ def test_a_stopped_infusion_holds_the_next_one_until_a_clinician_signs(ward: War
     assert ward.course.view(ward.subject).gate.decision == "go", "the one before it was given whole"
 
 
+# -- what an infusion gave --
+
+
+def correct(ward: Ward, **more: Any) -> Any:
+    """The coordinator puts the last infusion right."""
+    kept = ward.course.subjects.chart(ward.subject).of_kind("infusion")[-1]
+    form = replace(ward.course.view(ward.subject).infusions[-1], **more)
+    return ward.course.correct(ward.subject, form, token(), kept.id, "it was left out", COORDINATOR)
+
+
+@pytest.mark.parametrize("left_out", ["its volume", "how it ended"])
+def test_what_an_infusion_gave_is_asked_before_the_next(ward: Ward, left_out: str) -> None:
+    ready(ward, 1)
+    more = {"volume_ml": None} | ({"ended": None, "status": "in-progress"} if left_out == "how it ended" else {})
+    record(ward, given(1, START, **more))
+    ward.observe(1, START)
+    ready(ward, 2)
+    gate = ward.course.view(ward.subject).gate
+    assert (gate.decision, gate.because) == ("hold", ["volume: unknown"])
+    with pytest.raises(GateClosedError):
+        ward.infuse(2)
+    correct(ward, volume_ml="100", status="completed", ended=START + HOUR)
+    assert ward.course.view(ward.subject).gate.decision == "go"
+
+
+def test_more_than_planned_at_the_end_of_a_running_infusion_holds(ward: Ward) -> None:
+    ready(ward, 1)
+    record(ward, given(1, START, volume_ml=None, ended=None, status="in-progress"))
+    ward.observe(1, START)
+    ready(ward, 2)
+    correct(ward, volume_ml="110.1", status="completed", ended=START + HOUR)
+    assert ward.course.view(ward.subject).gate.because == ["volume: exceeded"]
+    with pytest.raises(RequestError, match="its volume"):
+        correct(ward, volume_ml="110")
+    assert ward.course.view(ward.subject).gate.decision == "hold"
+
+
 # -- what no signature sets aside --
 
 
@@ -180,6 +217,13 @@ def test_a_stop_is_not_signed_away(ward: Ward) -> None:
     ward.observe(1, START, infusion_reaction="yes")
     ready(ward, 2)
     unsigned(ward, "STP-05: met")
+
+
+def test_a_stop_that_nobody_has_ruled_out_is_not_signed_away(ward: Ward) -> None:
+    ward.give(1)
+    ward.observe(1, START, infusion_reaction="unknown")
+    ready(ward, 2)
+    unsigned(ward, "STP-05: unknown")
 
 
 def test_a_missing_consent_is_not_signed_away(ward: Ward) -> None:

@@ -129,7 +129,7 @@ def _page(
     said = {"flash": flash} if flash else {}
     return render_page(
         request, "course", 200 if failure is None else failure.status, gate_lines=reasons,
-        running=_running(chart), view=view,
+        running=_running(chart), unmeasured=_unmeasured(chart), view=view,
         chart=chart, failure=failure, fields=fields, is_against=is_against, unrecorded=unrecorded or {},
         token=secrets.token_urlsafe(24), shown=SHOWN, is_clinician="clinician" in person.roles,
         may_record=bool(person.roles & {"coordinator", "clinician"}), has_password=person.has_password,
@@ -141,6 +141,13 @@ def _running(chart: Chart) -> list[dict[str, Any]]:
     """The infusions that are on record as still running, by number and entry."""
     forms = [(one.id, read_form(one.content, Infusion)) for one in chart.of_kind("infusion")]
     return [{"number": form.infusion, "entry": entry} for entry, form in forms if form.status == "in-progress"]
+
+
+def _unmeasured(chart: Chart) -> list[dict[str, Any]]:
+    """The infusions that are over and of which no volume is on record, by number and entry."""
+    forms = [(one.id, read_form(one.content, Infusion)) for one in chart.of_kind("infusion")]
+    over = ("completed", "stopped")
+    return [{"number": one.infusion, "entry": id_} for id_, one in forms if one.status in over and not one.volume_ml]
 
 
 def words_of(course: Course, subject: Subject) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -41,6 +41,9 @@ def show_worklist(
     service, settings = of_app(request)
     wanted = Wanted(protocol, verdict, q, _PAGE, (page - 1) * _PAGE)
     kept, total = Subjects(service).lines(wanted)
+    # What was typed to find a subject may name one: that there was something is said, and not what.
+    said = {"subjects": len(kept), "protocol": protocol, "verdict": verdict, "searched": bool(q.strip()), "page": page}
+    _note_reading(service, person, "read", "Worklist", said)
     lines = [read_line(one) for one in kept]
     cards = service.knowledge.protocols
     flows = {
@@ -59,10 +62,11 @@ def show_worklist(
 def send_log(request: Request, person: Reader, protocol: str = "", verdict: str = "") -> Response:
     """The screening log without identifiers."""
     service, settings = of_app(request)
-    with service.database.writing() as session:
-        audit.append(session, service.clock(), person.name, "export", "ScreeningLog", {"protocol": protocol})
+    lines = _lines(service, Wanted(protocol, verdict))
+    said = {"subjects": len(lines), "protocol": protocol, "verdict": verdict}
+    _note_reading(service, person, "export", "ScreeningLog", said)
     return Response(
-        write_csv(_lines(service, Wanted(protocol, verdict)), ZoneInfo(settings.zone)),
+        write_csv(lines, ZoneInfo(settings.zone)),
         media_type="text/csv; charset=utf-8",
         headers={"content-disposition": 'attachment; filename="screening-log.csv"'},
     )
@@ -73,6 +77,7 @@ def show_subject(request: Request, identity: str, person: Reader) -> Response:
     """One subject: the newest answer with what is open first, then everything that was recorded."""
     service, _ = of_app(request)
     chart = Subjects(service).chart(identity)
+    _note_reading(service, person, "read", f"Subject/{identity}", {"what": "subject"})
     result = stored = None
     if chart.screenings:
         stored = service.read(chart.screenings[-1].assessment_id, person.caller, "page")
@@ -111,7 +116,13 @@ def show_audit(request: Request, person: Auditor) -> Response:
         fault = audit.find_fault(session)
         query = select(AuditEntry).order_by(AuditEntry.sequence.desc()).limit(_SHOWN_ENTRIES)
         entries = list(session.execute(query).scalars())
+    _note_reading(service, person, "read", "AuditTrail", {"entries": len(entries)})
     return render_page(request, "audit", entries=entries, fault=fault, most=_SHOWN_ENTRIES)
+
+
+def _note_reading(service: Service, person: Person, action: str, subject: str, said: dict[str, Any]) -> None:
+    with service.database.writing() as session:
+        audit.append(session, service.clock(), person.name, action, subject, said)
 
 
 def _lines(service: Service, wanted: Wanted) -> list[LogLine]:
