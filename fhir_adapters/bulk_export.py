@@ -16,7 +16,7 @@ from fhir_adapters.decoding import UNREADABLE, decode, decode_tolerantly
 from fhir_adapters.dictionary import Dictionary, Source, codings, index, words_of
 from fhir_adapters.resources import CLINICAL, LINKED
 from fhir_adapters.subjects import split_url
-from fhir_adapters.times import parse_time, period_time
+from fhir_adapters.times import is_after, parse_time, period_time
 from mscprotocol.codes import CodeSystem
 from mscprotocol.errors import DataError
 from mscprotocol.knowledge import KnowledgeBase
@@ -97,8 +97,8 @@ class Pick:
 class Left(NamedTuple):
     """A line that the rules do not read: of which type, whose, which resource, and when an observation was made.
 
-    `server` is the one that its subject is stated to be on. `text` is what was glanced at, as JSON: an older version
-    that the rules do read does not count beside it.
+    A time after the observation was last updated is none. `server` is the one that its subject is stated to be on.
+    `text` is what was glanced at, as JSON: an older version that the rules do read does not count beside it.
     """
 
     kind: str
@@ -232,7 +232,8 @@ def _left(kind: str, name: str, seen: _Glance, *, with_time: bool) -> Left:
         owner = ""
     text = msgspec.json.format(msgspec.json.encode(seen), indent=-1)
     at = _time(seen) if with_time and seen.status not in NOT_OBSERVED else None
-    return Left(kind, owner, name, text, at, _stated_server(seen) or "")
+    known = None if is_after(at, seen.meta.last_updated if seen.meta else None) else at
+    return Left(kind, owner, name, text, known, _stated_server(seen) or "")
 
 
 def _time(seen: _Glance) -> TimeSpan | None:

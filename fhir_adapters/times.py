@@ -110,6 +110,12 @@ _TIMES = (
 _PERIODS = ("effective_period", "onset_period", "performed_period", "timing_period")
 
 
+def is_after(time: TimeSpan | None, *stated: str | None) -> bool:
+    """Whether a time surely lies after one at which it was already on record, as that is written: it cannot be true."""
+    known = [span for span in map(parse_time, stated) if span is not None]
+    return time is not None and any(time.earliest > span.latest for span in known)
+
+
 def time_of(resource: object) -> TimeSpan | None:
     """The latest time that a resource states of itself; a resource that is silent about it gives None."""
     times = [parse_time(getattr(resource, name, None)) for name in _TIMES]

@@ -10,6 +10,7 @@ import pytest
 
 from mscprotocol.errors import RequestError
 from mscprotocol.sample_cases import PROTOCOL
+from mscprotocol.screening import stages
 from tests.screening.exports import AT, bundles, screen, write_ndjson
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,6 +28,11 @@ def folder(tmp_path_factory):
 def whole(folder, tmp_path_factory):
     """An uninterrupted run."""
     return screen(folder, tmp_path_factory.mktemp("whole") / "out")
+
+
+@pytest.fixture
+def few(tmp_path):
+    return write_ndjson(tmp_path / "few", [bundles()[name] for name in ("eligible", "pregnant", "one-lab-open")])
 
 
 def same(run, other):
@@ -72,8 +78,6 @@ def test_a_killed_run_is_taken_up_and_gives_the_same_bytes(folder, whole, tmp_pa
 
 
 def test_what_was_finished_is_not_done_again(folder, whole, tmp_path, monkeypatch):
-    from mscprotocol.screening import stages
-
     out = tmp_path / "out"
 
     class StoppedError(BaseException):
@@ -102,7 +106,7 @@ def test_a_run_is_taken_up_only_as_it_was_begun(folder, tmp_path):
     out = tmp_path / "out"
     manifest = begin(folder, out, tmp_path)
     assert manifest["state"] == "begun"
-    with pytest.raises(RequestError, match="protocol"):
+    with pytest.raises(RequestError, match="--protocol"):
         screen(folder, out, resume=True, protocol="ciss-2018")
 
 
@@ -142,12 +146,46 @@ def test_only_patients_whose_data_changed_are_screened_again(tmp_path):
     assert same(run, screen(folder, tmp_path / "anew"))
 
 
-def test_other_rules_are_noticed(tmp_path):
-    folder, out = write_ndjson(tmp_path / "in", bundles().values()), tmp_path / "out"
-    screen(folder, out)
-    run = screen(folder, out, choices={"dimer_cutoff": "isth_2025"})
-    assert set(run.why) == {"rules changed"}
-    assert same(run, screen(folder, tmp_path / "anew", choices={"dimer_cutoff": "isth_2025"}))
+@pytest.mark.parametrize(
+    "other",
+    [{"choices": {"dimer_cutoff": "isth_2025"}}, {"zone": "Asia/Shanghai"}, {"checklists": True},
+     {"what_if": ["EX-04.within=30d"]}, {"at": "last-observation"}],
+)  # fmt: skip
+def test_other_options_are_noticed(few, tmp_path, other):
+    out = tmp_path / "out"
+    screen(few, out)
+    run = screen(few, out, **other)
+    assert set(run.why) == {"options changed"}
+    assert same(run, screen(few, tmp_path / "anew", **other))
+
+
+def test_an_answer_at_the_last_observation_does_not_stand_for_a_fixed_time(few, tmp_path):
+    screen(few, tmp_path / "out", at="last-observation")
+    run = screen(few, tmp_path / "out")
+    assert set(run.why) == {"options changed"}
+    assert {one["at"] for one in run.answers.values()} == {AT}
+
+
+def test_other_rules_are_noticed(few, tmp_path, monkeypatch):
+    screen(few, tmp_path / "out")
+    monkeypatch.setattr("mscprotocol.screening.options.FORMAT", "another program")
+    stages.screen_of.cache_clear()
+    assert set(screen(few, tmp_path / "out").why) == {"rules changed"}
+    monkeypatch.undo()
+    stages.screen_of.cache_clear()
+
+
+def test_an_earlier_time_has_not_passed(few, tmp_path):
+    screen(few, tmp_path / "out")
+    assert set(screen(few, tmp_path / "out", at="2020-04-06T09:00:00+08:00").why) == {"another time"}
+    assert set(screen(few, tmp_path / "out", at="2020-05-06T09:00:00+08:00").why) == {"time has passed"}
+
+
+def test_a_finished_run_is_taken_up_only_as_it_was_made(few, tmp_path):
+    first = screen(few, tmp_path / "out")
+    with pytest.raises(RequestError, match=r"finished.*other options \(--set\).*leave --resume out"):
+        screen(few, tmp_path / "out", resume=True, choices={"dimer_cutoff": "isth_2025"})
+    assert same(screen(few, tmp_path / "out", resume=True), first)
 
 
 def test_time_alone_may_change_an_answer(tmp_path):

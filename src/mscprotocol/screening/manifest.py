@@ -45,10 +45,15 @@ def open_run(folder: Path, wanted: Manifest, reporter: Reporter, *, resume: bool
     if known is None:
         if folder.exists() and any(one != work for one in folder.iterdir()):
             raise RequestError("folder_in_use", f"{folder} holds something else: name an empty or a new folder")
+        if resume:
+            reporter.say("There is no run to take up: a new one begins.")
         _begin(work, wanted)
         return wanted
     if known.state != FINISHED:
         return _take_up(work, known, wanted, resume, reporter)
+    if resume and (differing := differences(known.options, wanted.options)):
+        text = f"the run is finished, and was made with other options ({', '.join(differing)})"
+        raise RequestError("other_options", f"{text}: leave --resume out to bring it up to date with these")
     reporter.say("The folder holds a finished run: only patients whose answer may differ are screened again.")
     wanted.parts = known.parts
     if not (work / PREVIOUS).exists():
@@ -61,7 +66,10 @@ def _take_up(work: Path, known: Manifest, wanted: Manifest, resume: bool, report
     if not resume:
         raise RequestError("unfinished", "the folder holds a run that was cut short: add --resume, or name another")
     if differing := differences(known.options, wanted.options):
-        raise RequestError("other_options", f"the run was begun with other options: {', '.join(differing)}")
+        raise RequestError(
+            "other_options",
+            f"the run was begun with other options ({', '.join(differing)}): give those, or name another folder",
+        )
     if known.rules != wanted.rules:
         raise RequestError("other_rules", "the rules changed since the run was begun: start anew in another folder")
     if known.sources != wanted.sources:

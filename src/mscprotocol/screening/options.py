@@ -18,7 +18,7 @@ from mscprotocol.screening.patients import Screen
 from mscprotocol.screening.reading import Reader
 
 # Grows when the code would give other answers for the same data and rules.
-FORMAT = "3"
+FORMAT = "4"
 TOGETHER = "all together"
 
 
@@ -59,8 +59,10 @@ class Options(msgspec.Struct, frozen=True):
         return [*self.what_if, *([TOGETHER] if len(self.what_if) > 1 else [])]
 
     def rules(self, knowledge: KnowledgeBase) -> str:
-        """The hash of all that an answer depends on but the data and the time."""
-        said = [FORMAT, knowledge.sha256, self.protocol, self.zone or "", self.columns or "", *self.what_if]
+        """The hash of all that an answer depends on but the data and a fixed time."""
+        moment = parse_moment(self.at)
+        at = "" if moment.kind == "time" else moment.text
+        said = [FORMAT, knowledge.sha256, self.protocol, self.zone or "", self.columns or "", at, *self.what_if]
         return hashlib.sha256("\n".join([*said, str(self.checklists)]).encode()).hexdigest()
 
     def screen(self) -> Screen:
@@ -71,6 +73,7 @@ class Options(msgspec.Struct, frozen=True):
             books=self.books(knowledge),
             moment=parse_moment(self.at),
             rules=self.rules(knowledge),
+            base=f"{FORMAT} {load_knowledge().sha256}",
             zone=None if self.zone is None else ZoneInfo(self.zone),
             scenarios=scenarios,
         )
@@ -95,5 +98,6 @@ def with_unit_apart(value: str) -> str:
 
 
 def differences(one: Options, other: Options) -> Sequence[str]:
-    """The names of options that differ."""
-    return [name for name in Options.__struct_fields__ if getattr(one, name) != getattr(other, name)]
+    """The options that differ, as they are written."""
+    names = [name for name in Options.__struct_fields__ if getattr(one, name) != getattr(other, name)]
+    return [f"--{'set' if name == 'choices' else name.replace('_', '-')}" for name in names]

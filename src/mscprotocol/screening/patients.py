@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -20,7 +20,7 @@ from fhir_adapters.plain_forms import PlainRecord
 from fhir_adapters.plain_record import write_units
 from fhir_adapters.record_builder import build_record
 from fhir_adapters.resources import Observation
-from fhir_adapters.times import parse_time, time_of
+from fhir_adapters.times import is_after, parse_time, time_of
 from fhir_adapters.unpacking import Unit, make_unit
 from mscprotocol.answer import Assessment, to_json
 from mscprotocol.assessment import assess_all
@@ -51,20 +51,24 @@ from mscprotocol.screening.results import Change, Screened, row_of
 from mscprotocol.screening.servers import check_servers
 
 Draw = Callable[[str, Assessment], None]
-_STATED = ("born", "sex", "deceased", "name")
+_LATE = (
+    "dated after its export, or after it was last updated: it is no last observation, unless all of the patient are so"
+)
 
 
 @dataclass(frozen=True)
 class Screen:
     """How patients are screened: by which rulebooks, when, and by which other rules besides, by name.
 
-    `zone` is where times without one were written; `rules` is the hash of all that an answer depends on but the data;
-    `origins` tells by block what is known of the export that it is of.
+    `zone` is where times without one were written; `rules` is the hash of all that an answer depends on but the data
+    and a fixed time, `base` stands for the part of it that no option chooses; `origins` tells by block what is known of
+    the export that it is of.
     """
 
     books: Sequence[Rulebook]
     moment: Moment
     rules: str
+    base: str = ""
     zone: ZoneInfo | None = None
     scenarios: Sequence[tuple[str, Sequence[Rulebook]]] = ()
     draw: Draw | None = None
@@ -95,7 +99,7 @@ def screen_patient(owner: str, pieces: Sequence[Piece], screen: Screen) -> Scree
     at: datetime | None = None
     try:
         pieces, fates = without_fallen(pieces, screen.moment)
-        bundle = gather(owner, pieces, screen, fates)
+        bundle = _with_late(gather(owner, pieces, screen, fates), pieces, screen)
         record = build_record(bundle, screen.books[0].knowledge)
         at = find_time(screen.moment, bundle, record, pieces)
         request = _request(at)
@@ -104,15 +108,16 @@ def screen_patient(owner: str, pieces: Sequence[Piece], screen: Screen) -> Scree
         _draw(owner, screen, answers, record, request)
     except DataError as error:
         problem = Problem("patient", error.code, str(error), patient=patient)
-        return Screened(owner, data, screen.rules, None if at is None else at.isoformat(), None, problem=problem)
+        known = None if at is None else at.isoformat()
+        return Screened(owner, data, screen.rules, known, None, problem=problem, base=screen.base)
     except Exception as error:  # noqa: BLE001 - a defect met with one patient must not lose the others
         problem = Problem("patient", "defect", f"a defect of this program: {type(error).__name__}", patient=patient)
-        return Screened(owner, data, screen.rules, None, None, problem=problem)
+        return Screened(owner, data, screen.rules, None, None, problem=problem, base=screen.base)
     return Screened(
         owner, data, screen.rules, at.isoformat(), _holds_until(record, answers, at),
         answers=[Raw(to_json(one)) for one in answers],
         rows=[row_of(one, source) for one in answers],
-        changes=changes,
+        changes=changes, base=screen.base,
     )  # fmt: skip
 
 
@@ -214,12 +219,38 @@ def _request(at: datetime) -> Request:
         raise DataError("no_time", f"the record states a time that cannot be: {error}") from None
 
 
+def _with_late(bundle: PatientBundle, pieces: Sequence[Piece], screen: Screen) -> PatientBundle:
+    """Note the observations that are dated after their export, or after they were last updated."""
+    if screen.moment.kind != "last-observation":
+        return bundle
+    exported = {screen.origins.get(one.block, NOWHERE).exported for one in pieces}
+    bound = max(exported, key=_instant, default="")
+    late = [one for one in bundle.items if isinstance(one.resource, Observation) and _is_late(one.resource, bound)]
+    return replace(bundle, notes=(*bundle.notes, *(QualityNote(one.reference, _LATE) for one in late)))
+
+
+def _instant(text: str) -> datetime:
+    """Until when an export may hold observations: for ever, if its time is not known."""
+    time = parse_time(text)
+    return datetime.max.replace(tzinfo=UTC) if time is None else time.latest
+
+
+def _is_late(one: Observation, exported: str) -> bool:
+    return is_after(time_of(one), exported, one.meta.last_updated if one.meta else None)
+
+
 def _last(bundle: PatientBundle, record: PatientRecord, pieces: Sequence[Piece]) -> datetime:
-    """The newest observation of any kind; without any, the newest of what else the record holds."""
-    observations = [one.resource for one in bundle.items if isinstance(one.resource, Observation)]
-    observed = [time_of(one) for one in observations if one.status not in NOT_OBSERVED]
+    """The newest observation of any kind that can be true; without any, the newest of what else the record holds."""
+    late = {one.reference for one in bundle.notes if one.text == _LATE}
+    observations = [
+        one for one in bundle.items if isinstance(one.resource, Observation) and one.resource.status not in NOT_OBSERVED
+    ]
+    # Where every time lies after the export, all were shifted, and the export's own says nothing of them.
+    true = [one for one in observations if one.reference not in late]
+    observed = [time_of(one.resource) for one in true]
     times = [one.latest for one in observed if one is not None]
     times += [datetime.fromisoformat(one.text) for one in pieces if one.kind == SEEN]
+    times = times or [one.latest for one in map(time_of, (item.resource for item in observations)) if one is not None]
     times = times or [one.time.latest for one in _entries(record) if one.time is not None]
     if not times:
         raise DataError("no_time", "nothing in the record states a time: give --at TIME")

@@ -20,6 +20,7 @@ from fhir_adapters.hl7v2_files import split_file
 from fhir_adapters.hl7v2_mapping import identity_of
 from fhir_adapters.hl7v2_parsing import MessageError, parse_message
 from fhir_adapters.patient_list import ColumnMap
+from fhir_adapters.times import is_after
 from fhir_adapters.unpacking import MAX_BYTES, NOT_FOLLOWED, Unit, open_bundles, refuse_doubled_keys
 from mscprotocol.errors import DataError
 from mscprotocol.knowledge import KnowledgeBase
@@ -85,7 +86,7 @@ class Reader:
     # -- FHIR --------------------------------------------------------------------------------------
 
     def _read_ndjson(self, block: Block, counts: Counts) -> Found:
-        seen = _Seen()
+        seen = _Seen(block.source.exported)
         for line in read_lines(Path(block.source.path), block.start, block.end):
             counts.lines += 1
             counts.bytes += len(line.content) + 1
@@ -127,7 +128,7 @@ class Reader:
             return
         opened = open_bundles([content])
         owners = owners_of(opened.units)
-        seen = _Seen()
+        seen = _Seen(block.source.exported)
         patients: dict[str, None] = {}
         for number, unit in enumerate(opened.units, 1):
             counts.lines += 1
@@ -208,11 +209,12 @@ class Reader:
 class _Seen:
     """When each patient was last observed by what the rules do not read: his last observation may be one of these."""
 
-    def __init__(self) -> None:
+    def __init__(self, exported: str) -> None:
+        self._exported = exported
         self._latest: dict[tuple[str, str], datetime] = {}
 
     def add(self, left: Left) -> None:
-        if left.time is not None and left.owner:
+        if left.time is not None and left.owner and not is_after(left.time, self._exported):
             key = left.owner, left.server
             self._latest[key] = max(left.time.latest, self._latest.get(key, left.time.latest))
 

@@ -56,7 +56,10 @@ class Change(msgspec.Struct, frozen=True):
 
 
 class Screened(msgspec.Struct, frozen=True):
-    """One patient: from which data, by which rules and for when; until when that holds; the answers or the problem."""
+    """One patient: from which data, by which rules and for when; until when that holds; the answers or the problem.
+
+    `rules` and `base` are those of `Screen`.
+    """
 
     owner: str
     data: str
@@ -67,6 +70,7 @@ class Screened(msgspec.Struct, frozen=True):
     rows: list[LogRow] = []
     changes: list[Change] = []
     problem: Problem | None = None
+    base: str = ""
 
 
 def row_of(answer: Assessment, source: str) -> LogRow:

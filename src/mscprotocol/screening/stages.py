@@ -101,15 +101,16 @@ def _reason(known: Screened | None, data: str, screen: Screen) -> str:
     if known.data != data:
         return "data changed"
     if known.rules != screen.rules:
-        return "rules changed"
-    moment = screen.moment
-    if moment.kind != "time" or (moment.at is not None and known.at == moment.at.isoformat()):
+        return "options changed" if known.base == screen.base else "rules changed"
+    at = screen.moment.at
+    if at is None or known.at == at.isoformat() or _holds(known, at):
         return "unchanged"
-    return "unchanged" if _holds(known, moment.at) else "time has passed"
+    is_later = known.at is not None and datetime.fromisoformat(known.at) < at
+    return "time has passed" if is_later else "another time"
 
 
-def _holds(known: Screened, at: datetime | None) -> bool:
-    if known.at is None or at is None or known.problem is not None:
+def _holds(known: Screened, at: datetime) -> bool:
+    if known.at is None or known.problem is not None:
         return False
     is_over = known.holds_until is not None and datetime.fromisoformat(known.holds_until) <= at
     return datetime.fromisoformat(known.at) <= at and not is_over
