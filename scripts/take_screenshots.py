@@ -40,8 +40,7 @@ def main() -> None:
             with serve(courses) as address:
                 take_courses(driver, address, ward.subject)
             with serve(closed) as address:
-                driver.get(f"{address}/login")
-                take(driver, "login", 700, 480)
+                take_doors(driver, address, service)
 
 
 def fill_ward(url: str) -> Any:
@@ -75,6 +74,30 @@ def take_courses(driver: Any, address: str, subject: str) -> None:
     ):
         driver.get(address + path)
         take(driver, name, 1180, height)
+    take(driver, "audit-narrow", 360, 800)
+    driver.get(f"{address}/subjects/{subject}/course")
+    take(driver, "course-narrow", 360, 900)
+    driver.find_element("name", "infusion.ended").send_keys("03302020\ue0041100AM")
+    driver.find_element("name", "infusion.volume_ml").send_keys(",000")
+    driver.find_element("name", "events.note").send_keys("typed beside it")
+    driver.find_element("css selector", "button[formaction$='/infusion']").click()
+    driver.execute_script("document.getElementById('s-infusion').scrollIntoView()")
+    take(driver, "course-error", 1180, 900, dark=True)
+    driver.find_element("css selector", "a[href*='/entries/']").click()
+    take(driver, "entry", 1180, 900)
+
+
+def take_doors(driver: Any, address: str, service: Any) -> None:
+    """The login, and what a page says to somebody whom it is not for."""
+    from tests.web.pages.browser import log_in
+    from tests.web.pages.conftest import add_user
+
+    driver.get(f"{address}/login")
+    take(driver, "login", 700, 480)
+    add_user(service, "anna", "auditor")
+    log_in(driver, address, "anna")
+    driver.get(f"{address}/screening")
+    take(driver, "forbidden", 700, 480)
 
 
 def take_screening(driver: Any, address: str) -> None:

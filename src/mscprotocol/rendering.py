@@ -108,6 +108,7 @@ def template_environment() -> Environment:
     environment.filters["qr_code"] = _qr_markup
     environment.filters["consort_plot"] = _consort_markup
     environment.filters["clock"] = _clock_markup
+    environment.filters["in_lines"] = _lines_markup
     environment.filters["local"] = _local_markup
     return environment
 
@@ -137,6 +138,11 @@ def _qr_markup(code: str) -> Markup:
     )
     drawn = drawn.replace("<svg ", '<svg role="img" ', 1)
     return Markup(drawn)  # noqa: S704 - squares and nothing of a record
+
+
+def _lines_markup(text: str) -> Markup:
+    """A text of several lines as it was typed, for a field that holds it; all else in it is shown like any text."""
+    return Markup("\n").join(show_controls(line) for line in text.splitlines())
 
 
 def _clock_markup(moment: datetime | str, zone: str, *, seconds: bool = False) -> Markup:

@@ -26,6 +26,12 @@ _ISSUE = {400: "invalid", 401: "login", 403: "forbidden", 404: "not-found", 405:
           412: "incomplete", 413: "too-long", 415: "not-supported", 422: "processing", 429: "throttled",
           503: "timeout"}  # fmt: skip
 UNPROCESSABLE = 422
+# What the web framework finds wrong, for people.
+_IN_WORDS = {
+    404: ("not_found", "There is no page at this address: it was mistyped, or what it led to is not here."),
+    405: ("not_possible", "This address takes no such request: open the page that leads here, and use its buttons."),
+    413: ("too_large", "What was sent is larger than this service takes."),
+}
 _PROGRAMS = ("/api/", "/fhir", "/cds-services", "/static/", "/metrics", "/healthz", "/readyz")
 
 
@@ -102,4 +108,7 @@ async def _invalid(request: Request, error: Exception) -> Response:
 
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return render(request, error.status_code, "http_error", str(error.detail), error.headers)
+    code, text = "http_error", str(error.detail)
+    if is_for_reading(request):
+        code, text = _IN_WORDS.get(error.status_code, (code, text))
+    return render(request, error.status_code, code, text, error.headers)

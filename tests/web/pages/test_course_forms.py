@@ -15,6 +15,7 @@ from mscprotocol.web.pages.course_sections import STILL_TYPED
 from mscprotocol.web.pages.local_times import SHOWN_TWICE
 from tests.store.people import COORDINATOR, SECOND, token
 from tests.store.test_course import START
+from tests.web.pages.conftest import LogIn
 from tests.web.pages.subject_page import Page, form_of, local
 
 HOUR = timedelta(hours=1)
@@ -191,3 +192,27 @@ def test_a_correction_of_what_was_set_aside_shows_what_was_typed(page: Page) -> 
     reply = page.client.post(path, data=hidden | mine)
     assert reply.status_code == 409
     assert "<bdi>v5-typed</bdi>" in reply.text
+
+
+def test_a_lot_file_of_several_lines_comes_back_as_it_was_typed(page: Page) -> None:
+    typed = "lot: LOT-8\nproduct_bag_volume: 50 mL\n<b>"
+    status, text = post(page, "lot", **{"lot.product": typed, "lot.lot": "LOT-9"})
+    assert (status, "both were given" in text) == (422, True)
+    found = re.search('name="lot.product"[^>]*>(.*?)</textarea>', text, re.S)
+    assert found is not None
+    assert html.unescape(found[1]) == typed
+    assert "<b>" not in found[1]
+
+
+def test_a_lot_is_told_datum_by_datum(page: Page) -> None:
+    page.ward.prepare(1)
+    text = page.client.get(page.link_to("lot")).text
+    assert re.search(r"<dt>Viability</dt><dd class=\"kept\"><bdi>\d+ %, at [A-Z][a-z]{2} \d+ [A-Z]", text)
+    assert "product_viability" not in text.split("</dl>")[0]
+
+
+def test_what_is_nowhere_or_not_for_a_role_says_what_to_do(page: Page, as_role: LogIn) -> None:
+    reply = page.client.get("/nowhere")
+    assert (reply.status_code, "There is no page at this address" in reply.text) == (404, True)
+    reply = as_role("auditor").get("/screening")
+    assert (reply.status_code, "yours: auditor. Whoever administers this service" in reply.text) == (403, True)

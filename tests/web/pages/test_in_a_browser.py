@@ -141,6 +141,7 @@ def test_all_of_it_works_without_scripts(served: Serve, browser: Any, plain_brow
     follow(driver, named(driver, "load"))
     assert find(driver, ".verdict .word").text == "Undetermined"
     named(driver, "d.fibrinogen.0.value").send_keys("4.2")
+    find(driver, "#f-fibrinogen details.own summary").click()
     named(driver, "d.fibrinogen.0.at").send_keys("04062020\ue0040900AM")
     assert find(driver, ".verdict .word").text == "Undetermined", "no script ran"
     follow(driver, find(driver, "button.primary"))
@@ -298,3 +299,49 @@ def test_a_keyboard_alone_reaches_the_page_and_is_seen(served: Serve, browser: A
     focused = browser.switch_to.active_element
     assert focused.get_attribute("name") == "protocol"
     assert browser.execute_script("return getComputedStyle(arguments[0]).outlineWidth", focused) == "3px"
+
+
+def press(driver: Any, key: str) -> Any:
+    """Press a key; gives what has the focus then."""
+    from selenium.webdriver.common.action_chains import ActionChains
+    from selenium.webdriver.common.keys import Keys
+
+    ActionChains(driver).send_keys(getattr(Keys, key)).perform()
+    return driver.switch_to.active_element
+
+
+def test_a_keyboard_goes_from_section_to_section_in_two_keys(served: Serve, browser: Any) -> None:
+    browser.get(f"{served()}/screening")
+    wanted = [one.get_attribute("href").split("#")[1] for one in browser.find_elements("css selector", ".sections a")]
+    titles = [one.text for one in browser.find_elements("css selector", ".sections a")]
+    assert wanted[0] == "who"
+    assert wanted[-1] == "save-head"
+    browser.execute_script("location.hash = 'who'")
+    for following, title in list(zip(wanted, titles, strict=True))[1:]:
+        link = press(browser, "TAB")
+        assert link.text == f"Skip to the next section: {title}"
+        assert link.is_displayed()
+        press(browser, "ENTER")
+        assert browser.execute_script("return document.activeElement.id") == following
+    assert press(browser, "TAB").get_attribute("name") == "subject"
+
+
+def test_a_line_of_the_form_has_few_stops(served: Serve, browser: Any) -> None:
+    browser.get(f"{served()}/screening")
+    browser.execute_script("document.querySelector('#panel-2').focus()")
+    press(browser, "TAB")
+    stops: list[str] = []
+    while not stops or stops[-1] != "Skip to the next section: Circulation and organs":
+        one = press(browser, "TAB")
+        stops.append(one.text if one.tag_name == "a" else one.get_attribute("name") or one.tag_name)
+        assert len(stops) < 80, stops
+    lines = browser.find_elements("css selector", "section[aria-labelledby=panel-2] > .datum")
+    assert len(lines) > 3
+    assert len(stops) <= 7 * len(lines) + 12, stops
+    browser.execute_script("document.querySelector('#panel-7').focus()")
+    press(browser, "TAB")
+    radio = press(browser, "TAB")
+    assert radio.get_attribute("type") == "radio"
+    name = radio.get_attribute("name")
+    assert press(browser, "ARROW_LEFT").get_attribute("name") == name, "the arrows choose within a question"
+    assert press(browser, "TAB").get_attribute("name") != name, "a question is one stop"

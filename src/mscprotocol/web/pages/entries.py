@@ -9,11 +9,13 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from mscprotocol.checklist_parts import print_instant
 from mscprotocol.course_actions import CORRECTABLE, RECORDERS, Signed
 from mscprotocol.course_amendments import RETRACTABLE, Amendment, amend
 from mscprotocol.course_effects import Effect, UnsignedError
-from mscprotocol.course_forms import FORMS, Form, Infusion, read_form
+from mscprotocol.course_forms import FORMS, Form, Infusion, Lot, read_form
 from mscprotocol.errors import DataError, RequestError
+from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.service import Caller
 from mscprotocol.store import audit, signatures
 from mscprotocol.store.subjects import newest_of
@@ -147,7 +149,7 @@ def _page(
         shown = show_effect(effect, action, form, after, zone, course.subjects.knowledge)
     return render_page(
         request, "entry", 200 if failure is None else failure.status, chart=chart, entry=entry, failure=failure,
-        said={} if form is None else without_offsets(fields_of(form, zone)), effect=shown,
+        said={} if form is None else _said(form, zone, course.subjects.knowledge), effect=shown,
         fields=known if fields is None else fields, is_running=is_running, deviation=deviation, target=target,
         unrecorded={} if fields is None or may_correct else other_fields(fields, ""),
         number="" if current is None else str(getattr(current, "infusion", "")),
@@ -159,6 +161,18 @@ def _page(
         may_correct=may_correct, token=secrets.token_urlsafe(24),
         **words_of(course, chart.subject),
     )  # fmt: skip
+
+
+def _said(form: Form, zone: ZoneInfo, knowledge: KnowledgeBase) -> dict[str, str]:
+    """What an entry says, field by field; a lot datum by datum."""
+    if not isinstance(form, Lot):
+        return without_offsets(fields_of(form, zone))
+    found = {"infusion": str(form.infusion)}
+    for name, said in form.product.items():
+        value, at = (said.get("value"), said.get("at")) if isinstance(said, dict) else (said, None)
+        words = print_instant(str(value)) + (f", at {print_instant(str(at))}" if at else "")
+        found[knowledge.measurements[name].text if name in knowledge.measurements else name] = words
+    return found
 
 
 def _last_correction(chart: Chart, entry: SubjectEntry) -> SubjectEntry:

@@ -51,13 +51,19 @@ class Person:
 DEMO = Person("demo", "Demo, not logged in", frozenset(users.ROLES))
 
 
+def _not_for(person: Person, roles: tuple[str, ...]) -> str:
+    own = ", ".join(sorted(person.roles)) or "none"
+    what = f"This page is for the role {' or '.join(roles)}; yours: {own}."
+    return f"{what} Whoever administers this service gives out roles; log in again after that."
+
+
 def require(*roles: str) -> Callable[[Request], Person]:
     """A dependency that gives the person, if they have one of the roles; else a page that says what is missing."""
 
     def find(request: Request) -> Person:
         person = current_user(request)
         if not person.roles & set(roles):
-            raise ProblemError(403, "forbidden", f"This page is for the role {' or '.join(roles)}.")
+            raise ProblemError(403, "forbidden", _not_for(person, roles))
         return person
 
     return find
