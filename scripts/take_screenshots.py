@@ -66,6 +66,8 @@ def fill_ward(url: str) -> Any:
 
 def take_courses(driver: Any, address: str, subject: str) -> None:
     """Go through the pages of subjects whose courses run."""
+    from tests.web.pages.browser import find, follow
+
     for name, path, height in (
         ("worklist", "/worklist", 800),
         ("subject", f"/subjects/{subject}", 1100),
@@ -80,10 +82,9 @@ def take_courses(driver: Any, address: str, subject: str) -> None:
     driver.find_element("name", "infusion.ended").send_keys("03302020\ue0041100AM")
     driver.find_element("name", "infusion.volume_ml").send_keys(",000")
     driver.find_element("name", "events.note").send_keys("typed beside it")
-    driver.find_element("css selector", "button[formaction$='/infusion']").click()
-    driver.execute_script("document.getElementById('s-infusion').scrollIntoView()")
-    take(driver, "course-error", 1180, 900, dark=True)
-    driver.find_element("css selector", "a[href*='/entries/']").click()
+    follow(driver, find(driver, "button[formaction$='/infusion']"))
+    take(driver, "course-error", 1180, 1300, dark=True)
+    follow(driver, find(driver, "a[href*='/entries/']"))
     take(driver, "entry", 1180, 900)
 
 
