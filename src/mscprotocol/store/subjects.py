@@ -170,6 +170,14 @@ def _reasons(answer: Assessment) -> dict[str, list[str]]:
     }
 
 
+def newest_screening(session: Session, actor: str, since: datetime) -> tuple[Screening, Subject] | None:
+    """The last assessment of a subject that a person caused, with the subject; none since some time."""
+    query = select(Screening, Subject).join(Subject, Subject.id == Screening.subject_id)
+    mine = query.where(Screening.actor == actor, Screening.made_at >= since)
+    found = session.execute(mine.order_by(Screening.made_at.desc(), Screening.sequence.desc()).limit(1)).first()
+    return None if found is None else (found[0], found[1])
+
+
 def screenings(session: Session, subject_id: str | None = None) -> list[Screening]:
     """The lines of the screening log, oldest first; of one subject, or all."""
     query = select(Screening).order_by(Screening.made_at, Screening.sequence)

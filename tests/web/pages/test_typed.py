@@ -15,6 +15,7 @@ from fhir_adapters.sources import read_parts
 from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.web.pages.local_times import NEVER_SHOWN, SHOWN_TWICE, Doubt, offsets_of, read_time, write_local
 from mscprotocol.web.pages.screening_state import judge
+from tests.web.pages.conftest import LogIn
 from tests.web.pages.test_screening import ASKED, hints, text, typed, verdict
 
 BERLIN, NEW_YORK = ZoneInfo("Europe/Berlin"), ZoneInfo("America/New_York")
@@ -176,3 +177,14 @@ def test_a_failed_save_is_no_success(demo: TestClient) -> None:
     reply = demo.post("/screening/save", data=ASKED | PLATELETS | {"token": "t"})
     assert (reply.status_code, "subject number of the trial" in reply.text) == (422, True)
     assert 'value="210"' in reply.text
+
+
+def test_who_goes_back_after_a_save_is_led_to_what_was_saved(as_role: LogIn) -> None:
+    client = as_role("coordinator")
+    assert "The last that you saved" not in client.get("/screening").text
+    saved = client.post("/screening/save", data=ASKED | PLATELETS | {"subject": "S-7", "token": "t"})
+    page = client.get("/screening").text
+    assert "The last that you saved is of" in page
+    assert f'href="{saved.url.path}">its assessment</a>' in page
+    assert "<bdi>S-7</bdi>" in page
+    assert "The last that you saved" not in as_role("clinician").get("/screening").text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from datetime import timedelta
 from typing import Annotated
 from zoneinfo import available_timezones
 
@@ -14,7 +15,7 @@ from starlette.responses import Response
 from mscprotocol.errors import DataError, RequestError
 from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.protocols import STAGES
-from mscprotocol.store import audit, drafts
+from mscprotocol.store import audit, drafts, subjects, tables
 from mscprotocol.web.pages.layout import render_page, render_part
 from mscprotocol.web.pages.people import Person, of_app, require
 from mscprotocol.web.pages.posted import read_form, see_other, text_of
@@ -24,6 +25,8 @@ from mscprotocol.web.pages.screening_state import Screening, judge
 from mscprotocol.web.problems import ProblemError, status_of
 
 PATH = "/screening"
+JUST_SAVED = timedelta(minutes=15)
+Saved = tuple[tables.Screening, tables.Subject] | None
 router = APIRouter()
 Screener = Annotated[Person, Depends(require("coordinator", "clinician"))]
 Posted = Annotated[FormData, Depends(read_form)]
@@ -38,9 +41,12 @@ class Fields(dict[str, str]):
 
 @router.get(PATH)
 def show_screening(request: Request, person: Screener) -> Response:
-    """An empty form of a protocol."""
+    """An empty form of a protocol; who comes back to it from what was just saved is led there."""
+    service, _ = of_app(request)
+    with service.database.reading() as session:
+        saved = subjects.newest_screening(session, person.name, service.clock() - JUST_SAVED)
     fields = Fields({name: value for name, value in request.query_params.items() if name in ("protocol", "stage")})
-    return _page(request, person, fields, None)
+    return _render(request, person, fields, _judge(request, person, fields, None), saved=saved)
 
 
 @router.post(PATH)
@@ -144,12 +150,15 @@ def _page(
     return _render(request, person, fields, screening)
 
 
-def _render(request: Request, person: Person, fields: Fields, screening: Screening, status: int = 200) -> Response:
+def _render(
+    request: Request, person: Person, fields: Fields, screening: Screening, status: int = 200, *, saved: Saved = None
+) -> Response:
     service, _ = of_app(request)
     return render_page(
         request,
         "screening",
         status,
+        saved=saved,
         screening=screening,
         result=_result(screening, service.knowledge),
         places=places_of(screening.form),
