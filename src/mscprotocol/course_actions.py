@@ -20,6 +20,7 @@ from mscprotocol.course_effects import UnsignedError, changed_facts, find_effect
 from mscprotocol.course_forms import (
     FORMS,
     Consent,
+    Death,
     DoseCheck,
     Events,
     Form,
@@ -60,7 +61,7 @@ CLINICIANS = frozenset({"clinician"})
 # Only a clinician decides these; anybody who records may answer the other questions.
 DECISIONS = ("continue_despite_improvement", "marked_improvement")
 # What is put right by a form of its own; a dose check is done again, and a signature lapses.
-CORRECTABLE = ("consent", "plan", "lot", "infusion", "events", "withdrawal")
+CORRECTABLE = ("consent", "plan", "lot", "infusion", "events", "withdrawal", "death")
 BINDING = "No signature sets this aside: {}. What was given all the same is recorded as a protocol deviation."
 
 
@@ -121,6 +122,13 @@ class Course:
     def withdraw(self, subject_id: str, form: Withdrawal, token: str, caller: Caller) -> Recorded:
         """Record that the patient withdraws: the course is stopped."""
         return self._record(subject_id, form, NewEntry("withdrawal", write_form(form), token), caller)
+
+    def die(self, subject_id: str, form: Death, token: str, caller: Caller) -> Recorded:
+        """Record that the patient has died: the course is stopped for good, and nobody is assessed any more.
+
+        Raises RequestError `conflict` where a death stands recorded: that entry is corrected.
+        """
+        return self._record(subject_id, form, NewEntry("death", write_form(form), token), caller)
 
     def events(self, subject_id: str, form: Events, token: str, caller: Caller) -> Recorded:
         """Record what was seen after an infusion. Raises RequestError for questions that are not asked."""

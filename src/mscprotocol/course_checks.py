@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from mscprotocol.answer import Assessment
 from mscprotocol.course_effects import plain_lot
-from mscprotocol.course_forms import Events, Form, Infusion, read_form
+from mscprotocol.course_forms import Death, Events, Form, Infusion, read_form
 from mscprotocol.errors import RequestError
 from mscprotocol.protocols import Practice
 from mscprotocol.schedule import length
@@ -39,6 +39,8 @@ class CourseChecks:
         self._check_times(form)
         if isinstance(form, Infusion):
             self._check_volume(form)
+        if isinstance(form, Death) and new.supersedes is None and chart.of_kind("death"):
+            raise RequestError("conflict", "A death stands recorded: correct that entry, if it is wrong.")
         number = getattr(form, "infusion", None)
         if number is None:
             return

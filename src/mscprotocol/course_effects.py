@@ -14,7 +14,7 @@ from datetime import datetime
 import msgspec
 
 from mscprotocol.answer import Assessment, GateResult
-from mscprotocol.course_forms import Events, Form, Infusion
+from mscprotocol.course_forms import Death, Events, Form, Infusion
 from mscprotocol.errors import DataError, RequestError
 from mscprotocol.store.subjects import REINSTATED
 from mscprotocol.subjects import Chart, Subjects
@@ -64,6 +64,8 @@ def changed_facts(before: Form, after: Form) -> Iterator[str]:
     """What a correction changes that a clinician signs, whether the gate of now asks for it or not."""
     if isinstance(before, Infusion) and isinstance(after, Infusion):
         yield from _of_infusion(before, after)
+    elif isinstance(before, Death) and isinstance(after, Death) and before.at != after.at:
+        yield "the time of death"
     elif isinstance(before, Events) and isinstance(after, Events):
         said = before.answers.items()
         yield from (f"{name}: was {one}" for name, one in said if one == "yes" and after.answers.get(name) != one)
@@ -99,10 +101,10 @@ def _loosened(old: GateResult | None, new: GateResult | None, *, is_back: bool) 
     What is taken back again settles what was open like any data that are recorded: that alone is signed only where the
     gate then is more open.
     """
-    if old is None:
-        return [NOT_ASKED]
     if new is None:
         return []
+    if old is None:
+        return [NOT_ASKED]
     known = {one.partition(":")[0] for one in new.because}
     gone = [one for one in old.because if one not in new.because and not _is_settled(one, known, is_back=is_back)]
     return gone or ([f"gate: {old.decision}"] if is_back and _RANK[new.decision] < _RANK[old.decision] else [])

@@ -137,6 +137,14 @@ class Withdrawal(Form, frozen=True):
     text: Text = ""
 
 
+class Death(Form, frozen=True):
+    """The patient has died: when, and where that is known from."""
+
+    at: Moment
+    source: Said
+    text: Text = ""
+
+
 class InError(Form, frozen=True):
     """That an entry was made in error, or was not after all, by its id; the reason stands beside it."""
 
@@ -152,6 +160,7 @@ FORMS: dict[str, type[Form]] = {
     "events": Events,
     "override": Override,
     "withdrawal": Withdrawal,
+    "death": Death,
     "in_error": InError,
     "reinstated": InError,
 }

@@ -15,7 +15,7 @@ from mscprotocol.subject_record import NOT_ASSESSED
 
 HEAD = (
     "subject", "protocol", "consent_version", "consent_given", "screened_at", "eligible", "outlook", "reasons",
-    "open", "by", "valid_until", "time_critical", "infusions", "deviations",
+    "open", "by", "valid_until", "time_critical", "infusions", "deviations", "off_study",
 )  # fmt: skip
 # A table program takes text that begins so for a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -43,6 +43,7 @@ class LogLine:
     deviations: int
     gate: str | None
     is_stopped: bool
+    off_study: str
     latest: str | None
 
     def has_expired(self, at: datetime) -> bool:
@@ -70,6 +71,7 @@ def read_line(kept: SubjectLine) -> LogLine:
         deviations=kept.deviations,
         gate=kept.gate,
         is_stopped=kept.is_stopped,
+        off_study=kept.off_study or "",
         latest=kept.assessment_id,
     )
 
@@ -105,6 +107,7 @@ def _cells(one: LogLine, zone: ZoneInfo) -> tuple[str, ...]:
         "yes" if one.is_time_critical else "no",
         str(one.infusions),
         str(one.deviations),
+        one.off_study,
     )
 
 

@@ -117,10 +117,16 @@ def read_infusions(entries: Sequence[SubjectEntry]) -> list[Infusion]:
     return sorted(given, key=lambda one: one.infusion)
 
 
+# What ends a subject's part in the study, the gravest first; the text stands in worklist and log.
+_OFF_STUDY = {"death": "died", "withdrawal": "withdrew"}
+
+
 def summarise(subject: Subject, entries: Sequence[SubjectEntry], last: Screening | None) -> SubjectLine:
     """The line of a worklist that follows from the entries that stand and the newest assessment."""
     consents = [read_form(one.content, Consent) for one in entries if one.kind == "consent"]
-    has_withdrawn = any(one.kind == "withdrawal" for one in entries)
+    kinds = {one.kind for one in entries}
+    off_study = next((why for kind, why in _OFF_STUDY.items() if kind in kinds), None)
+    has_died = off_study == _OFF_STUDY["death"]
     return SubjectLine(
         subject_id=subject.id,
         number=subject.number,
@@ -131,14 +137,15 @@ def summarise(subject: Subject, entries: Sequence[SubjectEntry], last: Screening
         reasons={"against": [], "open": []} if last is None else last.reasons,
         screened_at=None if last is None else last.evaluated_at,
         valid_until=None if last is None else last.valid_until,
-        time_critical=last is not None and last.time_critical and last.verdict != "ineligible",
-        gate=None if last is None else last.gate,
+        time_critical=last is not None and last.time_critical and last.verdict != "ineligible" and off_study is None,
+        gate="stop" if has_died else None if last is None else last.gate,
         assessment_id=None if last is None else last.assessment_id,
         consent_version=consents[-1].version if consents else None,
         consent_given=consents[-1].given if consents else None,
         infusions=len(read_infusions(entries)),
         deviations=sum(one.deviation is not None for one in read_infusions(entries)),
-        is_stopped=has_withdrawn or (last is not None and last.gate == "stop"),
+        is_stopped=off_study is not None or (last is not None and last.gate == "stop"),
+        off_study=off_study,
     )
 
 

@@ -20,9 +20,9 @@ from fhir_adapters.sources import read_parts
 from mscprotocol.answer import Assessment
 from mscprotocol.assessment import assess
 from mscprotocol.case import Request
-from mscprotocol.course_forms import FORMS, Infusion, Plan, read_form
+from mscprotocol.course_forms import FORMS, Death, Infusion, Plan, read_form
 from mscprotocol.definitions import FindingDefinition
-from mscprotocol.errors import RequestError
+from mscprotocol.errors import DataError, RequestError
 from mscprotocol.history import compare
 from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.knowledge_forms import ConditionLeaf, FindingLeaf, walk_leaves
@@ -242,7 +242,7 @@ class Subjects:
         """Add an entry that was checked, with its audit entry and its assessment, inside the caller's transaction."""
         after, at = self._append(session, chart, new, caller), self.service.clock()
         recorded = Recorded(chart.subject, after.entries[-1])
-        if not with_assessment:
+        if not with_assessment or died_at(after) is not None:
             self.build(after, at)  # what cannot be read is refused before it is kept
             subjects.write_line(session, summarise(after.subject, after.standing, after.last))
             return recorded
@@ -276,8 +276,12 @@ class Subjects:
     ) -> tuple[Assessment, list[bytes], Request]:
         """The answer for a subject at an instant, the parts of the record that it rests on, and what was asked.
 
+        Raises DataError `deceased` from a recorded death on, whatever the charts of others say of it.
         An infusion that is about to be recorded may have been charted elsewhere already: those charts are set aside.
         """
+        died = died_at(chart)
+        if died is not None and died <= at:
+            raise DataError("deceased", "the patient had died before the time of the evaluation")
         parts = self.parts(chart, at)
         request = self.request(chart, at, stage)
         record = self._read(chart.subject, parts)
@@ -340,6 +344,12 @@ class Subjects:
             zone=chart.subject.zone,
             dose_level=None if level is None else Decimal(level),
         )
+
+
+def died_at(chart: Chart) -> datetime | None:
+    """When the patient died, if a death stands recorded here."""
+    deaths = chart.of_kind("death")
+    return read_form(deaths[-1].content, Death).at if deaths else None
 
 
 def reached_stage(chart: Chart) -> Stage:

@@ -270,6 +270,7 @@ class SubjectLine(Table):
     infusions: Mapped[int]
     deviations: Mapped[int]
     is_stopped: Mapped[bool]
+    off_study: Mapped[str | None] = mapped_column(String(16))
 
 
 class UserAccount(Table):

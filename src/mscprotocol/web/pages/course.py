@@ -15,14 +15,14 @@ from starlette.responses import Response
 from mscprotocol.course_actions import Course
 from mscprotocol.course_amendments import RETRACTABLE
 from mscprotocol.course_deviations import deviate
-from mscprotocol.course_forms import Form, Infusion, Override, read_form
+from mscprotocol.course_forms import Death, Form, Infusion, Override, read_form
 from mscprotocol.errors import DataError, RequestError
 from mscprotocol.rulebook import compile_rulebook
 from mscprotocol.service import Caller
 from mscprotocol.store import audit, signatures
 from mscprotocol.store.subjects import IN_ERROR, REINSTATED
 from mscprotocol.store.tables import Subject
-from mscprotocol.subject_record import next_infusion, recorded_lot
+from mscprotocol.subject_record import next_infusion, read_infusions, recorded_lot
 from mscprotocol.subjects import Chart, Subjects
 from mscprotocol.web.pages import posted
 from mscprotocol.web.pages.course_fields import CourseFields
@@ -123,18 +123,26 @@ def _page(
     try:
         view = course.view(identity)
     except DataError as problem:
-        failure = failure or Failure(str(problem), 200)
+        if read_death(chart) is None:
+            failure = failure or Failure(str(problem), 200)
         unrecorded = other_fields(fields, "")
     reasons = [] if view is None else explain_gate(view.answer, course.subjects.knowledge)
     said = {"flash": flash} if flash else {}
     return render_page(
         request, "course", 200 if failure is None else failure.status, gate_lines=reasons,
+        death=read_death(chart), infusions=read_infusions(chart.standing),
         running=_running(chart), unmeasured=_unmeasured(chart), view=view,
         chart=chart, failure=failure, fields=fields, is_against=is_against, unrecorded=unrecorded or {},
         token=secrets.token_urlsafe(24), shown=SHOWN, is_clinician="clinician" in person.roles,
         may_record=bool(person.roles & {"coordinator", "clinician"}), has_password=person.has_password,
         lot=recorded_lot(chart.standing) or "", **words_of(course, chart.subject), **said,
     )  # fmt: skip
+
+
+def read_death(chart: Chart) -> Death | None:
+    """The death that stands recorded, for the pages of a subject."""
+    deaths = chart.of_kind("death")
+    return read_form(deaths[-1].content, Death) if deaths else None
 
 
 def _running(chart: Chart) -> list[dict[str, Any]]:
@@ -218,6 +226,7 @@ _ACTIONS: dict[str, Callable[[_Step], None]] = {
     "events": lambda step: step.do(step.course.events, step.typed.read("events")),
     "override": _override,
     "withdrawal": lambda step: step.do(step.course.withdraw, step.typed.read("withdrawal")),
+    "death": lambda step: step.do(step.course.die, step.typed.read("death")),
 }
 
 

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from fhir_adapters.local_writing import write_typed
-from mscprotocol.course_forms import Consent, DoseCheck, Events, Form, Infusion, Lot, Plan, Withdrawal, read_form
+from mscprotocol.course_forms import Consent, Death, DoseCheck, Events, Form, Infusion, Lot, Plan, Withdrawal, read_form
 from mscprotocol.errors import RequestError
 from mscprotocol.web.pages.local_times import OFFSET, Doubt, read_time, write_local
 from mscprotocol.web.pages.screening_fields import ScreeningForm
@@ -171,6 +171,10 @@ def _withdrawal(typed: CourseFields) -> Form:
     return _made(Withdrawal, {"at": typed.time("at"), "text": typed.text("text")})
 
 
+def _death(typed: CourseFields) -> Form:
+    return _made(Death, {"at": typed.time("at"), "source": typed.text("source"), "text": typed.text("text")})
+
+
 _READERS: dict[str, Callable[[CourseFields], Form]] = {
     "consent": _consent,
     "plan": _plan,
@@ -179,6 +183,7 @@ _READERS: dict[str, Callable[[CourseFields], Form]] = {
     "infusion": _infusion,
     "events": _events,
     "withdrawal": _withdrawal,
+    "death": _death,
 }
 
 

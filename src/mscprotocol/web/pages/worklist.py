@@ -18,6 +18,7 @@ from mscprotocol.store.subjects import Wanted
 from mscprotocol.store.tables import AuditEntry
 from mscprotocol.subject_record import read_infusions, summarise
 from mscprotocol.subjects import Subjects
+from mscprotocol.web.pages.course import read_death
 from mscprotocol.web.pages.layout import render_page
 from mscprotocol.web.pages.people import Person, of_app, require
 from mscprotocol.web.pages.screening_result import Result
@@ -85,7 +86,7 @@ def show_subject(request: Request, identity: str, person: Reader) -> Response:
             result = Result(assessments.read_answer(stored), service.knowledge)
     line = read_line(summarise(chart.subject, chart.standing, chart.last))
     return render_page(
-        request, "subject", chart=chart, line=line, stored=stored, result=result, asides=(),
+        request, "subject", chart=chart, death=read_death(chart), line=line, stored=stored, result=result, asides=(),
         places={}, now=service.clock(), zone=chart.subject.zone, infusions=read_infusions(chart.standing),
     )  # fmt: skip
 
