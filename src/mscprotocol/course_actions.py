@@ -36,8 +36,10 @@ from mscprotocol.course_view import CourseView
 from mscprotocol.errors import RequestError
 from mscprotocol.gate_reasons import find_binding
 from mscprotocol.protocols import Practice, Protocol
+from mscprotocol.roles import CLINICIANS, RECORDERS, allow
 from mscprotocol.schedule import length
 from mscprotocol.service import Caller
+from mscprotocol.sign_off import is_released
 from mscprotocol.store import audit
 from mscprotocol.store.subjects import NewEntry
 from mscprotocol.store.tables import Subject, SubjectEntry
@@ -56,8 +58,6 @@ class Signed:
     seen: str
 
 
-RECORDERS = frozenset({"coordinator", "clinician"})
-CLINICIANS = frozenset({"clinician"})
 # Only a clinician decides these; anybody who records may answer the other questions.
 DECISIONS = ("continue_despite_improvement", "marked_improvement")
 # What is put right by a form of its own; a dose check is done again, and a signature lapses.
@@ -95,10 +95,15 @@ class Course:
             infusions=read_infusions(chart.standing),
             checks=dose_checks.list_checks(chart),
             override=self.find_signature(chart, answer.gate, now),
+            is_released=answer.gate.decision == "go" and self._is_released(chart, now),
             due=self.subjects.course_rules(chart.subject).due(chart.standing, now),
             binding=find_binding(answer.gate.because, self.subjects.knowledge),
             questions=self.questions(),
         )
+
+    def _is_released(self, chart: Chart, at: datetime) -> bool:
+        with self.service.database.reading() as session:
+            return is_released(self.subjects, session, chart, at)
 
     def questions(self) -> list[str]:
         """What is asked after an infusion, by name: the events that stop or hold, and what a clinician decides."""
@@ -368,12 +373,6 @@ class _Refusals:
 def _signed_at(form: Override, at: datetime) -> Override:
     """A form as signed at an instant of our own clock, whatever was sent."""
     return Override(form.infusion, form.code, form.text, form.because, at)
-
-
-def allow(caller: Caller, roles: frozenset[str]) -> None:
-    """Raise RequestError `forbidden` unless the caller has one of the roles."""
-    if roles.isdisjoint(caller.scopes):
-        raise RequestError("forbidden", f"This is for: {', '.join(sorted(roles))}.")
 
 
 def slot_of(chart: Chart, number: int) -> str:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from mscprotocol.course_actions import RECORDERS, Course, Signed, allow
+from mscprotocol.course_actions import Course, Signed
 from mscprotocol.course_forms import InError, write_form
 from mscprotocol.errors import RequestError
+from mscprotocol.roles import RECORDERS, allow
 from mscprotocol.service import Caller
 from mscprotocol.store.subjects import IN_ERROR, REINSTATED, NewEntry
 from mscprotocol.subjects import ASIDE, Chart, Recorded, find_repeated

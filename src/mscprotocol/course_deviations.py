@@ -10,9 +10,10 @@ from msgspec.structs import replace
 
 from mscprotocol import dose_checks
 from mscprotocol.answer import Assessment
-from mscprotocol.course_actions import RECORDERS, Course, Signing, allow, slot_of
+from mscprotocol.course_actions import Course, Signing, slot_of
 from mscprotocol.course_forms import Deviation, Infusion, read_form, write_form
 from mscprotocol.errors import RequestError
+from mscprotocol.roles import RECORDERS, allow
 from mscprotocol.service import Caller
 from mscprotocol.store import audit
 from mscprotocol.store.subjects import NewEntry

@@ -23,6 +23,7 @@ class CourseView:
     infusions: list[Infusion]
     checks: list[tuple[str, DoseCheck]]
     override: Override | None
+    is_released: bool
     due: list[DueForm]
     binding: list[str]
     questions: list[str]
@@ -36,10 +37,10 @@ class CourseView:
     def schedule(self) -> list[ScheduleRow]:
         """The schedule; the next infusion is `released` while a clinician's signature for it is in force.
 
-        An open gate alone releases nothing: a person does.
+        An open gate alone releases nothing: a person does, who sets a hold aside or signs the answer as released.
         """
         rows = self.answer.schedule
-        if self.override is None:
+        if self.override is None and not self.is_released:
             return rows
         return [msgspec.structs.replace(one, status="released") if self._is_next(one) else one for one in rows]
 

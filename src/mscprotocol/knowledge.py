@@ -11,7 +11,16 @@ from mscprotocol.data_dictionary import Condition, Measurement, SiteLimit
 from mscprotocol.definitions import AnyDefinition, Trend
 from mscprotocol.knowledge_forms import Operator, Strict
 from mscprotocol.parameters import Parameter
-from mscprotocol.protocols import Checklist, Criterion, InformationOnly, OrderForm, OverrideReason, Practice, Protocol
+from mscprotocol.protocols import (
+    Checklist,
+    Criterion,
+    InformationOnly,
+    OrderForm,
+    OverrideReason,
+    Practice,
+    Protocol,
+    SignatureMeaning,
+)
 
 
 class Source(Strict):
@@ -41,6 +50,7 @@ class KnowledgeBase:
     practices: dict[str, Practice]
     checklists: dict[str, Checklist]
     override_reasons: dict[str, OverrideReason]
+    signature_meanings: dict[str, SignatureMeaning]
     orders: dict[str, OrderForm]
     unit_aliases: dict[str, str]
     site_limits: tuple[SiteLimit, ...] = ()

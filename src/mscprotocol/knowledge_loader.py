@@ -39,6 +39,7 @@ from mscprotocol.protocols import (
     Practice,
     Protocol,
     ProtocolCard,
+    SignatureMeaning,
 )
 from mscprotocol.rule_files import RuleReader
 from mscprotocol.units import UnitError, to_canonical
@@ -89,6 +90,7 @@ def _load(folder: Path | None, site: Path | None, choices: _Pairs, edits: _Pairs
         practices=practices,
         checklists=reader.mapping("checklists.yaml", Checklist),
         override_reasons=reader.mapping("override_reasons.yaml", OverrideReason),
+        signature_meanings=reader.mapping("signature_meanings.yaml", SignatureMeaning),
         orders=reader.mapping("orders.yaml", OrderForm),
         unit_aliases=reader.mapping("units.yaml", str),
         site_limits=limits,

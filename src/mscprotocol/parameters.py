@@ -21,7 +21,7 @@ from mscprotocol.knowledge_forms import Sources, Strict
 FILE = "parameters.yaml"
 Trees = Mapping[str, dict[str, Any]]
 # No rules: nothing in these files may be edited.
-_CLOSED = (FILE, "units.yaml", "sources.yaml", "orders.yaml", "override_reasons.yaml")
+_CLOSED = (FILE, "units.yaml", "sources.yaml", "orders.yaml", "override_reasons.yaml", "signature_meanings.yaml")
 
 
 class Option(Strict):

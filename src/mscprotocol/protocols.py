@@ -185,6 +185,14 @@ class OverrideReason(Strict):
     mark: Mark
 
 
+class SignatureMeaning(Strict):
+    """What a person says by signing an answer; the name is a code and never changes its meaning."""
+
+    text: str
+    mark: Mark
+    needs_open_gate: bool = False
+
+
 class CellUnit(Strict):
     """What one unit of an ordered dose is in cells."""
 

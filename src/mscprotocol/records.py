@@ -79,7 +79,8 @@ def _deleted(session: Session) -> set[str]:
 def export_subject(session: Session, subject: Subject) -> bytes:
     """All data of one subject as one JSON document; contents that are no text are in base64."""
     entries = [_plain(one) for one in subjects.entries_of(session, subject.id)]
-    kept = session.execute(_assessments_of(subject)).scalars()
+    kept = session.execute(_assessments_of(subject)).scalars().all()
+    names = [f"Subject/{subject.id}", *(f"Assessment/{one.id}" for one in kept)]
     sealed = [msgspec.json.decode(write_sealed(open_kept(session, one))) for one in kept]
     trail = session.execute(select(AuditEntry).where(AuditEntry.subject == f"Subject/{subject.id}")).scalars()
     return msgspec.json.format(
@@ -90,7 +91,7 @@ def export_subject(session: Session, subject: Subject) -> bytes:
                 "entries": entries,
                 "screenings": [_plain(one) for one in subjects.screenings(session, subject.id)],
                 "assessments": sealed,
-                "signatures": [_plain(one) for one in signatures.of_subject(session, f"Subject/{subject.id}")],
+                "signatures": [_plain(one) for name in names for one in signatures.of_subject(session, name)],
                 "audit": [_plain(one) for one in trail],
             }
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Literal
@@ -15,6 +16,7 @@ from markupsafe import Markup, escape
 from mscprotocol.answer import Assessment
 from mscprotocol.checklist import build_checklist
 from mscprotocol.checklist_parts import print_instant, split_at_instants
+from mscprotocol.checklist_signatures import Signed, build_signatures
 from mscprotocol.errors import MscProtocolError
 from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.places import find_folder
@@ -28,9 +30,12 @@ class RenderingError(MscProtocolError):
     """The sheet could not be made, for a reason that the user can mend."""
 
 
-def render_html(answer: Assessment, knowledge: KnowledgeBase) -> str:
-    """The checklist as one HTML file that loads nothing: it prints on A4 and Letter and reads on any screen."""
-    return fill_template("checklist", sheet=build_checklist(answer, knowledge))
+def render_html(answer: Assessment, knowledge: KnowledgeBase, signed: Sequence[Signed] = ()) -> str:
+    """The checklist as one HTML file that loads nothing: it prints on A4 and Letter and reads on any screen.
+
+    `signed` are the sign-offs of the answer, by name, meaning and time.
+    """
+    return fill_template("checklist", sheet=build_checklist(answer, knowledge), signatures=build_signatures(signed))
 
 
 def fill_template(name: str, **values: object) -> str:
@@ -38,7 +43,9 @@ def fill_template(name: str, **values: object) -> str:
     return template_environment().get_template(f"{name}.html.j2").render(style=_style(name), **values)
 
 
-def render_pdf(answer: Assessment, knowledge: KnowledgeBase, paper: Paper = "A4") -> bytes:
+def render_pdf(
+    answer: Assessment, knowledge: KnowledgeBase, paper: Paper = "A4", signed: Sequence[Signed] = ()
+) -> bytes:
     """The checklist as PDF. Needs the extra `pdf`."""
     try:
         from weasyprint import CSS, HTML
@@ -48,7 +55,7 @@ def render_pdf(answer: Assessment, knowledge: KnowledgeBase, paper: Paper = "A4"
 
     # No protocol is allowed, and a refusal is fatal: a sheet that asks for an address holds something not ours.
     nothing = URLFetcher(allowed_protocols=(), fail_on_errors=True)
-    page = HTML(string=render_html(answer, knowledge), url_fetcher=nothing)
+    page = HTML(string=render_html(answer, knowledge, signed), url_fetcher=nothing)
     try:
         pdf: bytes = page.write_pdf(stylesheets=[CSS(string=f"@page {{ size: {paper} }}")])
     except FatalURLFetchingError as error:  # a BaseException, which no door would turn into its own language

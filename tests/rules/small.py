@@ -23,7 +23,7 @@ SOUND = {
         fever: {text: Fever, kind: condition, codes: [snomed 386661006]}
         """,
     "units.yaml": "'/µL': '/uL'\n",
-    **dict.fromkeys(("checklists.yaml", "orders.yaml", "override_reasons.yaml"), "{}"),
+    **dict.fromkeys(("checklists.yaml", "orders.yaml", "override_reasons.yaml", "signature_meanings.yaml"), "{}"),
     **dict.fromkeys(("parameters.yaml", "practices.yaml"), "{}"),
     "definitions/made.yaml": "{}",
     "criteria/made.yaml": "{}",

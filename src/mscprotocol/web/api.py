@@ -29,7 +29,7 @@ from mscprotocol.web.callers import caller_with
 from mscprotocol.web.idempotency import LONGEST_KEY, Claim, Reply, digest_request, reply_once
 from mscprotocol.web.media import check_type
 from mscprotocol.web.problems import FHIR_JSON, ProblemError
-from mscprotocol.web.stored import SHEET_POLICY, answer_for_sheet, find_stored, pdf_queue
+from mscprotocol.web.stored import SHEET_POLICY, find_sheet, find_stored, pdf_queue
 
 DOOR = "rest"
 PREFIX = "/api/v1"
@@ -192,10 +192,10 @@ async def read_checklist(
 
 
 def _checklist(service: Service, identity: str, caller: Caller, form: Form) -> Response:
-    answer = answer_for_sheet(service, identity, caller)
+    sheet = find_sheet(service, identity, caller)
     if form == "json":
-        return Response(msgspec.json.encode(build_checklist(answer, service.knowledge)), media_type=JSON)
-    page = render_html(answer, service.knowledge)
+        return Response(msgspec.json.encode(build_checklist(sheet.answer, service.knowledge)), media_type=JSON)
+    page = render_html(sheet.answer, service.knowledge, sheet.signed)
     return Response(page, headers={"content-security-policy": SHEET_POLICY}, media_type="text/html")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from anyio import CapacityLimiter, to_thread
 from starlette.responses import Response
 
@@ -9,6 +11,7 @@ from mscprotocol.answer import Assessment
 from mscprotocol.rendering import RenderingError, render_pdf
 from mscprotocol.retention import find_expiry
 from mscprotocol.service import Caller, Service
+from mscprotocol.sign_off import SignedOff, list_signed
 from mscprotocol.store import assessments
 from mscprotocol.store.tables import StoredAssessment
 from mscprotocol.web.problems import ProblemError
@@ -36,12 +39,21 @@ def find_stored(service: Service, identity: str, caller: Caller, what: str) -> S
     return stored
 
 
-def answer_for_sheet(service: Service, identity: str, caller: Caller) -> Assessment:
+@dataclass(frozen=True)
+class Sheet:
+    """An answer whose checklist is wanted, and who has signed it."""
+
+    answer: Assessment
+    signed: list[SignedOff]
+
+
+def find_sheet(service: Service, identity: str, caller: Caller) -> Sheet:
     """The answer whose checklist is wanted; 409 if the rules have changed, for it would show others than were used."""
     stored = find_stored(service, identity, caller, "checklist")
     if stored.rulebase_sha256 != service.knowledge.sha256:
         raise ProblemError(409, "rules_changed", "The rules have changed since: assess again, or read the answer.")
-    return assessments.read_answer(stored)
+    with service.database.reading() as session:
+        return Sheet(assessments.read_answer(stored), list_signed(session, stored))
 
 
 class PdfQueue:
@@ -54,7 +66,7 @@ class PdfQueue:
     async def make(self, service: Service, identity: str, caller: Caller) -> Response:
         """The checklist of a stored assessment as PDF.
 
-        Raises ProblemError as `answer_for_sheet` does, 406 where the installation cannot make any, and 503 with the
+        Raises ProblemError as `find_sheet` does, 406 where the installation cannot make any, and 503 with the
         seconds to wait where as many wait as may.
         """
         if self._inside > MOST_WAITING:
@@ -73,9 +85,9 @@ pdf_queue = PdfQueue()
 
 
 def _make_pdf(service: Service, identity: str, caller: Caller) -> bytes:
-    answer = answer_for_sheet(service, identity, caller)
+    sheet = find_sheet(service, identity, caller)
     try:
-        return render_pdf(answer, service.knowledge)
+        return render_pdf(sheet.answer, service.knowledge, signed=sheet.signed)
     except RenderingError:
         text = "This installation makes no PDF: take the checklist as HTML and print that."
         raise ProblemError(406, "not_acceptable", text) from None

@@ -21,7 +21,7 @@ from mscprotocol.store.subjects import Wanted
 from mscprotocol.subjects import Subjects
 from mscprotocol.web.pages.people import Person, of_app, require
 from mscprotocol.web.problems import ProblemError
-from mscprotocol.web.stored import SHEET_POLICY, answer_for_sheet
+from mscprotocol.web.stored import SHEET_POLICY, find_sheet
 
 router = APIRouter()
 Reader = Annotated[Person, Depends(require("coordinator", "clinician", "auditor"))]
@@ -38,7 +38,8 @@ def print_sheets(request: Request, person: Reader, day: date | None = None) -> R
     service, settings = of_app(request)
     chosen = day or service.clock().astimezone(ZoneInfo(settings.zone)).date()
     wanted = list(_due(service, chosen))
-    sheets = [render_html(answer_for_sheet(service, one, person.caller), service.knowledge) for one in wanted[:_MOST]]
+    found = [find_sheet(service, one, person.caller) for one in wanted[:_MOST]]
+    sheets = [render_html(one.answer, service.knowledge, one.signed) for one in found]
     if not sheets:
         text = f"Nobody is due for an infusion on {print_date(chosen)} by an answer of the present rules."
         raise ProblemError(404, "not_found", text)

@@ -5,7 +5,17 @@ from __future__ import annotations
 from fastapi import APIRouter, Depends, FastAPI, Request
 from starlette.responses import Response
 
-from mscprotocol.web.pages import course, day_sheets, entries, login, provider_login, screening, sheets, worklist
+from mscprotocol.web.pages import (
+    course,
+    day_sheets,
+    entries,
+    login,
+    provider_login,
+    screening,
+    sheets,
+    sign_offs,
+    worklist,
+)
 from mscprotocol.web.pages.layout import MENU, STATIC, render_page, send_static
 from mscprotocol.web.pages.people import current_user
 from mscprotocol.web.pages.posted import check_origin, see_other
@@ -38,6 +48,7 @@ def install(app: FastAPI) -> None:
         screening.router,
         sheets.router,
         worklist.router,
+        sign_offs.router,  # before the steps of a course: its path is one of theirs
         course.router,
         entries.router,
         day_sheets.router,

@@ -10,12 +10,13 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from mscprotocol.checklist_parts import print_instant
-from mscprotocol.course_actions import CORRECTABLE, RECORDERS, Signed
+from mscprotocol.course_actions import CORRECTABLE, Signed
 from mscprotocol.course_amendments import RETRACTABLE, Amendment, amend
 from mscprotocol.course_effects import Effect, UnsignedError
 from mscprotocol.course_forms import FORMS, Form, Infusion, Lot, read_form
 from mscprotocol.errors import DataError, RequestError
 from mscprotocol.knowledge import KnowledgeBase
+from mscprotocol.roles import RECORDERS
 from mscprotocol.service import Caller
 from mscprotocol.store import audit, signatures
 from mscprotocol.store.subjects import newest_of

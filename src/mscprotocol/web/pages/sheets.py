@@ -8,11 +8,12 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import HTMLResponse, Response
 
 from mscprotocol.rendering import render_html
+from mscprotocol.sign_off import list_signed
 from mscprotocol.store import assessments
 from mscprotocol.web.pages.layout import render_page
 from mscprotocol.web.pages.people import Person, of_app, require
 from mscprotocol.web.pages.screening_result import Result
-from mscprotocol.web.stored import SHEET_POLICY, answer_for_sheet, find_stored, pdf_queue
+from mscprotocol.web.stored import SHEET_POLICY, find_sheet, find_stored, pdf_queue
 
 router = APIRouter()
 Reader = Annotated[Person, Depends(require("coordinator", "clinician", "auditor"))]
@@ -26,14 +27,21 @@ def show_assessment(request: Request, identity: str, person: Reader) -> Response
     answer = assessments.read_answer(stored)
     is_current = stored.rulebase_sha256 == service.knowledge.sha256
     result = Result(answer, service.knowledge) if is_current else None
-    return render_page(request, "assessment", stored=stored, answer=answer, result=result, asides=(), places={})
+    with service.database.reading() as session:
+        signed = list_signed(session, stored)
+    return render_page(
+        request, "assessment", stored=stored, answer=answer, result=result, asides=(), places={}, signed=signed,
+        meanings=service.knowledge.signature_meanings, is_clinician="clinician" in person.roles,
+        has_password=person.has_password,
+    )  # fmt: skip
 
 
 @router.get("/assessments/{identity}/checklist")
 def show_checklist(request: Request, identity: str, person: Reader) -> Response:
     """The checklist as one page to print."""
     service, _ = of_app(request)
-    page = render_html(answer_for_sheet(service, identity, person.caller), service.knowledge)
+    sheet = find_sheet(service, identity, person.caller)
+    page = render_html(sheet.answer, service.knowledge, sheet.signed)
     return HTMLResponse(page, headers={"content-security-policy": SHEET_POLICY})
 
 

@@ -13,6 +13,7 @@ from mscprotocol.course_calendar import has_open_rows, write_calendar
 from mscprotocol.schedule import length
 from mscprotocol.screening_log import LogLine, consort_boxes, count, read_line, write_csv
 from mscprotocol.service import Service
+from mscprotocol.sign_off import list_signed_of
 from mscprotocol.store import assessments, audit
 from mscprotocol.store.subjects import Wanted
 from mscprotocol.store.tables import AuditEntry
@@ -84,10 +85,13 @@ def show_subject(request: Request, identity: str, person: Reader) -> Response:
         stored = service.read(chart.screenings[-1].assessment_id, person.caller, "page")
         if stored is not None and stored.rulebase_sha256 == service.knowledge.sha256:
             result = Result(assessments.read_answer(stored), service.knowledge)
+    with service.database.reading() as session:
+        signed = list(list_signed_of(session, chart))
     line = read_line(summarise(chart.subject, chart.standing, chart.last))
     return render_page(
-        request, "subject", chart=chart, death=read_death(chart), line=line, stored=stored, result=result, asides=(),
-        places={}, now=service.clock(), zone=chart.subject.zone, infusions=read_infusions(chart.standing),
+        request, "subject", chart=chart, signed=signed, death=read_death(chart), line=line, stored=stored,
+        result=result, asides=(), places={}, now=service.clock(), zone=chart.subject.zone,
+        infusions=read_infusions(chart.standing),
     )  # fmt: skip
 
 
