@@ -87,7 +87,7 @@ pdf_queue = PdfQueue()
 def _make_pdf(service: Service, identity: str, caller: Caller) -> bytes:
     sheet = find_sheet(service, identity, caller)
     try:
-        return render_pdf(sheet.answer, service.knowledge, signed=sheet.signed)
+        return render_pdf(sheet.answer, service.knowledge, "A4", sheet.signed)
     except RenderingError:
         text = "This installation makes no PDF: take the checklist as HTML and print that."
         raise ProblemError(406, "not_acceptable", text) from None
