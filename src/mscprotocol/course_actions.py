@@ -32,6 +32,7 @@ from mscprotocol.course_forms import (
     read_form,
     write_form,
 )
+from mscprotocol.course_questions import FORM_COMPLETE, event_names
 from mscprotocol.course_view import CourseView
 from mscprotocol.errors import RequestError
 from mscprotocol.gate_reasons import find_binding
@@ -44,7 +45,7 @@ from mscprotocol.store import audit
 from mscprotocol.store.subjects import NewEntry
 from mscprotocol.store.tables import Subject, SubjectEntry
 from mscprotocol.subject_record import next_infusion, read_infusions
-from mscprotocol.subjects import FORM_COMPLETE, Chart, Recorded, Subjects, check_entry, event_names, find_repeated
+from mscprotocol.subjects import Chart, Recorded, Subjects, check_entry, find_repeated
 from mscprotocol.timespan import CLOCK_TOLERANCE
 
 Signing = Callable[[Session, str, bytes], object]

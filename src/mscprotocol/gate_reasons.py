@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from mscprotocol.course import HOLD_EVENT, STOP_EVENT
+from mscprotocol.course_questions import event_findings
 from mscprotocol.definitions import Decision
 from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.rulebook import GATE
-from mscprotocol.subjects import event_findings
 
 _UNKNOWN = "unknown"
 

@@ -21,11 +21,10 @@ from mscprotocol.answer import Assessment
 from mscprotocol.assessment import assess
 from mscprotocol.case import Request
 from mscprotocol.course_forms import FORMS, Death, Infusion, Plan, read_form
-from mscprotocol.definitions import FindingDefinition
+from mscprotocol.course_questions import FORM_COMPLETE, event_names
 from mscprotocol.errors import DataError, RequestError
 from mscprotocol.history import compare
 from mscprotocol.knowledge import KnowledgeBase
-from mscprotocol.knowledge_forms import ConditionLeaf, FindingLeaf, walk_leaves
 from mscprotocol.protocols import Stage
 from mscprotocol.record import Infusion as Given
 from mscprotocol.record import PatientRecord
@@ -39,7 +38,6 @@ from mscprotocol.subject_record import CourseRules, gather_parts, summarise
 from mscprotocol.timespan import instant
 
 DOOR = "course"
-FORM_COMPLETE = "adverse_event_form_complete"  # what the filed forms say themselves, and nobody is asked
 BEING_RECORDED = "charted elsewhere: it is the infusion that is recorded here after this assessment"
 # It doubles as the id of the patient in records of ours, so it follows the rule for ids of FHIR.
 ASIDE = "entered in error"
@@ -358,25 +356,6 @@ def reached_stage(chart: Chart) -> Stage:
     if kinds & {"lot", "infusion"}:
         return "infusion"
     return "enrolment" if "consent" in kinds else "screening"
-
-
-def event_names(knowledge: KnowledgeBase, finding: str) -> Iterator[str]:
-    """The conditions that a finding asks for, through the findings that it is made of."""
-    definition = knowledge.definitions[finding]
-    if not isinstance(definition, FindingDefinition):
-        return
-    for leaf in walk_leaves(definition.when):
-        if isinstance(leaf, ConditionLeaf):
-            yield leaf.condition
-        elif isinstance(leaf, FindingLeaf):
-            yield from event_names(knowledge, leaf.finding)
-
-
-def event_findings(knowledge: KnowledgeBase, finding: str) -> frozenset[str]:
-    """The findings that an event is made of."""
-    definition = knowledge.definitions[finding]
-    assert isinstance(definition, FindingDefinition)
-    return frozenset(one.finding for one in walk_leaves(definition.when) if isinstance(one, FindingLeaf))
 
 
 def find_repeated(chart: Chart, new: NewEntry) -> Recorded | None:

@@ -8,11 +8,11 @@ import pytest
 
 from mscprotocol.answer import Assessment, GateResult
 from mscprotocol.course import HOLD_EVENT, STOP_EVENT
+from mscprotocol.course_questions import event_findings
 from mscprotocol.definitions import Decision
 from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.rulebook import GATE, IMPROVED
 from mscprotocol.store.database import open_database
-from mscprotocol.subjects import event_findings
 from mscprotocol.web.pages.gate_lines import GateLine, explain_gate
 from tests.store.test_course import START, Ward
 
