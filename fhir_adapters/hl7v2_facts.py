@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from fhir_adapters.times import parse_time
 
 S = TypeVar("S")
 # Ranks of a fact. A lower one never takes the place of a higher one, whenever it comes; a retraction stands for good.
 PENDING, PRELIMINARY, FINAL, CORRECTED, RETRACTED = range(5)
+DOUBT = "a correction or retraction may mean this one or another, and does not tell: it is open"
 _MINUTE, _SECOND = timedelta(minutes=1), timedelta(seconds=1)
 
 
@@ -32,15 +34,34 @@ class Sent:
         return self.latest is not None and moment is not None and self.latest < moment
 
 
+class Number(NamedTuple):
+    """The number of an order or diagnosis: it means nothing but to its authority (EI-2 to 4), else to its sender."""
+
+    number: str
+    authority: str
+    sender: str
+
+    @property
+    def name(self) -> tuple[str, ...]:
+        """What two segments have in common that mean the same."""
+        return (self.number, self.authority) if self.authority else self
+
+    @property
+    def bare(self) -> Number:
+        """As the same sender writes it that leaves the authority out."""
+        return self._replace(authority="")
+
+
 @dataclass(frozen=True, slots=True)
 class Fact:
     """One resource as one segment states it.
 
-    `key` is what it is a version of and `time` which of the values under that key; an empty `time` of a correction
-    or retraction means all of them. `digest` is that of the segments it was made of.
+    `number` and `key` are what it is a version of and `time` which of the values under them; an empty `time` of a
+    retraction means all of them. `digest` is that of the segments it was made of. `doubt` says why it is open.
     """
 
     kind: str
+    number: Number
     key: tuple[str, ...]
     time: str
     rank: int
@@ -49,10 +70,16 @@ class Fact:
     resource: dict[str, Any]
     event: str = ""
     visit: str = ""
+    doubt: str = ""
 
     @property
     def replaces(self) -> bool:
         return self.rank >= CORRECTED
+
+    @property
+    def name(self) -> tuple[str, ...]:
+        """What versions of one resource have in common, but for its time."""
+        return (self.kind, *self.number.name, *self.key)
 
 
 def sent_at(written: str | None) -> Sent:
@@ -76,33 +103,127 @@ def sent_last(items: Sequence[S], sent: Callable[[S], Sent]) -> list[S]:
 
 
 def in_versions(facts: Iterable[Fact]) -> list[tuple[Fact, int]]:
-    """Each fact with the number of its version, counted within its key and time.
+    """Each fact with the number of its version, counted within its name and time.
 
     Facts that cannot be ordered share a number, and then contradict each other unless they say the same.
     """
-    by_key: dict[tuple[str, ...], list[Fact]] = {}
+    settled, stray = _settle_numbers(list(facts))
+    found = []
+    for group in _by_name(settled):
+        strangers = [one for one in stray if _may_mean(one, group[0])]
+        for part in _by_time(group):
+            is_open = any(not _all_after(one, part) for one in strangers)
+            found += _numbered(_doubted(part) if is_open else part)
+    return found
+
+
+def _by_name(facts: Iterable[Fact]) -> list[list[Fact]]:
+    groups: dict[tuple[str, ...], list[Fact]] = defaultdict(list)
     for fact in facts:
-        by_key.setdefault((fact.kind, *fact.key), []).append(fact)
-    return [one for group in by_key.values() for part in _by_time(group) for one in _numbered(part)]
+        groups[fact.name].append(fact)
+    return list(groups.values())
+
+
+# -- which number ----------------------------------------------------------------------------------
+
+
+def _settle_numbers(facts: Sequence[Fact]) -> tuple[list[Fact], list[Fact]]:
+    """The facts, a number without its authority as the one that its sender uses with it.
+
+    Second, what replaces something of which it cannot be told what, because the sender uses the number of several
+    authorities.
+    """
+    known: dict[Number, dict[tuple[str, ...], Number]] = defaultdict(dict)
+    for fact in facts:
+        if fact.number.authority:
+            known[fact.number.bare].setdefault(fact.number.name, fact.number)
+    settled, stray = [], []
+    for fact in facts:
+        meant = [] if fact.number.authority else list(known.get(fact.number, {}).values())
+        settled.append(replace(fact, number=meant[0]) if len(meant) == 1 else fact)
+        if len(meant) > 1 and fact.replaces:
+            stray.append(fact)
+    return settled, stray
+
+
+def _may_mean(stray: Fact, fact: Fact) -> bool:
+    is_alike = (stray.kind, stray.key) == (fact.kind, fact.key)
+    return is_alike and bool(fact.number.authority) and stray.number == fact.number.bare
+
+
+# -- which time ------------------------------------------------------------------------------------
 
 
 def _by_time(group: Sequence[Fact]) -> list[list[Fact]]:
-    """The facts of a key apart by time; what replaces without a matching time concerns every value of the key."""
-    stated = {fact.time for fact in group if not fact.replaces and fact.time}
-    if not stated:
-        return [list(group)]
-    parts: dict[str, list[Fact]] = {time: [] for time in sorted(stated)}
+    """The facts of a name apart by time; what replaces without a matching time goes to the one value that it can mean.
+
+    Of several it replaces none: all that it can mean are open.
+    """
+    values = _at_times(fact for fact in group if not fact.replaces)
+    moved = _at_times(fact for fact in group if fact.rank == CORRECTED and fact.time not in values)
+    retractions = [fact for fact in group if fact.rank == RETRACTED]
+    homes: dict[str, set[str]] = defaultdict(set)
+    open_times: set[str] = set()
+    for time, corrections in moved.items():
+        gone = {fact.time for fact in retractions if _all_after(fact, corrections)}
+        standing = {time: facts for time, facts in values.items() if time not in gone}
+        meant = {one for fact in corrections for one in _can_mean(fact, standing)}
+        if len(meant) == 1:
+            homes[meant.pop()].add(time)
+        open_times |= meant | _corrected_before(corrections, moved)
+    parts: dict[str, list[Fact]] = defaultdict(list)
     for fact in group:
-        for time in [fact.time] if fact.time in parts else _concerned(fact, sorted(stated)):
-            parts.setdefault(time, []).append(replace(fact, time=time))
-    return list(parts.values())
+        if fact.time in values or fact.time in moved:
+            for time in homes.get(fact.time, {fact.time}):
+                parts[time].append(replace(fact, time=time))
+    strays = [fact for fact in group if fact.time not in values and fact.time not in moved]
+    open_times |= _retract(parts, strays)
+    return [_doubted(part) if time in open_times else part for time, part in sorted(parts.items())]
 
 
-def _concerned(fact: Fact, stated: list[str]) -> list[str]:
-    if not fact.replaces:
-        return [fact.time]
-    # A correction whose time was corrected too is a value of its own; the one that it replaces cannot be told.
-    return stated if fact.rank == RETRACTED or not fact.time else [*stated, fact.time]
+def _retract(parts: dict[str, list[Fact]], strays: Iterable[Fact]) -> set[str]:
+    """Add retractions that match no time; the times of values that they may mean, or may not."""
+    standing = dict(parts)
+    open_times: set[str] = set()
+    for fact in strays:
+        meant = set(_can_mean(fact, standing)) if fact.time else set(standing)
+        is_told = not fact.time or len(meant) == 1
+        open_times |= set() if is_told else meant
+        for time in meant if is_told and meant else {fact.time}:
+            parts[time] = [*parts.get(time, ()), replace(fact, time=time)]
+    return open_times
+
+
+def _at_times(facts: Iterable[Fact]) -> dict[str, list[Fact]]:
+    found: dict[str, list[Fact]] = defaultdict(list)
+    for fact in facts:
+        found[fact.time].append(fact)
+    return dict(found)
+
+
+def _can_mean(fact: Fact, values: dict[str, list[Fact]]) -> list[str]:
+    """The times of the values that a correction or retraction can mean: not those that were surely sent after it."""
+    earlier = {time: same for time, same in values.items() if not _all_after(fact, same)}
+    final = [time for time, same in earlier.items() if any(one.rank >= FINAL for one in same)]
+    return final or list(earlier)
+
+
+def _corrected_before(corrections: Sequence[Fact], moved: dict[str, list[Fact]]) -> set[str]:
+    """The times of corrections that were sent before these, which may correct them in turn."""
+    return {
+        time
+        for time, others in moved.items()
+        if others is not corrections and any(one.sent.is_before(two.sent) for one in others for two in corrections)
+    }
+
+
+def _all_after(fact: Fact, others: Iterable[Fact]) -> bool:
+    return all(fact.sent.is_before(one.sent) for one in others)
+
+
+def _doubted(part: Sequence[Fact]) -> list[Fact]:
+    """Facts of which something else may have replaced one; what is retracted is gone in any case."""
+    return [fact if fact.rank == RETRACTED else replace(fact, doubt=DOUBT) for fact in part]
 
 
 def _numbered(part: Sequence[Fact]) -> list[tuple[Fact, int]]:

@@ -12,9 +12,9 @@ from zoneinfo import ZoneInfo
 
 from fhir_adapters.hl7v2_datatypes import Clock, Json, code, concept, identifiers, message_clock, names
 from fhir_adapters.hl7v2_definitions import required_fields
-from fhir_adapters.hl7v2_facts import FINAL, RETRACTED, Fact, Sent, sent_at
-from fhir_adapters.hl7v2_parsing import Message, MessageError, Segment, digest
-from fhir_adapters.hl7v2_results import Notes, read_results
+from fhir_adapters.hl7v2_facts import FINAL, RETRACTED, Fact, Number, Sent, sent_at
+from fhir_adapters.hl7v2_parsing import Message, MessageError, Segment, Value, digest
+from fhir_adapters.hl7v2_results import Notes, read_number, read_results
 from mscprotocol.record import Identifier
 
 Effect = Literal["admit", "update", "cancel", "merge", "result"]
@@ -132,7 +132,8 @@ def _map_part(message: Message, segments: Sequence[Segment], effect: Effect, clo
     sent = sent_at(clock.read(message.header.value(7)))
     person = segments[0]
     visit = next((segment.text(19) for segment in segments if segment.name == "PV1"), "")
-    facts = [*_facts(segments, clock, sent), *read_results(segments, clock, sent, notes)]
+    sender = "^".join((message.header.text(3), message.header.text(4)))
+    facts = [*_facts(segments, clock, sent, sender), *read_results(segments, clock, sent, sender, notes)]
     return Mapped(
         effect=effect,
         identity=_identity(message, person, 3),
@@ -196,14 +197,15 @@ _PERSON: tuple[tuple[int, str, Callable[[Segment, Clock], Any]], ...] = (
 # -- diagnoses, allergies, procedures --------------------------------------------------------------
 
 
-def _facts(segments: Sequence[Segment], clock: Clock, sent: Sent) -> Iterator[Fact]:
+def _facts(segments: Sequence[Segment], clock: Clock, sent: Sent, sender: str) -> Iterator[Fact]:
     for segment in segments:
         made = _READERS[segment.name](segment, clock) if segment.name in _READERS else None
         if made is None:
             continue
-        key, time, resource, is_retraction = made
+        number, key, time, resource, is_retraction = made
         yield Fact(
             kind=str(resource["resourceType"]),
+            number=Number("", "", "") if number is None else read_number(number, sender),
             key=key,
             time=time,
             rank=RETRACTED if is_retraction else FINAL,
@@ -213,8 +215,9 @@ def _facts(segments: Sequence[Segment], clock: Clock, sent: Sent) -> Iterator[Fa
         )
 
 
-# The key, the time that tells apart what shares it, the resource, and whether it takes something back.
-_Made = tuple[tuple[str, ...], str, Json, bool]
+# Its own number if it has one, the key, the time that tells apart what shares it, the resource, and whether it takes
+# something back.
+_Made = tuple[Value | None, tuple[str, ...], str, Json, bool]
 
 
 def _diagnosis(segment: Segment, clock: Clock) -> _Made | None:
@@ -231,10 +234,9 @@ def _diagnosis(segment: Segment, clock: Clock) -> _Made | None:
     date = clock.read(segment.value(5)) or ""
     if date:
         resource["onsetDateTime"] = date
-    own = segment.text(20)
-    if own:
-        return ("id", own), "", resource, is_retraction
-    return (segment.text(3) or words, segment.text(6).upper()), date, resource, is_retraction
+    if segment.text(20):
+        return segment.value(20), (), "", resource, is_retraction
+    return None, (segment.text(3) or words, segment.text(6).upper()), date, resource, is_retraction
 
 
 def _allergy(segment: Segment, clock: Clock) -> _Made | None:
@@ -254,7 +256,7 @@ def _allergy(segment: Segment, clock: Clock) -> _Made | None:
     date = clock.read(segment.value(6))
     if date:
         resource["onsetDateTime"] = date
-    return (segment.text(3) or segment.text(3, 2),), "", resource, False
+    return None, (segment.text(3) or segment.text(3, 2),), "", resource, False
 
 
 def _procedure(segment: Segment, clock: Clock) -> _Made | None:
@@ -268,10 +270,9 @@ def _procedure(segment: Segment, clock: Clock) -> _Made | None:
     date = clock.read(segment.value(5)) or ""
     if date:
         resource["performedDateTime"] = date
-    own = segment.text(19)
-    if own:
-        return ("id", own), "", resource, is_retraction
-    return (segment.text(3) or words,), date, resource, is_retraction
+    if segment.text(19):
+        return segment.value(19), (), "", resource, is_retraction
+    return None, (segment.text(3) or words,), date, resource, is_retraction
 
 
 _READERS: dict[str, Callable[[Segment, Clock], _Made | None]] = {

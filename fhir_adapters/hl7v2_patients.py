@@ -29,6 +29,7 @@ from mscprotocol.record import Identifier, QualityNote
 _ID = re.compile(r"[A-Za-z0-9.-]{1,64}")
 _NO_ID = re.compile(r"[^A-Za-z0-9.-]")
 _IDENTIFYING = ("birthDate", "gender")
+CANCELLED = "the admission that brought it was cancelled: it is open"
 _UNCONFIRMED = code("http://terminology.hl7.org/CodeSystem/condition-ver-status", "unconfirmed")
 
 
@@ -71,8 +72,10 @@ class Chart:
             raise DataError("mixed_patients", "messages with one identifier give different birth dates or sexes")
         patient_id = self._patient_id()
         units = [*self._patients(patient_id)]
-        units += [_unit(fact, number, patient_id) for fact, number in in_versions(self._facts())]
+        facts = in_versions(self._facts())
+        units += [_unit(fact, number, patient_id) for fact, number in facts]
         notes = [QualityNote(place, text) for one in self.messages.values() for place, text in one.notes]
+        notes += [QualityNote(f"{fact.kind}/{_id(fact)}", fact.doubt) for fact, _ in facts if fact.doubt]
         if any(one.is_test for one in self.messages.values()):
             notes.append(QualityNote("MSH^1^11", "a message is marked as a test or as training (MSH-11)"))
         return units, notes
@@ -98,7 +101,7 @@ class Chart:
         for message in self.messages.values():
             for fact in message.facts:
                 is_doubted = any(_is_cancelled(fact, cancel) for cancel in cancelled)
-                yield replace(fact, resource=_doubted(fact.resource)) if is_doubted else fact
+                yield replace(fact, doubt=CANCELLED) if is_doubted else fact
 
     def _patients(self, patient_id: str) -> Iterator[Unit]:
         """The patient, field by field as stated last; twice, if who it is cannot be told from the messages."""
@@ -231,13 +234,18 @@ def _is_no_merge(message: Message) -> bool:
 
 def _unit(fact: Fact, number: int, patient_id: str) -> Unit:
     """A fact as a resource; its version number says what stands over what."""
-    named = _NO_ID.sub("", fact.key[1])[:40] if fact.kind == "Observation" else ""
-    resource_id = "-".join(part for part in (named, _short(fact.kind, *fact.key, fact.time)) if part)
+    resource_id = _id(fact)
     owner = "patient" if fact.kind == "AllergyIntolerance" else "subject"
     head = {"id": resource_id, "meta": {"versionId": str(number)}, owner: {"reference": f"Patient/{patient_id}"}}
-    content = Raw(msgspec.json.encode(fact.resource | head))
+    stated = _doubted(fact.resource) if fact.doubt else fact.resource
+    content = Raw(msgspec.json.encode(stated | head))
     # The URL tells apart one segment that stands for several values, as a correction of all of them does.
     return Unit(fact.kind, resource_id, f"urn:x-hl7v2:{resource_id}", content, fact.digest)
+
+
+def _id(fact: Fact) -> str:
+    named = _NO_ID.sub("", fact.key[0])[:40] if fact.kind == "Observation" else ""
+    return "-".join(part for part in (named, _short(*fact.name, fact.time)) if part)
 
 
 def _short(*parts: str, length: int = 16) -> str:
@@ -249,7 +257,7 @@ def _is_cancelled(fact: Fact, cancel: Mapped) -> bool:
 
 
 def _doubted(resource: Json) -> Json:
-    """What an admission brought that was cancelled: neither there nor not there, until somebody says so."""
+    """What may have been taken back: neither there nor not there, until somebody says so."""
     if resource["resourceType"] in ("Condition", "AllergyIntolerance"):
         return resource | {"verificationStatus": _UNCONFIRMED}
     return resource | {"status": "unknown"}

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from msgspec import Raw
 
 from fhir_adapters.hl7v2_datatypes import TABLE, Clock, Json, code, concept, number, quantity
-from fhir_adapters.hl7v2_facts import CORRECTED, FINAL, PENDING, PRELIMINARY, RETRACTED, Fact, Sent
+from fhir_adapters.hl7v2_facts import CORRECTED, FINAL, PENDING, PRELIMINARY, RETRACTED, Fact, Number, Sent
 from fhir_adapters.hl7v2_parsing import Segment, Value, digest
 
 # OBX-11 (HL7 table 0085) as a status of FHIR, and its rank. Only F, C, A, and U with a value, are evidence.
@@ -37,13 +37,14 @@ class _Order:
     def text(self, number_: int, component: int = 1) -> str:
         return "" if self.request is None else self.request.text(number_, component)
 
-    @property
-    def name(self) -> str:
+    def named_by(self, sender: str) -> Number:
         """The filler's number, else the placer's: what a correction names its result by."""
-        common = self.common
-        filler = self.text(3) or ("" if common is None else common.text(3))
-        placer = self.text(2) or ("" if common is None else common.text(2))
-        return filler or (f"placer {placer}" if placer else "")
+        places = [(one, field) for field in (3, 2) for one in (self.request, self.common) if one is not None]
+        for segment, field_ in places:
+            if segment.text(field_):
+                found = read_number(segment.value(field_), sender)
+                return found if field_ == 3 else found._replace(number=f"placer {found.number}")
+        return Number("", "", sender)
 
     @property
     def context(self) -> list[Segment]:
@@ -60,13 +61,19 @@ class Notes:
         self.found.append((place, text))
 
 
-def read_results(segments: Iterable[Segment], clock: Clock, sent: Sent, notes: Notes) -> Iterator[Fact]:
+def read_number(value: Value, sender: str) -> Number:
+    """An entity identifier: its number with the authority that it names, or none."""
+    authority = (value.part(2), value.part(3), value.part(4))
+    return Number(value.part(1), "^".join(authority) if any(authority) else "", sender)
+
+
+def read_results(segments: Iterable[Segment], clock: Clock, sent: Sent, sender: str, notes: Notes) -> Iterator[Fact]:
     """The results among the segments of one patient."""
     for order in _orders(segments):
         for result in order.results:
             if result.number in order.commented:
                 notes.add(result.place(5), "the result has a comment (NTE) that was not read")
-            yield from _read_result(order, result, clock, sent, notes)
+            yield from _read_result(order, result, clock, sent, sender, notes)
 
 
 def _orders(segments: Iterable[Segment]) -> list[_Order]:
@@ -88,7 +95,7 @@ def _orders(segments: Iterable[Segment]) -> list[_Order]:
     return orders
 
 
-def _read_result(order: _Order, result: Segment, clock: Clock, sent: Sent, notes: Notes) -> Iterator[Fact]:
+def _read_result(order: _Order, result: Segment, clock: Clock, sent: Sent, sender: str, notes: Notes) -> Iterator[Fact]:
     named = concept(result.value(3))
     if named is None:
         notes.add(result.place(3), "a result without a code was not read")
@@ -102,10 +109,12 @@ def _read_result(order: _Order, result: Segment, clock: Clock, sent: Sent, notes
         resource["status"] = "unknown"
     time = _time(resource)
     # Without an order a result is named by its time alone.
-    key = (order.name, result.text(3) or result.text(3, 2), result.text(4))
+    key = (result.text(3) or result.text(3, 2), result.text(4))
+    number_ = order.named_by(sender)
     yield Fact(
         kind="Observation",
-        key=key if order.name else (*key, time),
+        number=number_,
+        key=key if number_.number else (*key, time),
         time=time,
         rank=rank,
         sent=sent,

@@ -26,7 +26,7 @@ from fhir_adapters.record_builder import build_record
 from mscprotocol.answer import Assessment, to_json
 from mscprotocol.assessment import assess
 from mscprotocol.case import Request
-from mscprotocol.errors import DataError
+from mscprotocol.errors import DataError, RequestError
 from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.logs import configure_logs
 from mscprotocol.rulebook import compile_rulebook
@@ -36,7 +36,8 @@ from mscprotocol.settings import is_loopback
 from mscprotocol.store import assessments, audit
 from mscprotocol.store.database import open_database
 from mscprotocol.store.inbox import DatabaseInbox
-from mscprotocol.terminal import load_or_exit
+from mscprotocol.store.sole import alone
+from mscprotocol.terminal import LOCKED, load_or_exit, say
 from mscprotocol.verification import describe_reading
 
 log = structlog.get_logger("mscprotocol.listening")
@@ -215,7 +216,13 @@ def _service(knowledge: KnowledgeBase, url: str) -> Iterator[Service]:
         text = "the database cannot be opened: write sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME"
         raise typer.BadParameter(text, param_hint="--database") from error
     try:
-        yield Service(knowledge, database)
+        with alone(database, "listen"):
+            yield Service(knowledge, database)
+    except RequestError as error:
+        if error.code != "locked":
+            raise
+        say("Another listener has this database: send all messages to its port, or give this one its own --database.")
+        raise typer.Exit(LOCKED) from error
     finally:
         database.close()
 

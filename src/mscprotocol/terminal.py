@@ -13,7 +13,7 @@ from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.knowledge_loader import load_knowledge
 
 # Exit codes are documented in the README and never reused for another meaning.
-OK, USAGE, DATA, RULES, INCOMPLETE, DIFFERENT, ALTERED, EXPIRED, REMOVED = 0, 2, 3, 4, 5, 6, 7, 8, 9
+OK, LOCKED, USAGE, DATA, RULES, INCOMPLETE, DIFFERENT, ALTERED, EXPIRED, REMOVED = range(10)
 
 
 def load_or_exit(

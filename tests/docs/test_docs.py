@@ -28,7 +28,10 @@ def test_the_session_of_the_readme_is_real() -> None:
 def test_the_exit_codes_are_those_of_the_command() -> None:
     stated = {int(code) for code in re.findall(r"^\| (\d) \|", README, re.M)}
     verify = {terminal.DIFFERENT, terminal.ALTERED, terminal.EXPIRED, terminal.REMOVED}
-    assert stated == {terminal.OK, terminal.USAGE, terminal.DATA, terminal.RULES, terminal.INCOMPLETE} | verify
+    assert (
+        stated
+        == {terminal.OK, terminal.LOCKED, terminal.USAGE, terminal.DATA, terminal.RULES, terminal.INCOMPLETE} | verify
+    )
 
 
 def test_the_readme_names_every_option_of_assess() -> None:

@@ -114,6 +114,16 @@ def test_a_restart_without_new_data_makes_no_new_assessment(tmp_path: Path) -> N
     assert len(stored(tmp_path)) == len(out.read_text().splitlines()) == 1
 
 
+def test_a_second_listener_of_a_database_ends_with_a_line(tmp_path: Path) -> None:
+    """Each would answer from half of the messages."""
+    url = f"sqlite:///{tmp_path}/store.sqlite3"
+    with listening(tmp_path / "answers.ndjson"):
+        second = CliRunner().invoke(app, ["listen", "--port", "0", "--database", url])
+    assert second.exit_code == 1
+    assert "send all messages to its port" in second.stderr
+    assert len(second.stderr.splitlines()) == 1
+
+
 def test_another_kind_of_database_ends_the_command(tmp_path: Path) -> None:
     found = CliRunner().invoke(app, ["listen", "--database", "mysql://x/y"], env={"COLUMNS": "400", "TERM": "dumb"})
     assert found.exit_code == 2

@@ -79,6 +79,85 @@ def test_a_correction_of_value_and_time_takes_the_place_of_what_it_corrects() ->
         assert values(*order) == ["70 umol/L"]
 
 
+def corrected_at(time: str, value: str = "200", minute: int = 9, status: str = "C") -> bytes:
+    return said(status, value, minute, time=f"20200406{time}00+0000")
+
+
+FIRST, SECOND = said("F", "40", 1, time="202004060300+0000"), said("F", "190", 2, time="202004060600+0000")
+
+UNTIMED = oru(result("", status="W"), sent=HOUR.format(minute=9)).replace(b"202004060800+0000", b"")
+
+
+@pytest.mark.parametrize(
+    ("sent", "expected"),
+    [
+        # Which of two it replaces cannot be told: neither is gone, neither counts.
+        ((FIRST, SECOND, corrected_at("0606")), ["status_excluded", "status_excluded", "200 umol/L"]),
+        ((FIRST, SECOND, corrected_at("0606", status="W")), ["status_excluded", "status_excluded"]),
+        # One of them is told by its time.
+        ((FIRST, SECOND, corrected_at("0600")), ["40 umol/L", "200 umol/L"]),
+        # What was sent after a correction, or was retracted before, is not what it corrects.
+        ((FIRST, corrected_at("0606"), corrected_at("0700", "90", 10, "F")), ["200 umol/L", "90 umol/L"]),
+        ((FIRST, said("D", "", 2, time="202004060300+0000"), SECOND, corrected_at("0606")), ["200 umol/L"]),
+        # A correction of a correction, which can be one of either.
+        ((FIRST, corrected_at("0606"), corrected_at("0607", "210", 10)), ["status_excluded", "210 umol/L"]),
+        # What took the place of a value is taken back with it, by either time.
+        ((FIRST, corrected_at("0606"), corrected_at("0606", "", 10, "W")), []),
+        ((FIRST, corrected_at("0606"), corrected_at("0300", "", 10, "W")), []),
+        ((FIRST, SECOND, UNTIMED), []),  # a retraction without a time takes back all
+    ],
+)  # fmt: skip
+def test_a_correction_replaces_only_what_it_surely_means(sent: tuple[bytes, ...], expected: list[str]) -> None:
+    for order in permutations(sent):
+        assert values(*order) == expected
+
+
+def test_a_value_that_is_open_says_why() -> None:
+    notes = {one.text for one in record(FIRST, SECOND, corrected_at("0606")).notes}
+    assert any("a correction or retraction may mean this one or another" in one for one in notes)
+
+
+def ordered(number: str, value: str, minute: int, *, sender: str = "LAB", status: str = "F", field: int = 3) -> bytes:
+    """A result of an order with this number of the filler, else of the placer."""
+    order = OBR.replace("|P1|F1|", f"||{number}|" if field == 3 else f"|{number}||")
+    found = message(PID, order, result(value, status=status, unit="umol/L^^UCUM"), sent=HOUR.format(minute=minute))
+    return found.replace(b"|LAB|HOSP|", f"|{sender}|HOSP|".encode())
+
+
+@pytest.mark.parametrize("field", [2, 3])
+@pytest.mark.parametrize(
+    ("one", "other", "is_same"),
+    [
+        (("1001^LIS1", "LAB"), ("1001^POCT", "LAB"), False),
+        (("1001", "LAB"), ("1001", "POCT"), False),
+        (("1001^^1.2.3^ISO", "LAB"), ("1001^^1.2.4^ISO", "LAB"), False),
+        (("1001^LIS1", "LAB"), ("1001^LIS1", "ENGINE"), True),  # passed on by another application
+        (("1001^LIS1", "LAB"), ("1001", "LAB"), True),  # only one of two messages names the authority
+        (("1001^LIS1", "LAB"), ("1001", "POCT"), False),
+        (("", "LAB"), ("", "POCT"), False),
+        (("", "LAB"), ("", "LAB"), True),
+    ],
+)
+def test_an_order_is_its_number_with_authority_or_sender(
+    one: tuple[str, str], other: tuple[str, str], is_same: bool, field: int
+) -> None:
+    first = ordered(one[0], "40", 1, sender=one[1], field=field)
+    for status, if_same, if_other in (
+        ("F", ["200 umol/L"], ["200 umol/L", "40 umol/L"]),
+        ("C", ["200 umol/L"], ["200 umol/L", "40 umol/L"]),
+        ("W", [], ["40 umol/L"]),
+    ):
+        second = ordered(other[0], "200", 2, sender=other[1], status=status, field=field)
+        for order in permutations((first, second)):
+            assert sorted(map(str, values(*order))) == (if_same if is_same else if_other)
+
+
+def test_a_bare_number_of_two_authorities_opens_what_it_may_take_back() -> None:
+    sent = (ordered("1^LIS1", "40", 1), ordered("1^POCT", "190", 2), ordered("1", "", 3, status="W"))
+    for order in permutations(sent):
+        assert values(*order) == ["status_excluded", "status_excluded"]
+
+
 def test_another_order_another_code_or_another_part_is_another_value() -> None:
     other = message(PID, OBR.replace("F1", "F2"), result("70", unit="umol/L^^UCUM"), control="o")
     assert len(values(said("F", "98", 1), other)) == 2
