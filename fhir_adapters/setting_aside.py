@@ -9,7 +9,7 @@ import msgspec
 
 from fhir_adapters.datatypes import parse_decimal
 from fhir_adapters.decoding import UNREADABLE
-from fhir_adapters.writing import TERMINOLOGY
+from fhir_adapters.writing import RECORDED_INFUSION, TERMINOLOGY
 
 _ERROR = "entered-in-error"
 # Their error is a verification status, that of all others a status.
@@ -29,6 +29,20 @@ def set_aside(content: bytes, why: Mapping[str, str]) -> tuple[bytes, frozenset[
         return content, frozenset()
     found = {reference for reference, one in _resources(tree) if reference in why and _mark(one, why[reference])}
     return (_encoder.encode(tree) if found else content), frozenset(found)
+
+
+def mark_separate(content: bytes, ids: Mapping[str, str]) -> bytes:
+    """JSON in which the named administrations go by a number of ours, so that each is an infusion by itself."""
+    try:
+        tree: Any = _decoder.decode(content)
+    except UNREADABLE:
+        return content
+    found = [(reference, one) for reference, one in _resources(tree) if reference in ids]
+    for reference, one in found:
+        known = one.get("identifier")
+        ours = {"system": RECORDED_INFUSION, "value": ids[reference]}
+        one["identifier"] = [*(known if isinstance(known, list) else []), ours]
+    return _encoder.encode(tree) if found else content
 
 
 def _resources(tree: Any) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -18,7 +18,7 @@ from mscprotocol.subjects import ASIDE, Chart, Recorded, find_repeated
 
 Amendment = Literal["in_error", "reinstated"]
 # An infusion is corrected on its own form, with its number; a dose check is done again, and a signature lapses.
-RETRACTABLE = ("bundle", "record", "consent", "plan", "lot", "events", "withdrawal", "death")
+RETRACTABLE = ("bundle", "record", "consent", "plan", "lot", "events", "withdrawal", "death", "charted")
 _LONGEST_REASON = 2000
 
 

@@ -145,6 +145,15 @@ class Death(Form, frozen=True):
     text: Text = ""
 
 
+class Charted(Form, frozen=True):
+    """What a chart of others is beside an infusion that is recorded here: the same one, or a separate one; and why."""
+
+    reference: Said
+    said: Literal["same", "separate"]
+    infusion: Number
+    reason: Reason
+
+
 class InError(Form, frozen=True):
     """That an entry was made in error, or was not after all, by its id; the reason stands beside it."""
 
@@ -161,6 +170,7 @@ FORMS: dict[str, type[Form]] = {
     "override": Override,
     "withdrawal": Withdrawal,
     "death": Death,
+    "charted": Charted,
     "in_error": InError,
     "reinstated": InError,
 }

@@ -23,6 +23,9 @@ _UNCLEAR = (
     "whether it took place beside the other, or corrects its time or lot"
 )
 
+# What remarks on charts say that a person has to tell apart: here, and where words alone may mean an infusion.
+ABOUT_CHARTS = ("not surely the same", "charted in words that may mean")
+
 
 def tell_apart(record: PatientRecord, protocol: Protocol, knowledge: KnowledgeBase) -> PatientRecord:
     """The record as a protocol reads it: an infusion of another product is earlier therapy, an undated one a doubt.

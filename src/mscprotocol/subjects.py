@@ -15,12 +15,12 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from fhir_adapters.record_builder import build_record
-from fhir_adapters.setting_aside import set_aside
+from fhir_adapters.setting_aside import mark_separate, set_aside
 from fhir_adapters.sources import read_parts
 from mscprotocol.answer import Assessment
 from mscprotocol.assessment import assess
 from mscprotocol.case import Request
-from mscprotocol.course_forms import FORMS, Death, Infusion, Plan, read_form
+from mscprotocol.course_forms import FORMS, Charted, Death, Infusion, Plan, read_form
 from mscprotocol.course_questions import FORM_COMPLETE, event_names
 from mscprotocol.errors import DataError, RequestError
 from mscprotocol.history import compare
@@ -39,6 +39,7 @@ from mscprotocol.timespan import instant
 
 DOOR = "course"
 BEING_RECORDED = "charted elsewhere: it is the infusion that is recorded here after this assessment"
+SAME = "the same infusion as number {} of those recorded here, says {}: {}"
 # It doubles as the id of the patient in records of ours, so it follows the rule for ids of FHIR.
 ASIDE = "entered in error"
 _STATES = {IN_ERROR: ASIDE, REINSTATED: "stands"}
@@ -320,7 +321,13 @@ class Subjects:
 
     def parts(self, chart: Chart, at: datetime) -> list[bytes]:
         """The parts of the subject's record as they stand at an instant."""
-        return gather_parts(chart.subject.number, chart.standing, self.course_rules(chart.subject), at)
+        parts = gather_parts(chart.subject.number, chart.standing, self.course_rules(chart.subject), at)
+        told = [(read_form(one.content, Charted), one) for one in chart.of_kind("charted")]
+        same = {
+            one.reference: SAME.format(one.infusion, by.actor, one.reason) for one, by in told if one.said == "same"
+        }
+        separate = {one.reference: by.id for one, by in told if one.said == "separate"}
+        return [mark_separate(set_aside(one, same)[0], separate) for one in parts] if told else parts
 
     def course_rules(self, subject: Subject) -> CourseRules:
         """What the rules say of the subject's course."""
@@ -342,6 +349,11 @@ class Subjects:
             zone=chart.subject.zone,
             dose_level=None if level is None else Decimal(level),
         )
+
+
+def holds_chart(entry: SubjectEntry, reference: str) -> bool:
+    """Whether an upload holds a resource that can be marked in it."""
+    return reference in set_aside(entry.content, {reference: ""})[1]
 
 
 def died_at(chart: Chart) -> datetime | None:

@@ -153,10 +153,12 @@ def correct(ward: Ward, **more: Any) -> Any:
     return ward.course.correct(ward.subject, form, token(), kept.id, "it was left out", COORDINATOR)
 
 
-@pytest.mark.parametrize("left_out", ["its volume", "how it ended"])
+@pytest.mark.parametrize("left_out", ["its volume", "how it ended", "its end"])
 def test_what_an_infusion_gave_is_asked_before_the_next(ward: Ward, left_out: str) -> None:
     ready(ward, 1)
-    more = {"volume_ml": None} | ({"ended": None, "status": "in-progress"} if left_out == "how it ended" else {})
+    runs = {"ended": None, "status": "in-progress"}
+    left = {"its volume": {"volume_ml": None}, "how it ended": runs | {"volume_ml": None}, "its end": runs}
+    more = left[left_out]
     record(ward, given(1, START, **more))
     ward.observe(1, START)
     ready(ward, 2)

@@ -19,7 +19,7 @@ from mscprotocol.store.tables import Screening, StoredAssessment, Subject, Subje
 
 KINDS = (
     "bundle", "record", "consent", "plan", "lot", "dose", "dose_check", "infusion", "events", "override", "withdrawal",
-    "death", "in_error", "reinstated",
+    "death", "charted", "in_error", "reinstated",
 )  # fmt: skip
 IN_ERROR, REINSTATED = "in_error", "reinstated"
 

@@ -6,14 +6,16 @@ import secrets
 from collections.abc import Callable
 from zoneinfo import ZoneInfo
 
+import msgspec
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from mscprotocol.checklist_parts import print_instant
 from mscprotocol.course_actions import CORRECTABLE, Signed
 from mscprotocol.course_amendments import RETRACTABLE, Amendment, amend
+from mscprotocol.course_charts import find_doubts, tell_charted
 from mscprotocol.course_effects import Effect, UnsignedError
-from mscprotocol.course_forms import FORMS, Form, Infusion, Lot, read_form
+from mscprotocol.course_forms import FORMS, Charted, Form, Infusion, Lot, read_form
 from mscprotocol.errors import DataError, RequestError
 from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.roles import RECORDERS
@@ -21,6 +23,7 @@ from mscprotocol.service import Caller
 from mscprotocol.store import audit, signatures
 from mscprotocol.store.subjects import newest_of
 from mscprotocol.store.tables import SubjectEntry
+from mscprotocol.subject_record import read_infusions
 from mscprotocol.subjects import Chart
 from mscprotocol.web.pages import posted
 from mscprotocol.web.pages.course import Posted, Reader, Recorder, course_of, typed_of, words_of
@@ -76,6 +79,26 @@ def correct(request: Request, identity: str, entry: str, person: Recorder, form:
 
     refused = _attempt(request, chart, found, person, fields, "", record)
     return refused or posted.see_other(request, f"/subjects/{identity}/course", "Corrected: both stand on record.")
+
+
+@router.post(PATH + "/charted")
+def tell_chart(request: Request, identity: str, entry: str, person: Recorder, form: Posted) -> Response:
+    """Say whether a chart of an upload is of the same infusion as one recorded here; signed where it opens the gate."""
+    course = course_of(request)
+    chart = course.subjects.chart(identity)
+    found, fields = _find(chart, entry), read_fields(form)
+
+    def record(caller: Caller, signed: Signed | None) -> None:
+        own = {name: fields.get(f"charted.{name}", "") for name in ("reference", "said", "reason")}
+        number = fields.get("charted.infusion", "")
+        values = own | {"infusion": int(number) if number.isdecimal() else 0}
+        told = read_form(msgspec.json.encode(values), Charted)
+        tell_charted(course, identity, told, read_token(fields), caller, signed)
+
+    refused = _attempt(request, chart, found, person, fields, "/charted", record)
+    return refused or posted.see_other(
+        request, f"/subjects/{identity}/course", "Recorded: the subject was assessed anew."
+    )
 
 
 @router.post(PATH + "/{what}")
@@ -156,6 +179,8 @@ def _page(
         number="" if current is None else str(getattr(current, "infusion", "")),
         moments={} if form is None else moments_of(form),
         state=chart.state_of(entry), is_clinician="clinician" in person.roles, has_password=person.has_password,
+        doubt_choices=[(one, one) for one in find_doubts(course, chart, entry)],
+        infusion_choices=[(str(one.infusion), str(one.infusion)) for one in read_infusions(chart.standing)],
         may_amend=entry.kind in RETRACTABLE and bool(person.roles & RECORDERS),
         corrects=next((one for one in chart.entries if one.id == entry.supersedes), None),
         corrected_by=None if newest is entry else newest,
