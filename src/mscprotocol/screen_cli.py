@@ -31,6 +31,7 @@ from mscprotocol.screening.workers import Local
 from mscprotocol.terminal import DATA, INCOMPLETE, OK, load_or_exit, print_line, say
 
 ENGINES = ("local", "spark")
+INTERRUPTED = 130  # as a shell says it
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -44,7 +45,7 @@ def screen_command(
         str | None, typer.Option(help="TIME, last-observation, encounter-start+24h or column:NAME; default: now.")
     ] = None,
     workers: Annotated[int, typer.Option(help="Processes on this machine.", min=1, max=256)] = 1,
-    engine: Annotated[str, typer.Option(help="local, or spark (needs pip install mscprotocol[spark]).")] = "local",
+    engine: Annotated[str, typer.Option(help="local, or spark (needs pip install mscprotocol\\[spark]).")] = "local",
     resume: Annotated[bool, typer.Option("--resume", help="Take up a run that was cut short.")] = False,
     columns: Annotated[Path | None, typer.Option(help="Map of the columns of CSV lists (YAML).")] = None,
     explain_columns: Annotated[
@@ -86,6 +87,9 @@ def screen_command(
     except OSError as error:
         _tell_of_disk(error, out)
         raise typer.Exit(INCOMPLETE) from error
+    except KeyboardInterrupt as error:
+        say("Interrupted: run the same command with --resume to take it up.")
+        raise typer.Exit(INTERRUPTED) from error
     _tell(finished, balance, out)
     raise typer.Exit(DATA if balance.is_anything_missing else OK)
 

@@ -145,7 +145,8 @@ def test_soft_limits():
     assert is_unusual(datum("weight"), exactly(34))
     assert not is_unusual(datum("weight"), exactly(35))
     assert not is_unusual(datum("weight"), between(30, 36))
-    assert not is_unusual(datum("crp"), exactly(799)), "a datum without soft limits"
+    assert is_unusual(datum("d_dimer"), exactly(300)), "ng/mL that came as mg/L"
+    assert not is_unusual(datum("gcs"), exactly(3)), "a datum without soft limits"
 
 
 @pytest.mark.parametrize("text", ["7", "0", "-0.5", "1E+20", "1E-20", "12345678901234567890", "0.00000000000000000001"])

@@ -51,6 +51,12 @@ def test_plain_lines(capsys):
     assert capsys.readouterr().err.splitlines()[-1] == "patients screened: 6 of 6, 0 a second, 0 s left"
 
 
+def test_the_end_of_a_stage_is_told_once(capsys):
+    """The last parts may hold no patients."""
+    list(Reporter("json", clock(EVERY)).follow("patients screened", [2, 0, 0], 2, int))
+    assert [json.loads(line)["done"] for line in capsys.readouterr().err.splitlines()] == [2]
+
+
 def test_nothing(capsys):
     follow("none")
     assert capsys.readouterr() == ("", "")

@@ -134,6 +134,11 @@ def test_a_wrong_option_is_said(folder, tmp_path, wrong):
     assert not (tmp_path / "out").exists()
 
 
+def test_the_help_names_what_is_to_be_installed():
+    said = CliRunner().invoke(cli.app, ["screen", "--help"], env={"COLUMNS": "200", "TERM": "dumb"}).output
+    assert "pip install mscprotocol[spark]" in said
+
+
 def test_columns_are_explained(tmp_path):
     (tmp_path / "list.csv").write_text("patient_id,born,hat\np,1960,9\n")
     result = CliRunner().invoke(cli.app, ["screen", str(tmp_path), "--explain-columns"])

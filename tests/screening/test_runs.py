@@ -259,6 +259,36 @@ def test_a_time_after_the_encounter_began(tmp_path):
     assert run.codes["patient", "no_time"] == 1
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("stage", ["files read", "patients screened"])
+def test_an_interrupted_run_says_how_it_is_taken_up(folder, whole, tmp_path, stage, workers):
+    """Ctrl-C goes to every process of the terminal."""
+    out = tmp_path / "out"
+    said = ["screen", str(folder), "--out", str(out), "--at", AT, "--workers", workers]
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import os, signal\n"
+        "from mscprotocol.screening.progress import Reporter\n"
+        "from mscprotocol.cli import app\n"
+        "follow = Reporter.follow\n"
+        "def interrupted(self, name, items, *more):\n"
+        "    for item in follow(self, name, items, *more):\n"
+        f"        if name == {stage!r}:\n"
+        "            os.killpg(0, signal.SIGINT)\n"
+        "        yield item\n"
+        "Reporter.follow = interrupted\n"
+        f"if __name__ == '__main__':\n    app({said!r})\n"
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
+    run = subprocess.run(
+        [sys.executable, program], capture_output=True, check=False, env=environment, start_new_session=True
+    )
+    assert run.returncode == 130
+    assert "Interrupted: run the same command with --resume" in run.stderr.decode()
+    assert "Traceback" not in run.stderr.decode()
+    assert same(screen(folder, out, resume=True), whole)
+
+
 def test_workers_end_with_a_parent_that_is_killed(tmp_path):
     """Each worker holds the end of a pipe: when the last one lets go, none is left to write."""
     program = tmp_path / "program.py"

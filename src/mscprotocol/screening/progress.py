@@ -58,13 +58,14 @@ class Reporter:
                 yield lambda done, _: bar.update(task, completed=done)
             return
         begun = last = self.clock()
+        told = -1
 
         def tell(done: int, of: int) -> None:
-            nonlocal last
+            nonlocal last, told
             now = self.clock()
-            if self.form == "none" or (now - last < EVERY and done < of):
+            if self.form == "none" or done == told or (now - last < EVERY and done < of):
                 return
-            last = now
+            last, told = now, done
             rate = done / max(now - begun, 0.001)
             self._tell(stage, done, of, rate, (of - done) / rate if rate else 0.0)
 

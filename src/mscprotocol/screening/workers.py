@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import multiprocessing.connection
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -45,7 +46,8 @@ class Local:
             return
         waiting: set[Future[R]] = set()
         for item in items:
-            waiting.add(self._pool.submit(function, item))
+            with _uninterrupted():
+                waiting.add(self._pool.submit(function, item))
             if len(waiting) >= self.workers * WAITING:
                 done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
                 yield from (one.result() for one in done)
@@ -71,8 +73,25 @@ class Local:
                 self._pool.shutdown(cancel_futures=True)
 
 
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """While workers are started an interrupt is ignored, and by them until they can end in silence."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def end_with_parent() -> None:
-    """End this worker when the process that started it ends, however that was killed: it must not go on writing."""
+    """End this worker when the process that started it ends, however that was killed: it must not go on writing.
+
+    An interrupt from the keyboard reaches every process of the terminal: the worker ends in silence.
+    """
+    signal.signal(signal.SIGINT, lambda *_: os._exit(1))
     parent = multiprocessing.parent_process()
     assert parent is not None
     sentinel = parent.sentinel
