@@ -228,6 +228,9 @@ def _tell(finished: Finished, balance: Balance, out: Path) -> None:
             f"of the resources read: {balance.fallen:,} left out (deleted, or newer as another patient's),"
             f" {balance.in_doubt:,} in doubt"
         )
+    if balance.same_identifier:
+        number = "1 group shares" if balance.same_identifier == 1 else f"{balance.same_identifier:,} groups share"
+        print_line(f"{number} an identifier, perhaps one person each, and assessed apart: see report.html")
     if balance.files_quarantined:
         print_line(
             "files that are damaged, of no kind that is read, missing, closed or unlike their manifest:"

@@ -29,6 +29,8 @@ def folder(tmp_path):
     write_bundles(folder / "more", {name: found[name] for name in ("pregnant", "mild")})
     write_lines(folder / "versions", entries_of({}, {}))
     (folder / "list.csv").write_text(TIDY)
+    rows = (f"{one},,,platelets,180,10*9/L,,,,2020-04-06T08:00:00+08:00" for one in ("P1", "eligible", "PREGNANT"))
+    (folder / "same.csv").write_text("\n".join([TIDY.partition("\n")[0], *rows, ""]))
     merge = MERGE.format(kind="ADT^A40", id="3", pid="P2", old="P1")
     (folder / "a.hl7").write_text(oru("1", "P1") + oru("2", "P2") + merge, newline="")
     (folder / "drugs.ndjson").write_text(
@@ -63,4 +65,6 @@ def test_the_same_bytes(folder, tmp_path):
     assert {problem["code"] for problem in here.problems} == {"unreadable", "foreign_subject"}
     assert there.bytes == here.bytes
     assert here.balance == there.balance
+    assert here.same_identifier == there.same_identifier
+    assert [len(one) for one in here.same_identifier] == [2, 2, 2]
     assert (here.balance.fallen, here.balance.in_doubt) == (2, 7)

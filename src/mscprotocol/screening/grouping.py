@@ -21,7 +21,7 @@ import duckdb
 
 from mscprotocol.screening.inputs import Source
 from mscprotocol.screening.lines import LONGEST_LINE
-from mscprotocol.screening.pieces import FHIR, IDENTIFIER, MESSAGES, Piece, Problem
+from mscprotocol.screening.pieces import FHIR, IDENTIFIER, LIST, MESSAGES, Piece, Problem
 from mscprotocol.screening.standing import fate_of, judge, read_copy
 
 MEMORY = "192MB"
@@ -106,10 +106,7 @@ def group(spools: list[Path], path: Path, sources: list[Source], parts: int = 0)
         patients = _number(connection, "SELECT count(DISTINCT owner) FROM pieces WHERE owner <> '' AND kind <> 'alias'")
         parts = parts or choose_parts(patients)
         _sort(connection, parts)
-        same = [
-            [owner.partition("/")[2] for owner in row[0]]
-            for row in connection.execute(_SAME_IDENTIFIER.format(kind=FHIR)).fetchall()
-        ]
+        same = [name_owners(row[0]) for row in connection.execute(_SAME_IDENTIFIER).fetchall()]
         connection.execute("DROP TABLE pieces")
     return Grouped(parts, patients, problems, same, fates)
 
@@ -119,10 +116,30 @@ def choose_parts(patients: int) -> int:
     return max(1, min(patients, FEWEST_PARTS), min(MOST_PARTS, -(-patients // PER_PART)))
 
 
-_SAME_IDENTIFIER = """
-    SELECT DISTINCT list_sort(list(DISTINCT owner)) AS owners FROM pieces
-    WHERE kind = 'alias' AND owner LIKE '{kind}/%' GROUP BY name HAVING count(DISTINCT owner) > 1 ORDER BY owners
-"""
+# Patients go by identifiers with their systems; an id of a list, which has none, may be any of these or an id of FHIR.
+_SAME_IDENTIFIER = f"""
+    WITH named AS (
+        SELECT name[{len(FHIR) + len(IDENTIFIER) + 2}:] AS name, owner FROM pieces
+        WHERE kind = 'alias' AND owner LIKE '{FHIR}/%'
+        UNION SELECT owner[{len(MESSAGES) + 2}:], owner FROM pieces WHERE kind = 'message'
+        UNION SELECT name[{len(MESSAGES) + 2}:], owner FROM joined
+    ), bare AS (
+        SELECT string_split(name, '|')[-1] AS name, owner FROM named
+        UNION SELECT owner[{len(FHIR) + 2}:], owner FROM pieces
+        WHERE kind IN ('resource', 'entry') AND owner LIKE '{FHIR}/%'
+    ), listed AS (SELECT DISTINCT owner[{len(LIST) + 2}:] AS name, owner FROM pieces WHERE kind = 'row')
+    SELECT DISTINCT list_sort(list(DISTINCT owner)) AS owners FROM (
+        SELECT name, owner FROM named UNION ALL SELECT name, owner FROM listed
+        UNION ALL SELECT name, owner FROM bare WHERE name IN (SELECT name FROM listed)
+    ) GROUP BY name HAVING count(DISTINCT owner) > 1 ORDER BY owners
+"""  # noqa: S608 - constants
+
+
+def name_owners(owners: Iterable[str]) -> list[str]:
+    """Patients who may be one person: by id where all are of FHIR, else with the kind of source before each id."""
+    named = sorted(owners)
+    kinds = {one.partition("/")[0] for one in named}
+    return [one.partition("/")[2] for one in named] if kinds == {FHIR} else named
 
 
 def _load(connection: duckdb.DuckDBPyConnection, spools: list[Path]) -> None:
@@ -203,8 +220,8 @@ def _join_messages(connection: duckdb.DuckDBPyConnection) -> None:
         f"SELECT DISTINCT owner, name FROM pieces WHERE kind = 'alias' AND owner LIKE '{MESSAGES}/%'"  # noqa: S608 - constants
     ).fetchall()
     moved = join_names(pairs)
+    connection.execute("CREATE TEMP TABLE joined(name VARCHAR, owner VARCHAR)")
     if moved:
-        connection.execute("CREATE TEMP TABLE joined(name VARCHAR, owner VARCHAR)")
         connection.executemany("INSERT INTO joined VALUES (?, ?)", moved)
         connection.execute("UPDATE pieces SET owner = joined.owner FROM joined WHERE pieces.owner = joined.name")
     connection.execute(f"DELETE FROM pieces WHERE kind = 'alias' AND owner LIKE '{MESSAGES}/%'")  # noqa: S608 - constants

@@ -29,7 +29,8 @@ _encoder = msgspec.json.Encoder()
 class Balance(msgspec.Struct, frozen=True):
     """Counts in and counts out; a run whose two sides differ has a defect.
 
-    Of the lines kept, `fallen` do not count: deleted, or newer as another patient's; `in_doubt` may not.
+    Of the lines kept, `fallen` do not count: deleted, or newer as another patient's; `in_doubt` may not. In
+    `same_identifier` groups patients share an identifier, within a source or over several.
     """
 
     files: int
@@ -44,6 +45,7 @@ class Balance(msgspec.Struct, frozen=True):
     patients_quarantined: int
     fallen: int = 0
     in_doubt: int = 0
+    same_identifier: int = 0
 
     @property
     def is_even(self) -> bool:
@@ -98,6 +100,7 @@ def balance(finished: Finished, problems: list[Problem], assessed: int) -> Balan
         files=len(finished.sources), lines=total.lines, kept=total.kept, not_read=sum(total.not_read.values()),
         blank=total.blank, lines_quarantined=total.bad, files_quarantined=levels.count("file"),
         patients=finished.staged.patients, assessed=assessed, patients_quarantined=levels.count("patient"),
+        same_identifier=len(finished.staged.same_identifier),
         fallen=sum(fates.get(one, 0) for one in FALLEN), in_doubt=sum(fates.get(one, 0) for one in DOUBTFUL),
     )  # fmt: skip
 

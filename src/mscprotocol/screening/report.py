@@ -111,6 +111,7 @@ def _facts(finished: Finished, balance: Balance, book: Rulebook, ledger: Ledger)
     yield "  blank", ledger.show("blank")
     yield "  quarantined", ledger.show("lines_quarantined")
     yield "Files damaged, missing or unlike their manifest", ledger.show("files_quarantined")
+    yield "Persons who may stand under several ids or sources", ledger.show("same_identifier")
     yield "Nothing lost", "the counts agree" if balance.is_even else "THE COUNTS DO NOT AGREE: do not use this"
 
 

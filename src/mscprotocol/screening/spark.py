@@ -23,12 +23,13 @@ from mscprotocol.screening.grouping import (
     Grouped,
     choose_parts,
     join_names,
+    name_owners,
     part_of,
     spool_name,
     unknown_subject,
 )
 from mscprotocol.screening.inputs import Source
-from mscprotocol.screening.pieces import FHIR, IDENTIFIER, MESSAGES, Piece, unwrap
+from mscprotocol.screening.pieces import FHIR, IDENTIFIER, LIST, MESSAGES, Piece, unwrap
 from mscprotocol.screening.standing import COPIES, Copy, Deletion, judge, read_copy
 
 T = TypeVar("T")
@@ -100,16 +101,38 @@ class Spark:
         keyed.repartitionAndSortWithinPartitions(parts, itemgetter(0)).mapPartitionsWithIndex(
             lambda part, found: [_write_part(folder, part, found)]
         ).collect()
-        shared = aliases.filter(lambda one: one[1].startswith(f"{FHIR}/")).groupByKey(width).mapValues(sorted)
-        same = sorted({tuple(one) for _, one in shared.filter(lambda one: len(one[1]) > 1).collect()})
+        same = self._same_identifier(whole, aliases, width)
         fates = judged.map(lambda row: json.loads(row[6])[0]).countByValue()
-        ids = [[one.partition("/")[2] for one in owners] for owners in same]
-        return Grouped(parts, number, problems, ids, dict(sorted(fates.items())))
+        return Grouped(parts, number, problems, [name_owners(one) for one in same], dict(sorted(fates.items())))
+
+    def _moved(self, aliases: Any) -> list[tuple[str, str]]:
+        pairs = aliases.filter(lambda one: one[1].startswith(f"{MESSAGES}/")).collect()
+        return join_names((owner, name) for name, owner in pairs)
+
+    def _same_identifier(self, rows: Any, aliases: Any, width: int) -> list[tuple[str, ...]]:
+        """What `grouping._SAME_IDENTIFIER` finds."""
+        named = aliases.filter(lambda one: one[1].startswith(f"{FHIR}/")).map(_without_prefix(_STATED))
+        named = named.union(self._context.parallelize(self._moved(aliases), width).map(_without_prefix(f"{MESSAGES}/")))
+        owners = rows.map(lambda row: (row[0], row[1])).distinct(width).persist()
+        messages = owners.filter(lambda one: one[1] == "message").map(lambda one: (one[0], one[0]))
+        named = named.union(messages.map(_without_prefix(f"{MESSAGES}/"))).distinct(width).persist()
+        listed = owners.filter(lambda one: one[1] == "row").map(lambda one: (one[0], one[0]))
+        listed = listed.map(_without_prefix(f"{LIST}/"))
+        ids = owners.filter(lambda one: one[1] in ("resource", "entry")).map(lambda one: (one[0], one[0]))
+        bare = ids.map(_without_prefix(f"{FHIR}/")).union(named.map(lambda one: (one[0].rpartition("|")[2], one[1])))
+        beside = bare.join(listed.keys().distinct(width).map(lambda name: (name, None)), width)
+        beside = beside.map(lambda one: (one[0], one[1][0]))
+        groups = named.union(listed).union(beside).groupByKey(width).map(lambda one: tuple(sorted(set(one[1]))))
+        return sorted(set(groups.filter(lambda one: len(one) > 1).collect()))
 
     def _joined_messages(self, rows: Any, aliases: Any) -> Any:
-        pairs = aliases.filter(lambda one: one[1].startswith(f"{MESSAGES}/")).collect()
-        moved = self._context.broadcast(dict(join_names((owner, name) for name, owner in pairs)))
+        moved = self._context.broadcast(dict(self._moved(aliases)))
         return rows.map(lambda row: (moved.value.get(row[0], row[0]), *row[1:]))
+
+
+def _without_prefix(prefix: str) -> Callable[[tuple[str, str]], tuple[str, str]]:
+    """A name without what stands before all of its kind, with its owner."""
+    return lambda one: (one[0].removeprefix(prefix), one[1])
 
 
 def _parse(line: str) -> Row:
