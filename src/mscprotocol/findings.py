@@ -33,7 +33,7 @@ from mscprotocol.presence import find_presence, is_since
 from mscprotocol.protocols import Stage
 from mscprotocol.reasons import Reason, in_precedence
 from mscprotocol.record import Measurement, PatientRecord
-from mscprotocol.selection import Evidence, Selection, Taken, find_latest, pair, within_window
+from mscprotocol.selection import Evidence, Selection, Taken, doubt_contradicted, find_latest, pair, within_window
 from mscprotocol.series import PARTIAL, Series
 from mscprotocol.timespan import TimeSpan, Window
 from mscprotocol.truth import Truth, any_of, known
@@ -270,6 +270,8 @@ class Findings:
             selection = self.select(leaf.measurement, window)
             return _open(selection.reason or Reason.MISSING, selection.evidence)
         judged = [(point, *self._judge_during(leaf, definition, point, window)) for point in inside]
+        if leaf.worst:
+            judged = doubt_contradicted(judged)
         truth = any_of(truth for _, truth, _ in judged)
         evidence = tuple(
             Evidence(point, used=reason is None and found is not Truth.UNKNOWN, why_not=reason)

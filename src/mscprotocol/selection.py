@@ -17,6 +17,8 @@ from mscprotocol.truth import Truth
 E = TypeVar("E", bound=Entry)
 # Whether a value was taken under a state, with the entries that tell.
 Taken = tuple[Truth, tuple[Measurement, ...]]
+# What single values say about a question, with the reason of what they leave open.
+Judged = list[tuple[Measurement, Truth, Reason | None]]
 
 
 class Evidence(msgspec.Struct, frozen=True):
@@ -74,6 +76,17 @@ def find_latest(points: Sequence[Measurement], window: Window | None, at: dateti
     chosen = _joined(newest, rivals)
     expires = None if window is None else window.expiry(newest.time.earliest)
     return Selection(chosen, None, (Evidence(newest, used=True), *_unused(rivals, None)), expires)
+
+
+def doubt_contradicted(judged: Judged) -> Judged:
+    """What single values of a window say, but for a worst one that another of the same instant denies: unknown."""
+    denied = {point.time for point, truth, _ in judged if truth is Truth.NOT_MET}
+    return [
+        (point, Truth.UNKNOWN, Reason.CONFLICT)
+        if truth is Truth.MET and point.time in denied and point.time is not None and point.time.is_instant
+        else (point, truth, reason)
+        for point, truth, reason in judged
+    ]
 
 
 def pair(found: Selection, points: Sequence[Measurement], taken: Callable[[Measurement], Taken]) -> Selection:

@@ -67,8 +67,14 @@ class Answered:
 class Service:
     """One rule base and one database, shared by all doors."""
 
-    def __init__(self, knowledge: KnowledgeBase, database: Database, clock: Callable[[], datetime] = now) -> None:
-        self.knowledge, self.database, self.clock = knowledge, database, clock
+    def __init__(
+        self,
+        knowledge: KnowledgeBase,
+        database: Database,
+        clock: Callable[[], datetime] = now,
+        count: Callable[[StoredAssessment], object] = lambda _: None,
+    ) -> None:
+        self.knowledge, self.database, self.clock, self.count = knowledge, database, clock, count
         self._turns = Turns(TURNS)
 
     def assess_bundles(self, contents: Sequence[bytes], order: Order) -> Answered:
@@ -128,6 +134,7 @@ class Service:
             seal = {"seal": stored.seal_sha256}
             assessments.add(session, stored)
             audit.append(session, self.clock(), stored.actor, "assess", f"Assessment/{stored.id}", detail | seal)
+            self.count(stored)
 
     def keep(self, session: Session, answer: Assessment, inputs: Sequence[bytes], order: Order) -> StoredAssessment:
         """Store one answer with its audit entry inside the caller's transaction."""

@@ -8,12 +8,15 @@ from typing import Annotated
 
 import typer
 from pydantic import SecretStr, ValidationError
+from pydantic_settings import SettingsError
+from sqlalchemy.engine import make_url
 
 from fhir_adapters.mllp import server_tls
 from mscprotocol.logs import configure_logs
 from mscprotocol.settings import PREFIX, Settings
 from mscprotocol.terminal import USAGE, say
 
+_NAMES = {PREFIX + name.upper() for name in Settings.model_fields}
 GRACE_SECONDS = 20
 # Longer than proxies and clients keep a connection that is idle, so that it is they who close it, and never while the
 # next request is on its way.
@@ -45,6 +48,7 @@ def serve_command(
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # a caller's headers say nothing about where it is
         ssl_context_factory=None if settings.tls_certificate is None else make_tls,
         timeout_keep_alive=IDLE_SECONDS,
         timeout_graceful_shutdown=GRACE_SECONDS,
@@ -68,17 +72,29 @@ def settings_command() -> None:
     settings = read_settings()
     for name, field in Settings.model_fields.items():
         value = getattr(settings, name)
-        if isinstance(value, SecretStr) or (value is None and "secret" in name):
-            shown = "not set" if value is None else "set (not shown)"
-        else:
-            shown = "not set" if value is None else str(value)
-        typer.echo(f"{PREFIX}{name.upper()} = {shown}\n    {field.description}")
+        typer.echo(f"{PREFIX}{name.upper()} = {_show(name, value)}\n    {field.description}")
+
+
+def _show(name: str, value: object) -> str:
+    if value is None:
+        return "not set"
+    if isinstance(value, SecretStr):
+        return "set (not shown)"
+    # An address of a database may hold a password.
+    return make_url(str(value)).render_as_string(hide_password=True) if name == "database_url" else str(value)
 
 
 def read_settings() -> Settings:
     """The settings of this process; a wrong one ends it with a line that says which and what to write."""
+    unknown = sorted(name for name in os.environ if name.startswith(PREFIX) and name not in _NAMES)
+    if unknown:
+        say(f"there is no setting {', '.join(unknown)}: `mscprotocol settings` lists all there are")
+        raise typer.Exit(USAGE)
     try:
         return Settings()
+    except SettingsError as error:
+        say(f"{PREFIX}…: {error}; write it as JSON")
+        raise typer.Exit(USAGE) from error
     except ValidationError as error:
         for one in error.errors():
             where = "".join(f"{PREFIX}{part}: ".upper() for part in one["loc"][:1])

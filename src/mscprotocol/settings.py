@@ -130,6 +130,10 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"{PREFIX}HOST is no loopback address: set {PREFIX}AUTHENTICATION=required, or listen on 127.0.0.1"
             )
+        if self.authentication == "off" and self.public_url and not is_loopback(_host_of(self.public_url)):
+            raise ValueError(
+                f"{PREFIX}PUBLIC_URL says that others reach the service: set {PREFIX}AUTHENTICATION=required"
+            )
         if self.authentication == "required" and self.secret_key is None:
             raise ValueError(f"{PREFIX}AUTHENTICATION=required needs {PREFIX}SECRET_KEY")
         return self
@@ -186,6 +190,10 @@ def check_address(address: str) -> str:
     if not is_safe or not parts.hostname or "@" in parts.netloc or parts.fragment or not address.isprintable():
         raise ValueError(f"{address!r}: write an address that begins with https://, without a user in it")
     return address
+
+
+def _host_of(address: str) -> str:
+    return urlsplit(address).hostname or ""
 
 
 def is_loopback(host: str) -> bool:

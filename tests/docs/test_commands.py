@@ -48,7 +48,8 @@ def test_a_command_exists_with_its_options(words: list[str]) -> None:
 @pytest.fixture(scope="module")
 def client(knowledge: KnowledgeBase) -> Iterator[TestClient]:
     settings = Settings(database_url="sqlite://")
-    with TestClient(create_app(settings, Service(knowledge, open_database("sqlite://")))) as opened:
+    served = create_app(settings, Service(knowledge, open_database("sqlite://")))
+    with TestClient(served, base_url="http://127.0.0.1") as opened:
         yield opened
 
 

@@ -83,7 +83,7 @@ class Doors:
 def doors(knowledge: KnowledgeBase) -> Iterator[Doors]:
     service = Service(knowledge, open_database("sqlite://"), clock=lambda: AT)
     app = create_app(Settings(database_url="sqlite://", requests_per_minute=0), service)
-    with TestClient(app) as client:
+    with TestClient(app, base_url="http://127.0.0.1") as client:
         yield Doors(client, service, entry_of(client)["prefetch"])
 
 

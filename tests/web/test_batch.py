@@ -11,6 +11,9 @@ import pytest
 from starlette.testclient import TestClient
 
 from fhir_adapters.plain_forms import EXAMPLE
+from mscprotocol.service import Service
+from mscprotocol.settings import Settings
+from mscprotocol.web.app import create_app
 from mscprotocol.web.batch import BatchResponse, split_lines
 from tests.web.conftest import Start
 
@@ -121,3 +124,34 @@ def test_a_defect_ends_its_line_only() -> None:
     first, second = asyncio.run(exchange())[1:3]
     assert json.loads(first)["error"]["code"] == "internal_error"
     assert second == b"1\n"
+
+
+def test_a_batch_beyond_the_limit_of_its_body_answers_what_came_and_says_where_it_ended(service: Service) -> None:
+    """With all layers around, as a server drives them: a client that streams has its first answers by then."""
+    service.database.migrate()
+    app = create_app(Settings(database_url="sqlite://", max_body_bytes=2 * len(RECORD) + 10), service)
+    headers = [(b"content-type", b"application/x-ndjson"), (b"host", b"127.0.0.1")]
+    scope = {"type": "http", "method": "POST", "path": URL, "query_string": b"", "headers": headers,
+             "server": ("127.0.0.1", 80), "client": ("127.0.0.1", 1), "scheme": "http"}  # fmt: skip
+
+    async def exchange() -> list[Any]:
+        sent: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        received: list[Any] = []
+
+        async def send(message: Any) -> None:
+            received.append(message)
+            if message.get("body"):
+                sent.put_nowait(line)
+
+        line = {"type": "http.request", "body": RECORD + b"\n", "more_body": True}
+        sent.put_nowait(line)
+        async with asyncio.timeout(60):
+            await app(scope, sent.get, send)
+        return received
+
+    start, *bodies = asyncio.run(exchange())
+    found = [json.loads(one["body"]) for one in bodies if one["body"]]
+    assert start["status"] == 200
+    assert bodies[-1]["more_body"] is False
+    assert [one.get("error", {}).get("code") for one in found] == [None, None, "too_large"]
+    assert found[-1]["error"]["line"] == 3

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import httpx2
+import pytest
 from sqlalchemy import select
 
 from fhir_adapters.plain_forms import EXAMPLE
@@ -66,3 +70,34 @@ def test_several_workers_say_where_they_listen_and_end_with_their_parent(tmp_pat
         assert httpx2.get(f"{process.address}/healthz", timeout=60).json() == {"status": "ok"}
         process.kill()
         wait_until(lambda: not takes_connections(process.port))
+
+
+def test_what_a_caller_says_of_its_address_buys_no_more_requests(tmp_path: Path) -> None:
+    limits = {"requests_per_minute": "3", "database_url": f"sqlite:///{tmp_path}/store.sqlite3"}
+    with running(SERVE, "serve", "--port", "0", **limits) as server, httpx2.Client(base_url=server.address) as client:
+        said = [client.get("/healthz", headers={"x-forwarded-for": f"10.0.0.{one}"}).status_code for one in range(6)]
+    assert 429 in said
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "code", "says"),
+    [
+        ("DATABASE_URL", "sqlite:////nowhere/at/all/store.sqlite3", 2, "the database cannot be opened"),
+        ("DATABASE_URL", "postgresql+psycopg://site:of-the-database@127.0.0.1:1/store", 2, "cannot be opened"),
+        ("SITE_FILE", "/nowhere.yaml", 4, "nowhere.yaml"),
+        ("SITE_FILE", "{folder}/site.yaml", 4, "site.yaml"),
+    ],
+)
+def test_what_cannot_be_opened_ends_the_server_in_words(
+    tmp_path: Path, name: str, value: str, code: int, says: str
+) -> None:
+    (tmp_path / "site.yaml").write_text("d-dimer: {upper: much}", encoding="utf-8")
+    clean = {one: text for one, text in os.environ.items() if not one.startswith("MSCPROTOCOL_")}
+    clean |= {"MSCPROTOCOL_DATABASE_URL": f"sqlite:///{tmp_path}/store.sqlite3"}
+    clean |= {f"MSCPROTOCOL_{name}": value.format(folder=tmp_path)}
+    command = [sys.executable, "-m", "mscprotocol", "serve", "--port", "0"]
+    ended = subprocess.run(command, env=clean, capture_output=True, text=True, check=False)
+    assert ended.returncode == code, ended.stderr
+    assert says in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert "of-the-database" not in ended.stderr

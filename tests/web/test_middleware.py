@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import structlog
 from fastapi import FastAPI
+from sqlalchemy import text
 
 from fhir_adapters.plain_forms import EXAMPLE
 from mscprotocol.web.middleware import SECURITY_HEADERS, RateLimit
-from tests.web.conftest import Start
+from tests.web.conftest import CLOSED, Start
+
+SAMPLES = Path(__file__).parents[2] / "samples"
 
 
 def add_routes(app: FastAPI) -> None:
@@ -78,7 +83,10 @@ def test_every_answer_carries_the_security_headers(start: Start) -> None:
 
 
 def test_https_is_demanded_for_good_where_it_is_served(start: Start) -> None:
-    assert "strict-transport-security" in start(public_url="https://msc.example.org").get("/healthz").headers
+    assert (
+        "strict-transport-security"
+        in start(**CLOSED | {"public_url": "https://msc.example.org"}).get("/healthz").headers
+    )
 
 
 def test_a_request_keeps_the_id_it_came_with_if_that_is_plain(start: Start) -> None:
@@ -107,17 +115,40 @@ def test_the_metrics_name_the_route_and_not_the_path(start: Start) -> None:
     client = start(add_routes)
     client.post("/echo/Mustermann", json={"a": "b"})
     client.request("MUSTERMANN", "/echo/x")
-    text = client.get("/metrics").text
-    assert 'route="/echo/{name}"' in text
-    assert "mustermann" not in text.lower()
+    written = client.get("/metrics").text
+    assert 'route="/echo/{name}"' in written
+    assert "mustermann" not in written.lower()
 
 
 def test_health_and_readiness(start: Start) -> None:
     client = start()
     assert client.get("/healthz").json() == {"status": "ok"}
     assert client.get("/readyz").json()["status"] == "ready"
-    client.app.state.service.database.is_ready = lambda: False  # type: ignore[attr-defined]
+    # A file that was moved away comes back empty.
+    with client.app.state.service.database.writing() as session:  # type: ignore[attr-defined]
+        session.execute(text("DROP TABLE alembic_version"))
     assert client.get("/readyz").status_code == 503
+
+
+def test_answers_and_inputs_without_one_are_counted_by_door(start: Start) -> None:
+    def count(name: str) -> float:
+        found = re.search(rf"^{re.escape(name)} (\S+)$", client.get("/metrics").text, re.M)
+        return float(found[1]) if found else 0
+
+    client = start()
+    made = 'mscprotocol_assessments_total{door="rest",protocol="seed-covid-4x",verdict="eligible"}'
+    failed = 'mscprotocol_data_errors_total{code="unreadable",door="rest"}'
+    before = count(made), count(failed)
+    headers = {"content-type": "application/fhir+json"}
+    for content in ((SAMPLES / "eligible" / "input.json").read_bytes(), b"{"):
+        client.post("/api/v1/assess", content=content, headers=headers)
+    assert (count(made), count(failed)) == (before[0] + 1, before[1] + 1)
+
+
+def test_without_a_login_names_of_other_machines_are_refused_by_programs_doors_too(start: Start) -> None:
+    elsewhere = {"host": "evil.example.org"}
+    for path in ("/api/v1/protocols", "/cds-services", "/fhir/PlanDefinition"):
+        assert [start().get(path).status_code, start().get(path, headers=elsewhere).status_code] == [200, 403]
 
 
 def test_errors_speak_the_callers_language(start: Start) -> None:

@@ -24,6 +24,7 @@ KEY = "0123456789abcdef0123456789abcdef"
         ),
         ({"cds_issuers": {"https://ehr": "https://ehr/jwks"}}, "CDS_ISSUERS needs MSCPROTOCOL_PUBLIC_URL: set it"),
         ({"secret_key": "short"}, "openssl rand -hex 32"),
+        ({"public_url": "https://msc.example.org"}, "AUTHENTICATION=required"),
         ({"zone": "Mars/Olympus"}, "Europe/Berlin"),
         ({"zone": "../etc/passwd"}, "Europe/Berlin"),
         ({"max_body_bytes": 0}, "greater than 0"),
@@ -51,10 +52,13 @@ def test_loopback(host: str) -> None:
 
 def test_settings_are_printed_without_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(f"{PREFIX}SECRET_KEY", KEY)
+    monkeypatch.setenv(f"{PREFIX}DATABASE_URL", "postgresql+psycopg://site:of-the-database@host/store")
     monkeypatch.setenv(f"{PREFIX}CORS_ORIGINS", "https://a.example.org, https://b.example.org")
     printed = CliRunner().invoke(app, ["settings"])
     assert printed.exit_code == 0
     assert KEY not in printed.output
+    assert "of-the-database" not in printed.output
+    assert "site:***@host/store" in printed.output
     assert "set (not shown)" in printed.output
     assert "https://b.example.org" in printed.output
     for name, field in Settings.model_fields.items():
@@ -62,8 +66,14 @@ def test_settings_are_printed_without_secrets(monkeypatch: pytest.MonkeyPatch) -
         assert field.description
 
 
-def test_a_wrong_environment_ends_the_command_with_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(f"{PREFIX}PORT", "many")
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [("PORT", "many", "PORT"), ("AUTHENTIFICATION", "required", "AUTHENTIFICATION"), ("CDS_ISSUERS", '{"a"', "JSON")],
+)
+def test_a_wrong_environment_ends_the_command_with_one_line(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, says: str
+) -> None:
+    monkeypatch.setenv(f"{PREFIX}{name}", value)
     ended = CliRunner().invoke(app, ["settings"])
-    assert ended.exit_code == 2
-    assert f"{PREFIX}PORT" in ended.output
+    assert (ended.exit_code, len(ended.output.splitlines())) == (2, 1)
+    assert says in ended.output

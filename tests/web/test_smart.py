@@ -46,7 +46,8 @@ def client_id(closed: TestClient, service: Service) -> str:
 @pytest.mark.parametrize("host", ["other.example", "127.0.0.1:1", "msc.example.org"])
 def test_what_a_caller_says_where_this_service_is_changes_no_address(start: Start, host: str) -> None:
     """An assertion that was made for another service would be good here, if the header could name the audience."""
-    for settings, address in (({}, HERE), ({"public_url": PUBLIC}, PUBLIC)):
+    named = {"authentication": "required", "public_url": PUBLIC}
+    for settings, address in (({}, HERE), (named, PUBLIC)):
         headers = {"host": host, "x-forwarded-host": host, "x-forwarded-proto": "https"}
         client = start(secret_key=SECRET, **settings)
         said = client.get("/.well-known/smart-configuration", headers=headers).json()["token_endpoint"]

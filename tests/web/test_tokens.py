@@ -73,6 +73,8 @@ def test_a_token_is_good_once(verify: Callable[[str], object]) -> None:
         (sign(exp=10**30), "no exp"),
         (sign(exp=int(NOW.timestamp()) - 61, iat=int(NOW.timestamp()) - 99), "expired"),
         (sign(iat=int(NOW.timestamp()) + 61), "not yet valid"),
+        (sign(nbf=int(NOW.timestamp()) + 61), "not yet valid"),
+        (sign(nbf="soon"), "no nbf"),
         (sign(exp=int((NOW + LONGEST_LIFE).timestamp()) + 1), "too long"),
         (sign(header={"kid": "nobody"}), "unknown key"),
         (sign(header={"kid": None}), "unknown key"),

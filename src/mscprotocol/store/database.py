@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DataError
@@ -54,9 +56,9 @@ class Database:
             yield session
 
     def is_ready(self) -> bool:
-        """Whether the database answers."""
+        """Whether the database answers and holds the present tables: a file that was moved away comes back empty."""
         with self.reading() as session:
-            return session.execute(text("SELECT 1")).scalar() == 1
+            return session.execute(text("SELECT version_num FROM alembic_version")).scalar() == _newest_tables()
 
     def migrate(self) -> None:
         """Bring the tables to the present version. Safe to call on every start."""
@@ -69,6 +71,11 @@ class Database:
     def close(self) -> None:
         """Give the connections back."""
         self.engine.dispose()
+
+
+@cache
+def _newest_tables() -> str | None:
+    return ScriptDirectory(str(MIGRATIONS)).get_current_head()
 
 
 @contextmanager

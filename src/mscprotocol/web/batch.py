@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from enum import Enum
 
 import msgspec
 import structlog
@@ -11,11 +12,22 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from mscprotocol.errors import DataError, RequestError
+from mscprotocol.web import metrics
+from mscprotocol.web.middleware import BodyTooLargeError
 from mscprotocol.web.problems import ProblemError
 
-NDJSON = ("application/x-ndjson", "application/ndjson", "application/jsonl")
+NDJSON = ("application/x-ndjson", "application/ndjson", "application/fhir+ndjson", "application/jsonl")
+PATH = "/api/v1/assess/batch"
 log = structlog.get_logger("mscprotocol.batch")
-_Chunks = asyncio.Queue[bytes | None]
+
+
+class Cut(Enum):
+    """In place of the rest of a body that grew beyond its limit."""
+
+    HERE = 0
+
+
+_Chunks = asyncio.Queue[bytes | Cut | None]
 
 
 class BatchResponse(Response):
@@ -51,7 +63,12 @@ class BatchResponse(Response):
                 await send({"type": "http.response.body", "body": body + b"\n", "more_body": True})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def _answer_line(self, number: int, line: bytes | None) -> bytes:
+    async def _answer_line(self, number: int, line: bytes | Cut | None) -> bytes:
+        if isinstance(line, Cut):
+            text = (
+                "the body grew beyond its limit: this line and all after it were not read; send them in another batch"
+            )
+            return _failure(number, "too_large", text)
         if line is None:
             return _failure(number, "too_large", f"the line is longer than {self.longest_line} bytes")
         if not line.strip():
@@ -60,6 +77,7 @@ class BatchResponse(Response):
             async with asyncio.timeout(self.seconds):
                 return await asyncio.to_thread(self.answer, number, line)
         except (DataError, RequestError, ProblemError) as error:
+            metrics.count_failure(PATH, error.code)
             return _failure(number, error.code, str(error))
         except TimeoutError:
             return _failure(number, "timeout", "the record took longer than the service allows")
@@ -75,7 +93,12 @@ def _failure(number: int, code: str, text: str) -> bytes:
 async def _read(receive: Receive, chunks: _Chunks) -> None:
     """Everything that the client sends; ends when the client leaves."""
     while True:
-        message = await receive()
+        try:
+            message = await receive()
+        except BodyTooLargeError:
+            chunks.put_nowait(Cut.HERE)
+            await asyncio.Event().wait()  # what came is answered first
+            raise
         if message["type"] == "http.disconnect":
             return
         chunks.put_nowait(message.get("body", b""))
@@ -83,10 +106,13 @@ async def _read(receive: Receive, chunks: _Chunks) -> None:
             chunks.put_nowait(None)
 
 
-async def split_lines(chunks: _Chunks, longest: int) -> AsyncIterator[tuple[int, bytes | None]]:
-    """Each line with its number from 1; None for one that is too long, of which nothing is kept."""
+async def split_lines(chunks: _Chunks, longest: int) -> AsyncIterator[tuple[int, bytes | Cut | None]]:
+    """Each line with its number from 1; None for one that is too long, of which nothing is kept; a cut ends them."""
     number, held, is_too_long = 1, bytearray(), False
     while (chunk := await chunks.get()) is not None:
+        if isinstance(chunk, Cut):
+            yield number, chunk
+            return
         *ended, rest = chunk.split(b"\n")
         for part in ended:
             held += part

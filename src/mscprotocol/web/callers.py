@@ -13,7 +13,7 @@ from joserfc.jwk import OctKey
 from mscprotocol.service import Caller, Service
 from mscprotocol.settings import Settings
 from mscprotocol.store import clients
-from mscprotocol.web.pages.people import is_open
+from mscprotocol.web.pages.people import check_host, is_open
 from mscprotocol.web.problems import ProblemError
 
 LOCAL = Caller("local", frozenset(clients.SCOPES))
@@ -43,6 +43,7 @@ def find_caller(request: Request) -> Caller:
         if found is not None:
             return found
     elif is_open(service, settings):
+        check_host(request)
         return LOCAL
     raise ProblemError(401, "unauthorized", "Authentication is required.", {"www-authenticate": "Bearer"})
 

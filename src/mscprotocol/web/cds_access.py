@@ -10,6 +10,7 @@ from mscprotocol.settings import Settings
 from mscprotocol.web.addresses import base_of
 from mscprotocol.web.callers import LOCAL
 from mscprotocol.web.keys import IssuerKeys, KeySets
+from mscprotocol.web.pages.people import check_host
 from mscprotocol.web.problems import ProblemError
 from mscprotocol.web.tokens import TokenError, Verifier
 
@@ -31,6 +32,7 @@ class CdsAccess:
     def find(self, request: Request) -> Caller:
         """The client that calls. Raises ProblemError 401, which says nothing about what was wrong."""
         if not self.is_demanded:
+            check_host(request)
             return LOCAL
         kind, _, token = request.headers.get("authorization", "").partition(" ")
         try:

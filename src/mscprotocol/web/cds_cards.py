@@ -26,7 +26,8 @@ MOST_SUGGESTIONS, MOST_ORDERS = 10, 15
 MOST_CARDS = 1 + MOST_ORDERS + 1
 OVERRIDE_REASONS = f"{CANONICAL}/CodeSystem/override-reason"
 EXTENSION = "example.mscprotocol.assessment"
-CHECKLIST = "/api/v1/assessments/{}/checklist"
+# The page that people open, who log in there.
+CHECKLIST = "/assessments/{}/checklist"
 # What Markdown reads as markup anywhere, as an address, or as a list at the start of a line.
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]#!|~@>]|(?<=:)/|(?<=www)\.|^[-+]|(?<=^\d)[.)])", re.IGNORECASE)
 _HTML = str.maketrans({"&": "&amp;", "<": "&lt;"})

@@ -25,7 +25,7 @@ from mscprotocol.rulebook import compile_rulebook
 from mscprotocol.service import Caller, Order, Service
 from mscprotocol.settings import Settings
 from mscprotocol.store import audit
-from mscprotocol.web import cds_feedback
+from mscprotocol.web import cds_feedback, metrics
 from mscprotocol.web.addresses import base_of
 from mscprotocol.web.cds_access import CdsAccess, find_client
 from mscprotocol.web.cds_cards import Occasion, write_cards, write_data_error
@@ -145,6 +145,7 @@ def _answer(request: Request, service: Service, protocol: Protocol, call: HookCa
         order = Order(protocol.id, question, DOOR, caller)
         answered = service.judge_by((protocol.id,), patient, [gathered.bundle], order)
     except DataError as error:
+        metrics.count_failure(request.url.path, error.code)
         cards = [write_data_error(error, call.instance, occasion)]
         refusal = (caller.name, "refuse", f"Patient/{call.patient_id}", {"door": DOOR, "code": error.code})
         return Reply(_reply(call, cards), lambda session: audit.append(session, service.clock(), *refusal))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 
+from mscprotocol.store.tables import StoredAssessment
+
 REGISTRY = CollectorRegistry(auto_describe=True)
 REQUESTS = Histogram(
     "mscprotocol_request_seconds",
@@ -14,6 +16,7 @@ REQUESTS = Histogram(
 )
 ASSESSMENTS = Counter("mscprotocol_assessments", "Assessments made", ("door", "protocol", "verdict"), registry=REGISTRY)
 FAILURES = Counter("mscprotocol_data_errors", "Inputs without a verdict", ("door", "code"), registry=REGISTRY)
+_DOORS = (("/api/", "rest"), ("/fhir", "fhir"), ("/cds-services", "cds-hooks"))
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
@@ -25,6 +28,16 @@ def name_method(method: str) -> str:
 def observe(method: str, route: str, status: int, seconds: float) -> None:
     """One request, by its method as `name_method` gives it."""
     REQUESTS.labels(method, route, str(status)).observe(seconds)
+
+
+def count_assessment(stored: StoredAssessment) -> None:
+    """One assessment that is about to be stored."""
+    ASSESSMENTS.labels(stored.door, stored.protocol_id, stored.verdict).inc()
+
+
+def count_failure(path: str, code: str) -> None:
+    """One input that got no verdict, by the door that its path leads to."""
+    FAILURES.labels(next((door for start, door in _DOORS if path.startswith(start)), "pages"), code).inc()
 
 
 def write() -> bytes:

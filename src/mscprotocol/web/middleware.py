@@ -25,6 +25,7 @@ log = structlog.get_logger("mscprotocol.access")
 REQUEST_ID = "x-request-id"
 _PLAIN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _CLIENTS_REMEMBERED = 10_000
+_RETRY_SECONDS = 5
 _YEAR = 365 * 24 * 3600
 # A stream may last, each of its parts is bounded by its door; the thread that sets a sheet cannot be ended half way,
 # so a limit would only throw away what it makes.
@@ -79,15 +80,17 @@ class Guard:
             return
 
         async def send(message: Message) -> None:
-            if not limited.is_exceeded:  # whatever the application makes of half a body is not sent
+            # Whatever the application makes of half a body is not sent, unless it answers parts while they come.
+            if not limited.is_exceeded or exchange.status:
                 await exchange.send(message)
 
         try:
             async with asyncio.timeout(self._seconds_for(scope)):
                 await self.app(scope, limited, send)
         except TimeoutError:
-            await exchange.refuse(503, "timeout", "The request took longer than the service allows.")
-        except (_TooLargeError, ClientDisconnect):
+            text = "The request took longer than the service allows."
+            await exchange.refuse(503, "timeout", text, {"retry-after": str(_RETRY_SECONDS)})
+        except (BodyTooLargeError, ClientDisconnect):
             pass  # nobody waits for the answer to what was cut short
         except Exception as error:  # noqa: BLE001 - a defect of ours ends this request and not the service
             log.error("defect", kind=type(error).__name__, at=_place(error))
@@ -100,8 +103,8 @@ class Guard:
         return None if scope["path"].endswith(_UNHURRIED) else self.settings.request_seconds
 
 
-class _TooLargeError(Exception):
-    pass
+class BodyTooLargeError(Exception):
+    """The body grew beyond the limit."""
 
 
 class _LimitedBody:
@@ -122,7 +125,7 @@ class _LimitedBody:
         message = await self.receive()
         self.read += len(message.get("body", b""))
         if self.is_exceeded:
-            raise _TooLargeError
+            raise BodyTooLargeError
         return message
 
 

@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 
 from fhir_adapters.writing import error_outcome
 from mscprotocol.errors import DataError, MscProtocolError, RequestError
+from mscprotocol.web import metrics
 from mscprotocol.web.pages.layout import render_page
 
 PROBLEM_JSON, FHIR_JSON = "application/problem+json", "application/fhir+json"
@@ -95,6 +96,7 @@ async def _problem(request: Request, error: Exception) -> Response:
 
 async def _data_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, DataError | RequestError)
+    metrics.count_failure(request.url.path, error.code)
     return render(request, status_of(error), error.code, str(error))
 
 

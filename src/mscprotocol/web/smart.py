@@ -118,7 +118,7 @@ def _give(request: Request, form: dict[str, str]) -> dict[str, Any]:
 def _prove(request: Request, assertion: str) -> ApiClient:
     """The client that signed an assertion. Raises RefusedError, which says nothing about what was wrong."""
     service: Service = request.app.state.service
-    verifier = Verifier(service.database, service.clock, LONGEST_ASSERTION)
+    verifier = Verifier(service.database, service.clock, LONGEST_ASSERTION, needs_issued=False)
     try:
         claims = verifier.verify(assertion, _address(request), lambda issuer, header: _keys_of(request, issuer, header))
         if claims.subject != claims.issuer:

@@ -52,9 +52,14 @@ class Verifier:
     """Verifies tokens and remembers their ids until they would have expired."""
 
     def __init__(
-        self, database: Database, clock: Callable[[], datetime], longest_life: timedelta = LONGEST_LIFE
+        self,
+        database: Database,
+        clock: Callable[[], datetime],
+        longest_life: timedelta = LONGEST_LIFE,
+        *,
+        needs_issued: bool = True,
     ) -> None:
-        self.database, self.clock, self.longest_life = database, clock, longest_life
+        self.database, self.clock, self.longest_life, self.needs_issued = database, clock, longest_life, needs_issued
 
     def verify(self, token: str, audience: str, find_keys: FindKeys) -> Claims:
         """The claims of a token for exactly this audience; each token is good once. Raises TokenError."""
@@ -79,8 +84,11 @@ class Verifier:
 
     def _timely(self, claims: dict[str, Any]) -> None:
         now = self.clock()
-        expires, issued = _instant(claims, "exp"), _instant(claims, "iat")
-        if expires + LEEWAY <= now or issued - LEEWAY > now:
+        expires = _instant(claims, "exp")
+        # RFC 7523 and SMART leave `iat` to the sender; without it a token may not be good for longer than the most.
+        issued = _instant(claims, "iat") if self.needs_issued or "iat" in claims else now
+        begins = _instant(claims, "nbf") if "nbf" in claims else issued
+        if expires + LEEWAY <= now or max(issued, begins) - LEEWAY > now:
             raise TokenError("expired or not yet valid")
         if expires - issued > self.longest_life:
             raise TokenError("valid for too long")

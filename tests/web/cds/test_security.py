@@ -16,6 +16,7 @@ from tests.web.conftest import CLOSED, SECRET, Start
 from tests.web.test_tokens import ISSUER, KEYS, RSA, sign
 
 BASE = "https://msc.example.org"
+SITE = {"authentication": "required", "secret_key": SECRET, "public_url": BASE}
 ORIGIN = "https://ehr.example.org"
 CALLS = (("GET", "/cds-services"), ("POST", URL), ("POST", f"{URL}/feedback"))
 
@@ -32,7 +33,7 @@ def use_test_keys(app: FastAPI) -> None:
 
 @pytest.fixture
 def guarded(start: Start) -> TestClient:
-    return start(use_test_keys, cds_issuers={ISSUER: f"{ISSUER}/jwks"}, public_url=BASE)
+    return start(use_test_keys, cds_issuers={ISSUER: f"{ISSUER}/jwks"}, **SITE)
 
 
 def ask(client: TestClient, method: str, path: str, token: str, body: Json | None = None) -> int:
@@ -40,12 +41,12 @@ def ask(client: TestClient, method: str, path: str, token: str, body: Json | Non
 
 
 def test_A1_A4_installations_that_demand_a_login_demand_a_token(start: Start) -> None:
-    client = start(authentication="required", secret_key=SECRET, public_url=BASE)
+    client = start(**SITE)
     assert [client.request(*one).status_code for one in CALLS] == [401, 401, 401]
 
 
 def test_A1_pages_of_production_are_https_only(start: Start) -> None:
-    assert start(public_url=BASE).get("/cds-services").headers["strict-transport-security"]
+    assert start(**SITE).get("/cds-services").headers["strict-transport-security"]
 
 
 @pytest.mark.parametrize(("method", "path"), CALLS)
@@ -91,7 +92,7 @@ def test_A6_a_token_is_good_once(guarded: TestClient) -> None:
 
 @pytest.mark.parametrize(("stated", "status"), [({"tenant": "ward"}, 200), ({"tenant": "other"}, 401), ({}, 401)])
 def test_A6_a_token_of_another_tenant_is_refused(start: Start, stated: dict[str, str], status: int) -> None:
-    client = start(use_test_keys, cds_issuers={ISSUER: f"{ISSUER}/jwks"}, cds_tenants={ISSUER: "ward"}, public_url=BASE)
+    client = start(use_test_keys, cds_issuers={ISSUER: f"{ISSUER}/jwks"}, cds_tenants={ISSUER: "ward"}, **SITE)
     assert ask(client, "GET", "/cds-services", sign(aud=f"{BASE}/cds-services", **stated)) == status
 
 

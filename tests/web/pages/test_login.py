@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from urllib.parse import urlsplit
 
 import pytest
 from sqlalchemy import select
@@ -12,6 +13,7 @@ from mscprotocol.service import Service
 from mscprotocol.store import audit, users
 from mscprotocol.store.tables import AuditEntry, LoginFailure, UserAccount, WebSession
 from mscprotocol.web.pages.posted import local_path
+from tests.web.cds.calls import URL, call, prefetch_of
 from tests.web.conftest import CLOSED, NOW, Start
 from tests.web.pages.conftest import PASSWORD, SAME, LogIn, add_user, sign_in
 
@@ -265,3 +267,13 @@ def test_text_is_never_markup(closed: TestClient) -> None:
 def test_every_role_gets_in(as_role: LogIn) -> None:
     for role in users.ROLES:
         assert is_in(as_role(role))
+
+
+def test_the_link_of_a_card_opens_for_who_is_logged_in(start: Start, as_role: LogIn) -> None:
+    client = start()
+    body = call(prefetch_of(client, "eligible"))
+    (link,) = client.post(URL, json=body).json()["cards"][0]["links"]
+    page = as_role("clinician").get(urlsplit(link["url"]).path)
+    assert (page.status_code, page.headers["content-type"].partition(";")[0]) == (200, "text/html")
+    asked = start(**CLOSED).get(urlsplit(link["url"]).path, headers={"accept": "text/html"}, follow_redirects=False)
+    assert (asked.status_code, asked.headers["location"].partition("?")[0]) == (303, "/login")

@@ -88,7 +88,7 @@ def find_person(request: Request) -> Person | None:
 def _look_up(request: Request) -> Person | None:
     service, settings = of_app(request)
     if is_open(service, settings):
-        _check_host(request)
+        check_host(request)
         return DEMO
     token = request.cookies.get(cookies.name_of(settings, cookies.SESSION))
     if not token:
@@ -118,7 +118,7 @@ def is_open(service: Service, settings: Settings) -> bool:
         return not users.has_any(session)
 
 
-def _check_host(request: Request) -> None:
+def check_host(request: Request) -> None:
     """A demo answers to names of this machine only: another site could let its own name lead here."""
     if not is_loopback(urlsplit(f"//{request.headers.get('host', '')}").hostname or ""):
         raise ProblemError(403, "forbidden", "The demo is open on this machine only: use http://127.0.0.1.")
