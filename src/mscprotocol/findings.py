@@ -168,7 +168,7 @@ class Findings:
     def find_by(self, leaf: MeasurementLeaf, point: Measurement) -> Finding:
         """What a leaf would say if one value were all there is; a value that it does not read changes nothing."""
         window = leaf.within or self.shelf_life(leaf.measurement)
-        if point.time is None or not self._counts(leaf, point, window):
+        if not self._counts(leaf, point, window) or point.time is None:
             return self.find(leaf)
         truth, reason = self._judge(leaf, self.knowledge.measurements[leaf.measurement], point, window)
         if truth is Truth.UNKNOWN:
@@ -269,16 +269,15 @@ class Findings:
         if not inside:
             selection = self.select(leaf.measurement, window)
             return _open(selection.reason or Reason.MISSING, selection.evidence)
-        judged = [(point, *self._judge_during(leaf, definition, point, window)) for point in inside]
-        if leaf.worst:
-            judged = doubt_contradicted(judged)
+        singly = [(point, *self._judge_during(leaf, definition, point, window)) for point in inside]
+        judged = doubt_contradicted(singly) if leaf.worst else singly
         truth = any_of(truth for _, truth, _ in judged)
         evidence = tuple(
             Evidence(point, used=reason is None and found is not Truth.UNKNOWN, why_not=reason)
             for point, found, reason in judged
         )
-        chartings = (one for point in inside for one in self._was_during(leaf.during, point)[1])
-        evidence += tuple(Evidence(one, used=truth is not Truth.UNKNOWN) for one in chartings)
+        for _, chartings in (self._was_during(leaf.during, point) for point in inside):
+            evidence += tuple(Evidence(one, used=truth is not Truth.UNKNOWN) for one in chartings)
         if truth is Truth.UNKNOWN:
             return Finding(truth, in_precedence([r for _, found, r in judged if found is truth and r]), evidence)
         deciding = [p for p, found, _ in judged if found is truth and p.time is not None]
@@ -387,16 +386,10 @@ class Findings:
         if truth is Truth.NOT_MET and not is_far_enough(leaf, latest, earlier):
             truth = Truth.UNKNOWN
         if truth is Truth.UNKNOWN:
-            return _open(
-                Reason.COMPARATOR if truths and Truth.UNKNOWN in truths else Reason.INSUFFICIENT_POINTS,
-                evidence,
-            )
+            return _open(Reason.COMPARATOR if Truth.UNKNOWN in truths else Reason.INSUFFICIENT_POINTS, evidence)
         return Finding(truth, (), evidence, selection.expires)
 
 
 def _open(reason: Reason, evidence: Sequence[Evidence]) -> Finding:
-    return Finding(
-        Truth.UNKNOWN,
-        (reason,),
-        tuple([Evidence(item.entry, used=False, why_not=item.why_not or reason) for item in evidence]),
-    )
+    unused = tuple([Evidence(item.entry, used=False, why_not=item.why_not or reason) for item in evidence])
+    return Finding(Truth.UNKNOWN, (reason,), unused)

@@ -9,6 +9,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from mscprotocol.definitions import Decision
+from mscprotocol.knowledge import KnowledgeBase
+
 ROOT = Path(__file__).resolve().parents[2]
 GUIDE = (ROOT / "docs" / "connect.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```sh\n(.*?)^```$", GUIDE, re.M | re.S)
@@ -54,5 +57,7 @@ def test_every_block_of_the_guide_runs(tmp_path: Path) -> None:
     assert (tmp_path / "said").read_text(encoding="utf-8").split() == ["eligible", "draft", "True"]
 
 
-def test_the_guide_names_every_verdict() -> None:
-    assert all(f"`{verdict}`" in GUIDE for verdict in ("eligible", "not_eligible", "undetermined"))
+def test_the_guide_names_every_verdict(knowledge: KnowledgeBase) -> None:
+    outlook = knowledge.definitions["outlook"]
+    assert isinstance(outlook, Decision)
+    assert all(f"`{verdict}`" in GUIDE for verdict in outlook.inputs["verdict"])
