@@ -42,7 +42,7 @@ def write_care_plan(answer: Assessment, knowledge: KnowledgeBase, identity: str)
         intent="proposal",
         title=answer.protocol.title,
         description=DISCLAIMER,
-        subject=patient_reference(answer.patient.id),
+        subject=patient_reference(answer.patient),
         period=element(start=instant(rows[0].earliest), end=instant(rows[-1].latest)) if rows else None,
         created=instant(answer.at),
         author={"reference": f"#{DEVICE}"},

@@ -32,7 +32,7 @@ def write_guidance(answer: Assessment, knowledge: KnowledgeBase) -> Json:
         id=GUIDANCE,
         moduleCanonical=module_of(answer),
         status="data-required" if is_open else "success",
-        subject=patient_reference(answer.patient.id),
+        subject=patient_reference(answer.patient),
         occurrenceDateTime=instant(answer.at),
         performer={"reference": f"#{DEVICE}"},
         reasonCode=[_reason(one) for one in reasons(answer)],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -179,13 +180,16 @@ def _without_blanks(parts: Json) -> Json:
 
 # Identifiers of a stay, an account or a person's other papers say nothing of which record it is (HL7 table 0203).
 _NOT_OF_THE_RECORD = ("AN", "ANON", "BC", "DL", "DN", "EI", "EN", "MA", "MC", "PPN", "SL", "SS", "VN", "VISA", "XX")
+_AUTHORITY, _FACILITY = "urn:x-hl7v2:authority:", "urn:x-hl7v2:facility:"
+# What a reference and a column of the database can hold.
+_WRITABLE = re.compile(r"[^/?#|\s\x00-\x1f\x7f]{1,128}")
 _NAME_USES = {"L": "official", "D": "usual", "B": "old", "M": "maiden", "N": "nickname", "S": "anonymous", "BAD": "old"}
 
 
 def identifiers(values: Sequence[Value], facility: str) -> tuple[Identifier, ...]:
     """The record numbers among identifiers, each with its assigning authority, else the facility that sent it."""
     found = dict.fromkeys(
-        Identifier(_authority(one) or f"urn:x-hl7v2:facility:{facility}", one.part(1))
+        Identifier(_authority(one) or f"{_FACILITY}{facility}", one.part(1))
         for one in values
         if one.part(1) and one.part(5).upper() not in _NOT_OF_THE_RECORD
     )
@@ -202,7 +206,20 @@ def _authority(value: Value) -> str:
     if universal and kind.upper() == "URI":
         return universal
     found = universal or namespace
-    return f"urn:x-hl7v2:authority:{found}" if found else ""
+    return f"{_AUTHORITY}{found}" if found else ""
+
+
+def write_identifier(identifier: Identifier) -> str:
+    """An identifier as messages write it: `4711^^^HOSP`, or `4711^^^^^HOSP` where only the facility is known.
+
+    It is the id of a patient here, and no id that a FHIR server could have: a number alone may be another person's.
+    """
+    for system, written in ((_AUTHORITY, "^^^{}"), (_FACILITY, "^^^^^{}"), ("urn:oid:", "^^^&{}&ISO")):
+        if identifier.system.startswith(system):
+            found = identifier.value + written.format(identifier.system.removeprefix(system))
+            if _WRITABLE.fullmatch(found):
+                return found
+    return f"{hashlib.sha256(f'{identifier.system}|{identifier.value}'.encode()).hexdigest()[:16]}^"
 
 
 def names(values: Sequence[Value]) -> Iterator[Json]:

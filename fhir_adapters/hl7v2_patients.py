@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Raw
 
 from fhir_adapters.bundle import PatientBundle, assemble
-from fhir_adapters.hl7v2_datatypes import Json, code
+from fhir_adapters.hl7v2_datatypes import Json, code, write_identifier
 from fhir_adapters.hl7v2_facts import Fact, in_versions, sent_last
 from fhir_adapters.hl7v2_files import split_file
 from fhir_adapters.hl7v2_mapping import Demographics, Mapped, effect_of, map_message
@@ -26,9 +26,12 @@ from fhir_adapters.unpacking import Unit
 from mscprotocol.errors import DataError
 from mscprotocol.record import Identifier, QualityNote
 
-_ID = re.compile(r"[A-Za-z0-9.-]{1,64}")
 _NO_ID = re.compile(r"[^A-Za-z0-9.-]")
 _IDENTIFYING = ("birthDate", "gender")
+_CONTRADICTIONS = {
+    "birthDate": "merged records state different birth dates: the age is open until an update states one",
+    "gender": "merged records state different sexes: the sex is open until an update states one",
+}
 CANCELLED = "the admission that brought it was cancelled: it is open"
 _UNCONFIRMED = code("http://terminology.hl7.org/CodeSystem/condition-ver-status", "unconfirmed")
 
@@ -76,6 +79,7 @@ class Chart:
         units += [_unit(fact, number, patient_id) for fact, number in facts]
         notes = [QualityNote(place, text) for one in self.messages.values() for place, text in one.notes]
         notes += [QualityNote(f"{fact.kind}/{_id(fact)}", fact.doubt) for fact, _ in facts if fact.doubt]
+        notes += [QualityNote("PID", _CONTRADICTIONS[name]) for name in _IDENTIFYING if self._is_disputed(name)]
         if any(one.is_test for one in self.messages.values()):
             notes.append(QualityNote("MSH^1^11", "a message is marked as a test or as training (MSH-11)"))
         return units, notes
@@ -93,8 +97,7 @@ class Chart:
     def _patient_id(self) -> str:
         known = list(self.identifiers)  # at once, for another thread may be adding to them
         current = [one for one in known if one not in self.former] or known
-        first = min(current, key=lambda one: (one.system, one.value))
-        return first.value if _ID.fullmatch(first.value) else _short(first.system, first.value)
+        return write_identifier(min(current, key=lambda one: (one.system, one.value)))
 
     def _facts(self) -> Iterator[Fact]:
         cancelled = [one for one in self.messages.values() if one.effect == "cancel"]
@@ -103,6 +106,16 @@ class Chart:
                 is_doubted = any(_is_cancelled(fact, cancel) for cancel in cancelled)
                 yield replace(fact, doubt=CANCELLED) if is_doubted else fact
 
+    def _is_disputed(self, name: str) -> bool:
+        """Whether a merge joined two records that differ in a field, of which no administrative message spoke since."""
+        messages = list(self.messages.values())
+        merges = [one for one in messages if one.effect == "merge"]
+        said = [one for one in messages if one.demographics.is_administrative and name in one.demographics.fields]
+        return any(
+            _differ(name, merge, messages) and not any(merge.sent.is_before(one.sent) for one in said)
+            for merge in merges
+        )
+
     def _patients(self, patient_id: str) -> Iterator[Unit]:
         """The patient, field by field as stated last; twice, if who it is cannot be told from the messages."""
         stated = [one.demographics for one in self.messages.values()]
@@ -110,7 +123,7 @@ class Chart:
         identifiers = [{"system": one.system, "value": one.value} for one in self.identifiers]
         shared: Json = {"resourceType": "Patient", "id": patient_id, "identifier": identifiers}
         contending = {name: _latest(name, stated) for name in ("name", "deceasedDateTime", "deceasedBoolean")}
-        contending |= {name: _latest(name, stated) for name in _IDENTIFYING}
+        contending |= {name: _latest(name, stated) for name in _IDENTIFYING if not self._is_disputed(name)}
         for turn in range(max(1, *(len(values) for values in contending.values()))):
             chosen = {name: values[min(turn, len(values) - 1)] for name, values in contending.items() if values}
             content = msgspec.json.encode(shared | {name: one for name, one in chosen.items() if one is not None})
@@ -273,6 +286,16 @@ def _latest(name: str, stated: Iterable[Demographics]) -> list[Any]:
     last = sent_last(trusted, lambda one: one.sent)
     values = {msgspec.json.encode(one.fields[name]): one.fields[name] for one in last}
     return [value for _, value in sorted(values.items())]
+
+
+def _differ(name: str, merge: Mapped, messages: Iterable[Mapped]) -> bool:
+    """Whether what the two sides of a merge said of a field before cannot both be so."""
+    before = [one for one in messages if one.effect != "merge" and not merge.sent.is_before(one.sent)]
+    old, kept = (
+        {str(value or "") for value in _latest(name, [one.demographics for one in before if side & {*one.identity}])}
+        for side in ({*merge.former}, {*merge.identity})
+    )
+    return not all(_agrees(one, kept) for one in old)
 
 
 def _description(mapped: Mapped) -> _Description:

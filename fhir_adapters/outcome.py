@@ -73,7 +73,7 @@ def _risk(answer: Assessment, knowledge: KnowledgeBase, identity: str, device: J
         status="preliminary",
         method=concept(f"{definition.text}, version {definition.version}, rule base {answer.rulebase.version}"),
         code=concept(definition.text),
-        subject=patient_reference(answer.patient.id),
+        subject=patient_reference(answer.patient),
         occurrenceDateTime=instant(answer.at),
         performer=_address(device),
         basis=list({(one.reference, one.datum): _basis(one) for one in tier.panel if one.used}.values()),
@@ -98,7 +98,7 @@ def _study_subject(answer: Assessment, identity: str) -> Json:
         id=identity,
         status=status,
         study=named("protocol", answer.protocol.id, answer.protocol.title, "ResearchStudy"),
-        individual=patient_reference(answer.patient.id),
+        individual=patient_reference(answer.patient),
     )
 
 

@@ -14,7 +14,7 @@ from mscprotocol.data_dictionary import Measurement
 from mscprotocol.interval import Interval, exactly, plain
 from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.reasons import Reason
-from mscprotocol.units import convert, find_unit, is_accepted, is_plausible, is_readable
+from mscprotocol.units import convert, find_unit, is_accepted, is_plausible, is_readable, is_unitless
 
 _ASSAY = re.compile(r"\{(FEU|DDU)\}")
 # `9-12`, `<0.5`, `<= 0.5 mg/L`: what follows the number must be a unit, or nothing is read.
@@ -96,11 +96,6 @@ def settle(definition: Measurement, value: Interval, received: str, unit: str) -
     if definition.unitless_ranges and value.exact is not None and value.exact < _ROOM_AIR:
         value = exactly(_ROOM_AIR)
     return Reading(received, value, native_unit=unit)
-
-
-def is_unitless(definition: Measurement) -> bool:
-    """Whether the canonical unit of a datum is a pure number."""
-    return definition.unit == "1" or definition.unit.startswith("{")
 
 
 def unit_of_bare(definition: Measurement) -> str | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fhir_adapters.quantities import is_unitless
 from fhir_adapters.requirements import conditions_of, measurements_of
 from fhir_adapters.writing import (
     CANONICAL,
@@ -21,6 +20,7 @@ from mscprotocol.codes import CodeSystem
 from mscprotocol.data_dictionary import Condition, Measurement
 from mscprotocol.protocols import Criterion
 from mscprotocol.rulebook import Rulebook
+from mscprotocol.units import is_unitless
 
 _UNIT_OPTION = "http://hl7.org/fhir/StructureDefinition/questionnaire-unitOption"
 _ANSWERS = [

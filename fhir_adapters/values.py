@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from fhir_adapters.datatypes import CodeableConcept
 from fhir_adapters.dictionary import codings, text_of
-from fhir_adapters.quantities import Reading, is_unitless, read_bare, read_quantity, read_range, write_quantity
+from fhir_adapters.quantities import Reading, read_bare, read_quantity, read_range, write_quantity
 from fhir_adapters.resources import Valued
 from fhir_adapters.times import parse_time
 from mscprotocol.codes import CodeSystem, Coding
@@ -14,7 +14,7 @@ from mscprotocol.data_dictionary import Measurement
 from mscprotocol.interval import exactly
 from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.reasons import Reason
-from mscprotocol.units import on_time_axis
+from mscprotocol.units import is_unitless, on_time_axis
 
 _UNREAD = ("value_ratio", "value_sampled_data", "value_time", "value_date_time", "value_period")
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from mscprotocol.answer import PatientItem
 from mscprotocol.codes import CodeSystem
 from mscprotocol.codes import Coding as Code
 
@@ -125,11 +126,16 @@ def named(system: str, value: str, display: str = "", kind: str = "") -> Json:
     return element(type=kind, identifier={"system": f"{CANONICAL}/sid/{system}", "value": value}, display=display)
 
 
-def patient_reference(patient: str, display: str = "") -> Json:
-    """The patient, by an address where the id can be one, else by its identifier."""
-    if _ID.fullmatch(patient):
-        return reference(f"Patient/{patient}", display)
-    return named("patient", plain_text(patient), plain_text(display), "Patient")
+def patient_reference(patient: PatientItem, display: str = "") -> Json:
+    """The patient, by an address where the id can be one, else by an identifier: the one that the id was made of."""
+    if _ID.fullmatch(patient.id):
+        return reference(f"Patient/{patient.id}", display)
+    stated = [one for one in patient.identifiers if one["system"] and one["value"]]
+    if not stated:
+        return named("patient", plain_text(patient.id), plain_text(display), "Patient")
+    chosen = min(stated, key=lambda one: not patient.id.startswith(f"{one['value']}^"))
+    identifier = {name: plain_text(text) for name, text in chosen.items()}
+    return element(type="Patient", identifier=identifier, display=plain_text(display))
 
 
 def rules_version(version: str, sha256: str) -> str:

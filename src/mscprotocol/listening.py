@@ -166,7 +166,10 @@ def listen_command(
     port: Annotated[int, typer.Option(help="Port; 0 takes a free one.", min=0, max=65535)] = 2575,
     protocol: Annotated[str, typer.Option(help="Protocol id.")] = "seed-covid-4x",
     zone: Annotated[
-        str | None, typer.Option(help="IANA zone in which senders write times without one; none is assumed.")
+        str | None,
+        typer.Option(
+            help="IANA zone in which senders write times without one; MSCPROTOCOL_ZONE if left out, else none."
+        ),
     ] = None,
     charset: Annotated[str, typer.Option(help="Character set of messages whose MSH-18 is empty, as in MSH-18.")] = "",
     production: Annotated[
@@ -179,7 +182,10 @@ def listen_command(
         bool, typer.Option("--unprotected", help="Listen beyond this machine without certificates of senders.")
     ] = False,
     max_bytes: Annotated[int, typer.Option(help="Longest message.", min=1024)] = Limits().max_bytes,
-    site: Annotated[Path | None, typer.Option(help="The site's own upper limits of normal (YAML).")] = None,
+    site: Annotated[
+        Path | None,
+        typer.Option(help="The site's own upper limits and product codes (YAML); MSCPROTOCOL_SITE_FILE if left out."),
+    ] = None,
     database: Annotated[
         str | None, typer.Option(help="Where messages and answers are kept; the setting if left out.")
     ] = None,
@@ -189,12 +195,14 @@ def listen_command(
     tls = _tls(tls_cert, tls_key, tls_client_ca)
     _refuse_open(host, is_mutual=tls_client_ca is not None, unprotected=unprotected)
     installation = read_settings()
+    if zone is None and "zone" in installation.model_fields_set:  # its default only shows times
+        zone = installation.zone
     settings = ReceiverSettings(
         is_production=installation.production if production is None else production,
         zone=_zone(zone),
         assumed_encoding=charset,
     )
-    knowledge = load_or_exit(site=site)
+    knowledge = load_or_exit(site=site or installation.site_file)
     if protocol not in knowledge.protocols:
         raise typer.BadParameter(f"no protocol {protocol!r}; known: {', '.join(knowledge.protocols)}")
     configure_logs()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from mscprotocol.data_dictionary import Measurement
+from mscprotocol.data_dictionary import Conversion, Measurement
 from mscprotocol.interval import EXACT, MAX_DIGITS, Interval, between
 from mscprotocol.reasons import Reason
 from mscprotocol.timespan import TimeSpan
@@ -46,16 +46,24 @@ def find_unit(measurement: Measurement, unit: str | None, value: Decimal) -> str
     """The unit to read a value in, or why there is none.
 
     Without a unit, a value is read only where the dictionary lists ranges that cannot be confused
-    (an inspired oxygen of 0.4 or of 40); the unit of a bare number is otherwise unknown.
+    (an inspired oxygen of 0.4 or of 40), or where it has one meaning in every unit that is accepted, as a ratio or a
+    score by definition (an INR, a coma scale); the unit of a bare number is otherwise unknown.
     """
     if unit:
         return unit if is_accepted(measurement, unit) else Reason.UNIT_UNKNOWN
+    if is_unitless(measurement) and all(one == Conversion() for one in measurement.units.values()):
+        return measurement.unit
     fitting = [name for name, limits in measurement.unitless_ranges.items() if limits.low <= value <= limits.high]
     if len(fitting) == 1:
         return fitting[0]
     if measurement.unitless_ranges:
         return Reason.UNIT_AMBIGUOUS
     return Reason.UNIT_UNKNOWN
+
+
+def is_unitless(measurement: Measurement) -> bool:
+    """Whether the canonical unit of a datum is a pure number."""
+    return measurement.unit == "1" or measurement.unit.startswith("{")
 
 
 def is_readable(value: Decimal) -> bool:

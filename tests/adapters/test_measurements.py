@@ -55,6 +55,45 @@ def test_a_quantity_is_converted_exactly(
 
 
 @pytest.mark.parametrize(
+    ("spelling", "unit"),
+    [
+        *((one, "10*9/L") for one in (
+            "GIGA/L", "Giga/L", "giga/l", "GIGA/l", "x10E9/l", "X10E9/L", "X10E9/l", "Gpt/l", "GPT/L", "/nL", "/nl",
+            "1/nL", "1/nl", "10E9/L",
+        )),
+        *((one, "10*3/uL") for one in (
+            "THOU/uL", "THOU/UL", "THOU/ul", "thou/ul", "Thou/ul", "THOU/mcL", "thou/mcL", "Thou/mcL", "THOUSAND/uL",
+            "x10E3/uL", "X10E3/uL", "X10E3/UL", "x10E3/ul", "X10E3/ul", "10E3/UL", "10E3/mcL", "x10E3/mcL",
+            "10E3/\N{MICRO SIGN}L", "x10E3/\N{MICRO SIGN}L", "10E3/\N{GREEK SMALL LETTER MU}L",
+            "x10E3/\N{GREEK SMALL LETTER MU}L", *(
+                f"{thousand}/{micro}{litre}" for thousand in ("Tsd", "Tsd.")
+                for micro in ("\N{MICRO SIGN}", "\N{GREEK SMALL LETTER MU}", "u") for litre in "lL"
+            ), "TSD/\N{MICRO SIGN}l", "TSD/uL", "TSD/ul",
+        )),
+        *((one, "10*3/mm3") for one in (
+            "k/cmm", "K/cmm", "K/CMM", "THOU/cmm", "thou/cmm", "Thou/cmm", "THOU/mm3", "Thou/mm3", "x10E3/mm3",
+            "10^3/cmm", "10E3/cmm",
+        )),
+    ],
+)  # fmt: skip
+def test_platelets_as_laboratories_write_them(spelling: str, unit: str) -> None:
+    entry = read("platelets", "loinc 777-3", 95, spelling)
+    assert (entry.value, entry.native_unit) == (exactly(N(95)), unit)
+
+
+@pytest.mark.parametrize("spelling", [None, "", "ratio", "Ratio", "RATIO", "INR", "1"])
+def test_an_inr_is_a_ratio_by_definition(spelling: str | None) -> None:
+    entry = read("inr", "loinc 6301-6", 2.1, spelling)
+    assert (entry.value, entry.problem) == (exactly(N("2.1")), None)
+
+
+@pytest.mark.parametrize(("name", "code"), [("pt", "loinc 5902-2"), ("platelets", "loinc 777-3")])
+@pytest.mark.parametrize("spelling", [None, "ratio"])
+def test_a_ratio_is_not_what_has_a_unit(name: str, code: str, spelling: str | None) -> None:
+    assert read(name, code, 20, spelling).problem is Reason.UNIT_UNKNOWN
+
+
+@pytest.mark.parametrize(
     ("name", "code", "given", "reason"),
     [
         ("weight", "loinc 29463-7", quantity(176), Reason.UNIT_UNKNOWN),

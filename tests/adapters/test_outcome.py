@@ -14,7 +14,7 @@ from fhir_adapters.bundle import read_bundle
 from fhir_adapters.outcome import write_bundle, write_plan
 from fhir_adapters.record_builder import build_record
 from fhir_adapters.writing import encode, instant, patient_reference
-from mscprotocol.answer import Assessment, DoseItem, GateResult, Note
+from mscprotocol.answer import Assessment, DoseItem, GateResult, Note, PatientItem
 from mscprotocol.assessment import assess
 from mscprotocol.case import Request
 from mscprotocol.knowledge_loader import load_knowledge
@@ -264,7 +264,20 @@ def test_offsets_have_no_seconds() -> None:
     ],
 )
 def test_a_patient_whose_id_is_no_address_is_named_by_identifier(identity: str, expected: dict[str, Any]) -> None:
-    assert patient_reference(identity) == expected
+    assert patient_reference(PatientItem(identity, [], "", None, None)) == expected
+
+
+def test_a_patient_of_messages_is_named_by_the_identifier_of_its_id() -> None:
+    """`Patient/4711` would be whoever has that id on the server."""
+    stated = [
+        {"system": f"urn:x-hl7v2:authority:{name}", "value": value} for name, value in (("A", "1"), ("B", "4711"))
+    ]
+    patient = PatientItem("4711^^^&1.2.3&ISO", stated, "", None, None)
+    assert patient_reference(patient) == {"type": "Patient", "identifier": stated[1]}
+    bundle = write_bundle(msgspec.structs.replace(answer_to("eligible"), patient=patient), KNOWLEDGE)
+    subjects = [one["resource"].get("subject") for one in bundle["entry"]]
+    assert {"type": "Patient", "identifier": stated[1]} in subjects
+    assert "Patient/4711" not in str(bundle)
 
 
 def test_evidence_without_an_address_is_named_in_words() -> None:

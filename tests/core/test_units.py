@@ -77,12 +77,15 @@ def test_a_unit_that_is_not_in_the_dictionary_is_refused(name, unit):
     assert find_unit(datum(name), unit, Decimal(1)) is Reason.UNIT_UNKNOWN
 
 
-@pytest.mark.parametrize(
-    "name", ["weight", "pao2", "platelets", "crp", "d_dimer", "inr", "spo2", "height", "temperature"]
-)
+@pytest.mark.parametrize("name", ["weight", "pao2", "platelets", "crp", "d_dimer", "spo2", "height", "temperature"])
 @pytest.mark.parametrize("unit", [None, ""])
 def test_no_unit_is_assumed(name, unit):
     assert find_unit(datum(name), unit, Decimal(60)) is Reason.UNIT_UNKNOWN
+
+
+@pytest.mark.parametrize(("name", "unit"), [("inr", "{INR}"), ("gcs", "{score}")])
+def test_what_is_a_pure_number_by_definition_needs_no_unit(name, unit):
+    assert find_unit(datum(name), None, Decimal(3)) == find_unit(datum(name), "", Decimal(3)) == unit
 
 
 @pytest.mark.parametrize(

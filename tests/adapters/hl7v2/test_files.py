@@ -86,4 +86,4 @@ def test_a_test_message_in_a_file_is_named() -> None:
 def test_both_formats_are_never_taken_for_one_person() -> None:
     with pytest.raises(DataError, match="same person"):
         read_files([ONE, b"{}"])
-    assert read_files([ONE]).patient.id == "4711"
+    assert read_files([ONE]).patient.id == "4711^^^HOSP"

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from fhir_adapters.mllp import MllpClient
 from mscprotocol.cli import app
+from mscprotocol.knowledge_loader import load_knowledge
 from mscprotocol.store.assessments import read_inputs, read_json
 from mscprotocol.store.database import Database, open_database
 from mscprotocol.store.tables import AuditEntry, StoredAssessment
@@ -27,10 +28,11 @@ PLATELETS = result("40", code="777-3^Platelets^LN", unit="10*9/L^^UCUM")
 
 
 @contextmanager
-def listening(out: Path, *options: str) -> Iterator[Process]:
+def listening(out: Path, *options: str, **settings: str) -> Iterator[Process]:
     """A listener on a free port; its output is complete once it has ended."""
     database = f"sqlite:///{out.parent}/store.sqlite3"
-    with running(LISTEN, "listen", "--port", "0", "--out", str(out), "--database", database, *options) as process:
+    command = ("listen", "--port", "0", "--out", str(out), "--database", database, *options)
+    with running(LISTEN, *command, **settings) as process:
         yield process
     assert process.process.returncode in (0, -signal.SIGKILL)
 
@@ -49,7 +51,7 @@ def test_a_patient_is_assessed_anew_when_the_data_change(tmp_path: Path) -> None
     assert [b"|AA|" in one for one in answers] == [True, True, False]
     found = [json.loads(line) for line in out.read_text().splitlines()]
     assert 1 <= len(found) <= 2
-    assert {one["patient"]["id"] for one in found} == {"4711"}
+    assert {one["patient"]["id"] for one in found} == {"4711^^^HOSP"}
     evidence = [each["reference"] for one in found[-1]["criteria"] for each in one["evidence"]]
     assert any(reference.startswith("Observation/777-3") for reference in evidence)
     logs = process.output
@@ -79,7 +81,7 @@ def test_answers_that_rest_on_test_messages_say_so(tmp_path: Path) -> None:
         asyncio.run(send(process.port, *sent))
     found = {one["patient"]["id"]: str(one["data_quality"]) for one in map(json.loads, out.read_text().splitlines())}
     assert {name: "test or as training (MSH-11)" in notes for name, notes in found.items()} == {
-        "4711": False, "4712": True,
+        "4711^^^HOSP": False, "4712^^^HOSP": True,
     }  # fmt: skip
 
 
@@ -97,7 +99,7 @@ def test_messages_and_patients_survive_a_crash(tmp_path: Path) -> None:
     with listening(out):
         pass  # whoever waited when the process died is assessed at the next start
     *_, last = stored(tmp_path)
-    assert (last.door, last.patient_id) == ("hl7v2", "4711")
+    assert (last.door, last.patient_id) == ("hl7v2", "4711^^^HOSP")
     with opened(tmp_path) as database, database.reading() as session:
         kept = open_kept(session, last)
     assert [one.count(b"|3|P|") for one in kept.messages] == [0, 0, 1]
@@ -124,6 +126,26 @@ def test_a_second_listener_of_a_database_ends_with_a_line(tmp_path: Path) -> Non
     assert len(second.stderr.splitlines()) == 1
 
 
+def test_zone_and_site_file_of_the_installation_hold_where_they_are_set(tmp_path: Path) -> None:
+    """A zone that nobody set is none: its default shows times, and reads none."""
+    site = tmp_path / "site.yaml"
+    site.write_text("main-lab: {code: loinc 48065-7, upper: 0.5 mg/L, laboratory: Main, since: '2020-01-01'}\n")
+    local = message(PID, OBR.replace("+0000", ""), PLATELETS, sent="202004061000")
+    times, rules = [], []
+    for name, settings in (("plain", {}), ("set", {"zone": "Europe/Berlin", "site_file": str(site)})):
+        out = tmp_path / name / "answers.ndjson"
+        out.parent.mkdir()
+        with listening(out, **settings) as process:
+            asyncio.run(send(process.port, local))
+        (found,) = [json.loads(line) for line in out.read_text().splitlines()]
+        evidence = [each for one in found["criteria"] for each in one["evidence"]]
+        times.append(next(each["at"] for each in evidence if each["reference"].startswith("Observation/777-3")))
+        rules.append(found["rulebase"]["sha256"])
+    assert times[0] != times[1]
+    assert "+02:00" in str(times[1]) or "T06:00" in str(times[1])
+    assert rules[0] != rules[1] == load_knowledge(None, site).sha256
+
+
 def test_another_kind_of_database_ends_the_command(tmp_path: Path) -> None:
     found = CliRunner().invoke(app, ["listen", "--database", "mysql://x/y"], env={"COLUMNS": "400", "TERM": "dumb"})
     assert found.exit_code == 2
@@ -136,10 +158,10 @@ def test_a_patient_who_cannot_be_assessed_is_an_error_line(tmp_path: Path) -> No
         asyncio.run(send(process.port, adt("A08", PID + "|" * 22 + "Y")))
     (line,) = out.read_text().splitlines()
     said = json.loads(line)
-    assert (said["error"]["code"], said["patient"]) == ("deceased", {"id": "4711"})
+    assert (said["error"]["code"], said["patient"]) == ("deceased", {"id": "4711^^^HOSP"})
     with opened(tmp_path) as database, database.reading() as session:
         entries = session.execute(select(AuditEntry)).scalars().all()
-    assert [(one.action, one.subject) for one in entries] == [("refuse", "Patient/4711")]
+    assert [(one.action, one.subject) for one in entries] == [("refuse", "Patient/4711^^^HOSP")]
 
 
 @pytest.mark.parametrize(
@@ -169,7 +191,7 @@ def assessed(tmp_path: Path, content: bytes, *options: str) -> dict[str, object]
 def test_assess_takes_a_file_of_messages(tmp_path: Path) -> None:
     found = assessed(tmp_path, adt("A01") + oru(PLATELETS, control="2"))
     assert found["verdict"] == "undetermined"
-    assert found["patient"]["id"] == "4711"  # type: ignore[index]
+    assert found["patient"]["id"] == "4711^^^HOSP"  # type: ignore[index]
 
 
 def test_assess_says_why_it_cannot(tmp_path: Path) -> None:

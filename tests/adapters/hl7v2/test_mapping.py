@@ -210,7 +210,7 @@ def test_a_person() -> None:
         + "20200401|Y"
     )
     person = record(adt("A01", pid)).patient
-    assert person.id == "4711"
+    assert person.id == "4711^^^&1.2.3&ISO"
     assert [(one.system, one.value) for one in person.identifiers] == [("urn:oid:1.2.3", "4711")]
     assert person.name == "Ada B Example"
     assert (str(person.born[0]) if person.born else None, person.sex, person.deceased) == ("1962-03-14", "female", True)
@@ -250,7 +250,7 @@ def test_without_a_record_number_there_is_no_patient(pid: str) -> None:
 
 
 def test_old_versions_name_the_patient_in_the_second_field() -> None:
-    assert record(adt("A01", "PID|1|77", version="2.1")).patient.id == "77"
+    assert record(adt("A01", "PID|1|77", version="2.1")).patient.id == "77^^^^^HOSP"
 
 
 def test_one_message_about_two_patients_is_refused() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import permutations
 
 import pytest
@@ -240,13 +241,32 @@ def test_a_merge_moves_the_data_whenever_it_comes() -> None:
         found = record(*order)
         assert len(found.measurements["creatinine"]) == 1
         assert {one.value for one in found.patient.identifiers} == {"4711", "0815"}
-        assert found.patient.id == "4711"
+        assert found.patient.id == "4711^^^HOSP"
+
+
+def test_a_merge_of_two_birth_dates_opens_the_age_until_somebody_says() -> None:
+    other = OLD.replace("19620314", "19820314")
+    sent = (adt("A01", sent=HOUR.format(minute=1)), adt("A01", other, control="2", sent=HOUR.format(minute=2)), MERGE)
+    for order in permutations(sent):
+        found = record(*order)
+        assert (found.patient.born, found.patient.sex) == (None, "female")
+        assert any("merged records state different birth dates" in one.text for one in found.notes)
+    said_since = adt("A08", PID, control="4", sent=HOUR.format(minute=9))
+    assert born(*sent, said_since) == "1962-03-14"
+    assert not [one for one in record(*sent, said_since).notes if "merged" in one.text]
+
+
+def test_the_same_number_of_two_authorities_has_two_ids() -> None:
+    ids = {record(adt("A01", PID.replace("^^^HOSP", end))).patient.id for end in ("^^^HOSPA", "^^^HOSPB", "", "^^^a/b")}
+    assert len(ids) == 4
+    assert {"4711^^^HOSPA", "4711^^^HOSPB", "4711^^^^^HOSP"} < ids
+    assert not [one for one in ids if re.fullmatch(r"[A-Za-z0-9.-]{1,64}", one)], "none is an id of a FHIR server"
 
 
 def test_in_a_file_merges_are_heard_first() -> None:
     both = adt("A08", PID.replace("^MR|", "^MR~0815^^^HOSP^MR|"), control="b", sent=HOUR.format(minute=9))
     for order in permutations((adt("A01"), adt("A01", OLD, control="2"), both, MERGE)):
-        assert record(*order).patient.id == "4711"
+        assert record(*order).patient.id == "4711^^^HOSP"
 
 
 def test_a_merge_makes_one_person_of_two_descriptions() -> None:

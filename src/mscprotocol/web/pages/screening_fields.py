@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from fhir_adapters.quantities import is_unitless
 from fhir_adapters.requirements import conditions_of, criteria_of_lot, leaves_of, measurements_of
 from mscprotocol.data_dictionary import Condition, Measurement
 from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.knowledge_forms import ChangeLeaf, MeasurementLeaf
 from mscprotocol.places import find_folder
 from mscprotocol.rulebook import Rulebook
+from mscprotocol.units import is_unitless
 from mscprotocol.yaml_files import read_yaml
 
 _REST = "Further data"
