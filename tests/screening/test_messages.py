@@ -19,7 +19,7 @@ def test_files_of_several_messages(tmp_path):
     (folder / "a.hl7").write_text(oru("1", "P1") + oru("2", "P2"), newline="")
     (folder / "b.txt").write_text(oru("3", "P1", "20"), newline="")
     run = screen(folder, tmp_path / "out")
-    assert set(run.answers) == {("P1", PROTOCOL), ("P2", PROTOCOL)}
+    assert set(run.answers) == {("P1^^^HOSP", PROTOCOL), ("P2^^^HOSP", PROTOCOL)}
     assert (run.balance.lines, run.balance.kept) == (3, 3)
     assert run.balance.is_even
 
@@ -28,7 +28,7 @@ def test_a_merge_makes_one_patient(tmp_path):
     merge = MERGE.format(kind="ADT^A40", id="3", pid="P2", old="P1")
     (tmp_path / "a.hl7").write_text(oru("1", "P1") + oru("2", "P2") + merge, newline="")
     run = screen(tmp_path / "a.hl7", tmp_path / "out")
-    assert set(run.answers) == {("P2", PROTOCOL)}
+    assert set(run.answers) == {("P2^^^HOSP", PROTOCOL)}
 
 
 def test_what_cannot_be_read_is_named(tmp_path):
@@ -41,5 +41,5 @@ def test_what_cannot_be_read_is_named(tmp_path):
     run = screen(folder, tmp_path / "out")
     assert run.codes == {("line", "no_patient"): 1, ("file", "incomplete_page"): 1}
     assert run.balance.not_read == 1
-    assert set(run.answers) == {("P1", PROTOCOL)}
+    assert set(run.answers) == {("P1^^^HOSP", PROTOCOL)}
     assert run.balance.is_even
