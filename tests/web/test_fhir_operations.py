@@ -133,6 +133,7 @@ def test_apply_and_assess_answer_as_the_command_line_does(client: TestClient, se
     assert applied.status_code == 200
     assert applied.headers["content-type"] == "application/fhir+json"
     assert applied.content == encode(write_plan(answer, service.knowledge))
+    assert client.get(applied.headers["location"]).json()["trace_sha256"] == answer.trace_sha256
     whole = apply(client, record(sample), APPLY.replace("$apply", "$assess"), zone="Asia/Shanghai")
     assert whole.content == encode(write_bundle(answer, service.knowledge))
 

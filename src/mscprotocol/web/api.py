@@ -29,7 +29,7 @@ from mscprotocol.web.callers import caller_with
 from mscprotocol.web.idempotency import LONGEST_KEY, Claim, Reply, digest_request, reply_once
 from mscprotocol.web.media import check_type
 from mscprotocol.web.problems import FHIR_JSON, ProblemError
-from mscprotocol.web.stored import SHEET_POLICY, find_sheet, find_stored, pdf_queue
+from mscprotocol.web.stored import SHEET_POLICY, find_sheet, find_stored, pdf_queue, place_of
 
 DOOR = "rest"
 PREFIX = "/api/v1"
@@ -138,16 +138,12 @@ def _joined(found: list[bytes], question: Question) -> bytes:
 
 def _of_line(number: int, one: Answered) -> bytes:
     """An answer of a batch: as everywhere, after which line it belongs to and where it is stored."""
-    head = msgspec.json.encode({"line": number, "location": _place(one)})
+    head = msgspec.json.encode({"line": number, "location": place_of(one)})
     return head[:-1] + b"," + to_json(one.answer)[1:]
 
 
-def _place(one: Answered) -> str:
-    return f"{PREFIX}/assessments/{one.id}"
-
-
 def _reply(answered: list[Answered], question: Question, knowledge: KnowledgeBase, *, as_fhir: bool) -> Response:
-    places = [_place(one) for one in answered]
+    places = [place_of(one) for one in answered]
     if as_fhir:
         body = encode(write_bundle(answered[0].answer, knowledge))
         return Response(body, headers={"location": places[0]}, media_type=FHIR_JSON)

@@ -13,16 +13,16 @@ from fhir_adapters.outcome import write_bundle, write_plan
 from fhir_adapters.publication import assessed, published, write_library, write_module, write_plan_definition
 from fhir_adapters.questionnaires import write_questionnaire
 from fhir_adapters.writing import Json, element, encode
-from mscprotocol.answer import Assessment
 from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.rulebook import compile_rulebook
-from mscprotocol.service import Caller, Order, Service
+from mscprotocol.service import Answered, Caller, Order, Service
 from mscprotocol.settings import Settings
 from mscprotocol.web.addresses import base_of
 from mscprotocol.web.callers import caller_with
 from mscprotocol.web.fhir_capabilities import TYPES, query_parameters, write_capabilities, write_operations
 from mscprotocol.web.fhir_requests import check_accept, check_subject, read_asked, read_body, read_request
 from mscprotocol.web.problems import FHIR_JSON, ProblemError
+from mscprotocol.web.stored import place_of
 
 _RESOURCE: dict[str, Any] = {"schema": {"type": "object", "required": ["resourceType"]}}
 # What every route may answer besides 200, always with an OperationOutcome.
@@ -75,7 +75,8 @@ def apply(
     identity: str, request: Request, body: Annotated[bytes, Depends(read_body)], caller: Annotated[Caller, ASSESSOR]
 ) -> FhirResponse:
     """Assess one patient: activities only for who is eligible, else the reasons or what is missing."""
-    return _answer(write_plan(_assess(identity, request, body, caller), _knowledge(request)))
+    answered = _assess(identity, request, body, caller)
+    return _answer(write_plan(answered.answer, _knowledge(request)), answered)
 
 
 @router.get("/PlanDefinition/{identity}/$apply", include_in_schema=False)
@@ -90,7 +91,8 @@ def assess(
     identity: str, request: Request, body: Annotated[bytes, Depends(read_body)], caller: Annotated[Caller, ASSESSOR]
 ) -> FhirResponse:
     """Assess one patient: the same bundle as `mscprotocol assess --format fhir` writes."""
-    return _answer(write_bundle(_assess(identity, request, body, caller), _knowledge(request)))
+    answered = _assess(identity, request, body, caller)
+    return _answer(write_bundle(answered.answer, _knowledge(request)), answered)
 
 
 @router.get("/PlanDefinition/{identity}/$data-requirements", summary="What a protocol reads", dependencies=[READER])
@@ -100,7 +102,7 @@ def data_requirements(identity: str, request: Request) -> FhirResponse:
     return _answer(write_module(compile_rulebook(_knowledge(request), identity)))
 
 
-def _assess(identity: str, request: Request, body: bytes, caller: Caller) -> Assessment:
+def _assess(identity: str, request: Request, body: bytes, caller: Caller) -> Answered:
     service: Service = request.app.state.service
     settings: Settings = request.app.state.settings
     service.check_protocol(identity)
@@ -109,7 +111,7 @@ def _assess(identity: str, request: Request, body: bytes, caller: Caller) -> Ass
     question = read_request(asked.values, dose, service.clock(), settings.zone)
     bundle = read_bundle(asked.bundles)
     check_subject(asked.values.get("subject"), bundle)
-    return service.assess_patient(bundle, asked.bundles, Order(identity, question, "fhir", caller)).answer
+    return service.assess_patient(bundle, asked.bundles, Order(identity, question, "fhir", caller))
 
 
 # -- definitions -------------------------------------------------------------------------------------
@@ -177,5 +179,6 @@ def _knowledge(request: Request) -> KnowledgeBase:
     return service.knowledge
 
 
-def _answer(resource: Json) -> FhirResponse:
-    return FhirResponse(encode(resource))
+def _answer(resource: Json, answered: Answered | None = None) -> FhirResponse:
+    headers = None if answered is None else {"location": place_of(answered)}
+    return FhirResponse(encode(resource), headers=headers)

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from mscprotocol.answer import Assessment
 from mscprotocol.rendering import RenderingError, render_pdf
 from mscprotocol.retention import find_expiry
-from mscprotocol.service import Caller, Service
+from mscprotocol.service import Answered, Caller, Service
 from mscprotocol.sign_off import SignedOff, list_signed
 from mscprotocol.store import assessments
 from mscprotocol.store.tables import StoredAssessment
@@ -22,6 +22,13 @@ SHEET_POLICY = (
     "frame-ancestors 'none'"
 )
 MOST_WAITING = 4
+
+
+def place_of(answered: Answered) -> str:
+    """Where a stored assessment is read again, with its checklist below it."""
+    return f"/api/v1/assessments/{answered.id}"
+
+
 _RETRY_SECONDS = 30
 
 
