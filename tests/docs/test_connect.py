@@ -15,7 +15,7 @@ from mscprotocol.knowledge import KnowledgeBase
 ROOT = Path(__file__).resolve().parents[2]
 GUIDE = (ROOT / "docs" / "connect.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```sh\n(.*?)^```$", GUIDE, re.M | re.S)
-PORTS = ("8470", "2575")
+PORTS = ("8470", "8471", "2575")
 # What a reader does between the blocks: wait until what was started answers, and end it when all is done.
 AROUND = r"""
 set -euo pipefail
@@ -44,7 +44,8 @@ def test_every_block_of_the_guide_runs(tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
     script = AROUND
     for block in BLOCKS:
-        started = [port for port in PORTS if port in block and block.rstrip().endswith("&")]
+        started = [port for port in PORTS if port in block.splitlines()[-1] and block.rstrip().endswith("&")]
+        started += ["8470"] if block.rstrip().endswith("serve &") else []
         script += block + "".join(f"\nawait {port}\n" for port in started)
     ports = {port: free_port() for port in PORTS}
     for port, free in ports.items():
@@ -54,7 +55,7 @@ def test_every_block_of_the_guide_runs(tmp_path: Path) -> None:
     with (tmp_path / "said").open("w+b") as said, (tmp_path / "errors").open("w+b") as errors:
         ran = subprocess.run(["bash", "-c", script], cwd=tmp_path, env=clean, stdout=said, stderr=errors, check=False)
     assert ran.returncode == 0, (tmp_path / "errors").read_text(encoding="utf-8")
-    assert (tmp_path / "said").read_text(encoding="utf-8").split() == ["eligible", "draft", "True"]
+    assert (tmp_path / "said").read_text(encoding="utf-8").split() == ["eligible", "draft", "info", "True"]
 
 
 def test_the_guide_names_every_verdict(knowledge: KnowledgeBase) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import msgspec
@@ -62,7 +63,7 @@ BUNDLE_EXAMPLE: dict[str, Any] = {
                 "id": "o-1",
                 "status": "final",
                 "subject": {"reference": "Patient/p-17"},
-                "code": {"coding": [{"system": CodeSystem.DATUM.value, "code": "spo2"}]},
+                "code": {"coding": [{"system": CodeSystem.LOINC.value, "code": "59408-5", "display": "SpO2"}]},
                 "effectiveDateTime": "2020-04-06T09:00:00+08:00",
                 "valueQuantity": {"value": 91, "unit": "%", "system": "http://unitsofmeasure.org", "code": "%"},
             }
@@ -141,11 +142,12 @@ ASSESS: dict[str, Any] = {
     },
 }
 _LINES = {"type": "string", "description": "JSON values, one a line."}
+_TWO_PATIENTS = "\n".join(json.dumps(one) for one in (EXAMPLE, BUNDLE_EXAMPLE))
 BATCH: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "description": "A Bundle or a record a line.",
-        "content": {kind: {"schema": _LINES} for kind in NDJSON},
+        "content": {kind: {"schema": _LINES, "example": _TWO_PATIENTS} for kind in NDJSON},
     }
 }
 BATCH_REPLY: dict[int | str, dict[str, Any]] = {

@@ -29,9 +29,13 @@ ERRORS: dict[int | str, dict[str, Any]] = {
     for status, text in (
         (400, "The call cannot be read; the OperationOutcome names the field"),
         (401, "No token, or one that proves nothing"),
+        (403, "Without a login: another host name than this machine's"),
         (404, "No such service"),
         (412, "Data that the rules need neither came nor can be fetched"),
+        (413, "The body is too large"),
         (415, "Not JSON"),
+        (429, "Too many requests"),
+        (503, "It took longer than the service allows: `Retry-After` says how long to wait"),
     )
 }
 _ID = re.compile(r"[A-Za-z0-9.-]{1,64}")

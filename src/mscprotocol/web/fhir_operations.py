@@ -18,6 +18,7 @@ from mscprotocol.rulebook import compile_rulebook
 from mscprotocol.service import Answered, Caller, Order, Service
 from mscprotocol.settings import Settings
 from mscprotocol.web.addresses import base_of
+from mscprotocol.web.api_description import BUNDLE_EXAMPLE
 from mscprotocol.web.callers import caller_with
 from mscprotocol.web.fhir_capabilities import TYPES, query_parameters, write_capabilities, write_operations
 from mscprotocol.web.fhir_requests import check_accept, check_subject, read_asked, read_body, read_request
@@ -33,8 +34,11 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
         (403, "Not allowed to this caller"),
         (404, "No such definition"),
         (406, "Another format was asked for"),
+        (413, "The body is too large"),
         (415, "Not FHIR JSON"),
         (422, "The data or a parameter cannot be used; the code says why"),
+        (429, "Too many requests"),
+        (503, "It took longer than the service allows: `Retry-After` says how long to wait"),
     )
 }
 
@@ -58,7 +62,7 @@ _BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "description": "The patient's record as a Bundle, or Parameters with `data` and the parameters of the query.",
-        "content": {FHIR_JSON: _RESOURCE},
+        "content": {FHIR_JSON: _RESOURCE | {"example": BUNDLE_EXAMPLE}},
     },
 }
 
