@@ -63,7 +63,7 @@ BUNDLE_EXAMPLE: dict[str, Any] = {
                 "id": "o-1",
                 "status": "final",
                 "subject": {"reference": "Patient/p-17"},
-                "code": {"coding": [{"system": CodeSystem.LOINC.value, "code": "59408-5", "display": "SpO2"}]},
+                "code": {"coding": [{"system": CodeSystem.DATUM.value, "code": "spo2"}]},
                 "effectiveDateTime": "2020-04-06T09:00:00+08:00",
                 "valueQuantity": {"value": 91, "unit": "%", "system": "http://unitsofmeasure.org", "code": "%"},
             }
