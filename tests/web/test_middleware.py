@@ -14,6 +14,7 @@ from fastapi import FastAPI
 from sqlalchemy import text
 
 from fhir_adapters.plain_forms import EXAMPLE
+from mscprotocol.service import Service
 from mscprotocol.web.middleware import SECURITY_HEADERS, RateLimit
 from tests.web.conftest import CLOSED, Start
 
@@ -120,12 +121,12 @@ def test_the_metrics_name_the_route_and_not_the_path(start: Start) -> None:
     assert "mustermann" not in written.lower()
 
 
-def test_health_and_readiness(start: Start) -> None:
+def test_health_and_readiness(start: Start, service: Service) -> None:
     client = start()
     assert client.get("/healthz").json() == {"status": "ok"}
     assert client.get("/readyz").json()["status"] == "ready"
     # A file that was moved away comes back empty.
-    with client.app.state.service.database.writing() as session:  # type: ignore[attr-defined]
+    with service.database.writing() as session:
         session.execute(text("DROP TABLE alembic_version"))
     assert client.get("/readyz").status_code == 503
 

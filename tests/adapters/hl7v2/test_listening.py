@@ -8,6 +8,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -180,18 +181,18 @@ def test_what_is_refused_says_what_to_do(options: list[str], hint: str) -> None:
     assert hint in result_.output
 
 
-def assessed(tmp_path: Path, content: bytes, *options: str) -> dict[str, object]:
+def assessed(tmp_path: Path, content: bytes, *options: str) -> dict[str, Any]:
     file = tmp_path / "messages.hl7"
     file.write_bytes(content)
     outcome = CliRunner().invoke(app, ["assess", str(file), "--at", AT, "--format", "json", *options])
-    found: dict[str, object] = json.loads(outcome.output)
+    found: dict[str, Any] = json.loads(outcome.output)
     return found
 
 
 def test_assess_takes_a_file_of_messages(tmp_path: Path) -> None:
     found = assessed(tmp_path, adt("A01") + oru(PLATELETS, control="2"))
     assert found["verdict"] == "undetermined"
-    assert found["patient"]["id"] == "4711^^^HOSP"  # type: ignore[index]
+    assert found["patient"]["id"] == "4711^^^HOSP"
 
 
 def test_assess_says_why_it_cannot(tmp_path: Path) -> None:
