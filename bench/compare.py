@@ -28,6 +28,12 @@ def statuses(answer: dict[str, Any]) -> dict[str, str]:
     return {one["id"]: " ".join(filter(None, (one["status"], one["reason"]))) for one in answer["criteria"]}
 
 
+def used(answer: dict[str, Any]) -> set[tuple[str, str]]:
+    """The values that the criteria used, each with its datum; of what time, sources may say in different ways."""
+    evidence = (one for criterion in answer["criteria"] for one in criterion["evidence"])
+    return {(one["datum"], one["value"]) for one in evidence if one["used"] and one["value"]}
+
+
 def main(one: Path, other: Path) -> None:
     """Print what differs."""
     left, right = read(one), read(other)
@@ -43,20 +49,14 @@ def main(one: Path, other: Path) -> None:
     print(f"{len(both)} patients in both; {verdicts} with the same verdict, {same} the same in every criterion")
     for (criterion, mine, theirs), number in sorted(differing.items()):
         print(f"{criterion}: {mine} | {theirs}: {number}")
-    values = Counter[str]()
+    only: tuple[Counter[str], Counter[str]] = Counter(), Counter()
+    in_both = 0
     for name in both:
-        sides = [
-            {
-                (e["datum"], e["value"], e["at"][:16])
-                for c in side[name]["criteria"]
-                for e in c["evidence"]
-                if e["used"] and e["at"]
-            }
-            for side in (left, right)
-        ]
-        values.update(datum for datum, _, _ in sides[0] ^ sides[1])
-        values["in both"] += len(sides[0] & sides[1])
-    print(f"values that were used: {dict(values)}")
+        mine_used, their_used = used(left[name]), used(right[name])
+        in_both += len(mine_used & their_used)
+        for counted, values in zip(only, (mine_used - their_used, their_used - mine_used), strict=True):
+            counted.update(datum for datum, _ in values)
+    print(f"values that were used: {in_both} in both; only in the first: {dict(only[0])}; in the other: {dict(only[1])}")
 
 
 if __name__ == "__main__":

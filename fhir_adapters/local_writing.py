@@ -26,6 +26,10 @@ _PLAIN = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
 _TYPED = re.compile(r"([<>]?=?\s*-?)([0-9]+),([0-9]+)")
 _ISO = re.compile(r"[0-9]{4}(?:-[0-9]{2}(?:-[0-9]{2}(?:[T ].*)?)?)?")
 _DAY = re.compile(r"([0-9]{1,4})([./-])([0-9]{1,2})\2([0-9]{1,4})(?:,?[T ]\s*(\S.*))?")
+# Without anything between its parts, as messages write it: 20200406, 202004060805+0800.
+_COMPACT = re.compile(
+    r"([0-9]{4})([0-9]{2})([0-9]{2})(?:([0-9]{2})([0-9]{2})([0-9]{2}(?:\.[0-9]+)?)?(?:(Z)|([+-][0-9]{2})([0-9]{2}))?)?"
+)
 _CLOCK = re.compile(
     r"([0-9]{1,2})(:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]+)?)?)\s*(?:([AP])\.?M\.?)?\s*(Z|[+-][0-9]{2}:[0-9]{2})?",
     re.IGNORECASE,
@@ -112,7 +116,7 @@ def _unread(text: str) -> str:
 def write_time(text: str, order: DateOrder | None, zone: ZoneInfo | None) -> Written:
     """A date or time in FHIR's writing, with its offset where it was written in a zone; other text stays as it is."""
     if not _ISO.fullmatch(text):
-        match = _DAY.fullmatch(text)
+        match = _DAY.fullmatch(_spread(text))
         if match is None or order is None:
             return Written(text, ORDER if match is not None else "")
         found = _in_order(match, order)
@@ -120,6 +124,17 @@ def write_time(text: str, order: DateOrder | None, zone: ZoneInfo | None) -> Wri
             return Written(text, OTHER_ORDER)
         text = found
     return _zoned(f"{text[:10]}T{text[11:]}" if text[10:11] == " " else text, zone)
+
+
+def _spread(text: str) -> str:
+    """A time whose parts stand close together, apart; other text stays as it is."""
+    match = _COMPACT.fullmatch(text)
+    if match is None:
+        return text
+    year, month, day, hour, minute, second, utc, hours, minutes = match.groups()
+    clock = f" {hour}:{minute}" if hour else ""
+    clock += f":{second}" if second else ""
+    return f"{year}-{month}-{day}{clock}{utc or ''}{f'{hours}:{minutes}' if hours else ''}"
 
 
 def _in_order(match: re.Match[str], order: DateOrder) -> str | None:

@@ -76,9 +76,19 @@ class Table(Form):
         unknown = {*self.tidy} - {*KNOWN}
         if unknown:
             raise ValueError(f"not a column of a tidy list: {', '.join(sorted(unknown))}")
+        unused = ({*self.values} | ({"name"} if self.names else set())) - {*self.tidy}
+        if unused:
+            raise ValueError(f"names or values of a field that tidy does not name: {', '.join(sorted(unused))}")
         if self.zone is not None:
             ZoneInfo(self.zone)
         return self
+
+    @property
+    def said_names(self) -> Iterator[str]:
+        """What the map states of names of the rules; one that is no name may be a code."""
+        codes = [wide.fixed["code"] for wide in self.wide if "code" in wide.fixed and not wide.system]
+        yield from (one for one in (*self.names.values(), *codes) if not self.system)
+        yield from (wide.fixed["name"] for wide in self.wide if "name" in wide.fixed)
 
     def is_telling(self, header: Sequence[str]) -> bool:
         """Whether a header holds a column that says anything but whose row it is."""
@@ -132,10 +142,15 @@ def _why_nobody(header: Sequence[str]) -> str:
 
 
 def check_header(table: Table, header: Sequence[str], *further: str | None) -> None:
-    """Raise DataError `unreadable` if a column that is read stands there twice, or if nothing would be read."""
+    """Raise DataError `unreadable` if a column that is read stands there twice or not at all, or if none is read."""
     if not table.is_telling(header) and not {*further} & {*header}:
         text = "no column but the patient's is known, so that nothing would be read: see --explain-columns"
         raise DataError("unreadable", text)
+    absent = sorted(table.columns - {*header})
+    if absent:
+        # One that tells of a status, or of a death, would take back what the others say.
+        names = ", ".join(map(repr, absent))
+        raise DataError("unreadable", f"the map of columns names columns that the table does not have: {names}")
     twice = {name for name, number in Counter(header).items() if number > 1}
     read_twice = sorted(twice & {*table.columns, *further})
     if read_twice:

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from fhir_adapters.attestations import truth_in_words
 from fhir_adapters.dictionary import INFUSION, index
 from fhir_adapters.local_writing import Written, write_number, write_time
-from fhir_adapters.patient_list import PERSON, TIMES, Table, Wide
+from fhir_adapters.patient_list import PERSON, TIMES, ColumnMap, Table, Wide
 from fhir_adapters.plain_forms import PlainRecord
 from fhir_adapters.plain_record import STATES, describe_errors
 from fhir_adapters.times import parse_time
@@ -79,6 +79,15 @@ class RowReader:
         return write_number(text, self.table.decimal, is_cut_by_semicolons=self.cut_by == ";")
 
 
+def check_names(columns: ColumnMap, knowledge: KnowledgeBase) -> None:
+    """Raise ValueError for names of a map that are neither of the rules nor codes: nothing would be read by them."""
+    known = {*knowledge.measurements, *knowledge.conditions, *knowledge.criteria, INFUSION}
+    said = {one for table in columns.tables for one in table.said_names}
+    strange = sorted(one for one in said - known if "|" not in one and not _has_system(one))
+    if strange:
+        raise ValueError(f"neither a name of the rules nor a code with its system: {', '.join(strange)}")
+
+
 def _person(written: str) -> dict[str, Any]:
     """The id, and the one that the list writes where no id of FHIR can be that."""
     made = written
@@ -114,6 +123,8 @@ class _Reading:
             return
         beside = {field: self._rewritten(field, row.get(column, "").strip()) for field, column in wide.columns.items()}
         value = wide.values[said] if said in wide.values else self._rewritten("value", said)
+        if not value:
+            return  # the map says that the cell states nothing
         self._add(_coded({**times, **wide.fixed, **beside, "value": value}, wide.system))
 
     # -- cells -------------------------------------------------------------------------------------

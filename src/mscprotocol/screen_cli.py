@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import typer
 
 from fhir_adapters.patient_list import ColumnMap, check_header, explain, read_column_map, table_of
+from fhir_adapters.patient_rows import check_names
 from mscprotocol.errors import DataError, KnowledgeError, MscProtocolError
 from mscprotocol.places import find_folder
 from mscprotocol.screening.inputs import Source, find_sources
@@ -176,6 +177,10 @@ def _check_rules(options: Options) -> None:
     if options.protocol != "all" and options.protocol not in knowledge.protocols:
         known = ", ".join(("all", *knowledge.protocols))
         raise typer.BadParameter(f"no protocol {options.protocol!r} to assess by; known: {known}")
+    try:
+        check_names(ColumnMap() if options.columns is None else read_column_map(options.columns), knowledge)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--columns") from error
     try:
         list(options.scenarios())
     except KnowledgeError as error:

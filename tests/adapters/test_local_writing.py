@@ -74,6 +74,14 @@ def test_a_number_that_is_not_read_is_none_to_anybody(text, mark):
         ("06.04.20", "dmy", "06.04.20", OTHER_ORDER),
         ("13.25.2020", "dmy", "13.25.2020", OTHER_ORDER),
         ("yesterday", "dmy", "yesterday", ""),
+        ("20200406", "ymd", "2020-04-06", ""),
+        ("202004060805", "ymd", "2020-04-06T08:05:00+02:00", ""),
+        ("20200406080501-0400", "ymd", "2020-04-06T08:05:01-04:00", ""),
+        ("202004060805Z", "ymd", "2020-04-06T08:05Z", ""),
+        ("20200406", None, "20200406", ORDER),
+        ("20200406", "dmy", "20200406", OTHER_ORDER),
+        ("20201306", "ymd", "20201306", OTHER_ORDER),
+        ("2020040608", "ymd", "2020040608", ""),
     ],
 )
 def test_times(text, order, written, remark):

@@ -53,6 +53,12 @@ def test_a_cell_that_knows_nothing_states_nothing(knowledge, cell):
     assert any("nothing is known" in one for one in remarks)
 
 
+def test_a_cell_may_state_nothing_by_the_map(knowledge):
+    table = """wide: [{column: o2, fixed: {name: oxygen_support}, values: {"no": room_air, "yes": ""}}]"""
+    assert not record_of(knowledge, table, {"o2": "yes"})[0].measurements
+    assert record_of(knowledge, table, {"o2": "no"})[0].measurements["oxygen_support"][0].answer == "room_air"
+
+
 @pytest.mark.parametrize("cell", ["1", "pending", "2 months ago", "x"])
 def test_a_cell_beside_a_status_that_nobody_can_read_needs_review(knowledge, cell):
     found, remarks = presences(knowledge, PE, {"PE": cell})

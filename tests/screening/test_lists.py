@@ -1,14 +1,18 @@
 """CSV lists, tidy and by a map of columns: the same answers as the same data from elsewhere."""
 
 import csv
+from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from fhir_adapters.patient_list import read_column_map
+from fhir_adapters.patient_rows import check_names
+from mscprotocol.cli import app
 from mscprotocol.places import find_folder
 from mscprotocol.sample_cases import PROTOCOL
 from tests.one_patient import OnePatient
-from tests.screening.exports import screen
+from tests.screening.exports import AT, screen
 
 TIDY = """patient_id,born,sex,name,value,unit,upper_limit,status,by,at
 p-1,1962-03-14,male,,,,,,,
@@ -33,7 +37,6 @@ def alone(knowledge, content):
     from mscprotocol.assessment import assess
     from mscprotocol.case import Request
     from mscprotocol.rulebook import compile_rulebook
-    from tests.screening.exports import AT
 
     record = build_record(read_plain(content.encode(), knowledge), knowledge)
     return assess(record, compile_rulebook(knowledge, PROTOCOL), Request(datetime.fromisoformat(AT)))
@@ -120,11 +123,56 @@ def test_the_template_can_be_read():
 
 
 @pytest.mark.parametrize(
-    "text", ["tables: [{file: a, patient: b, tidy: {agee: c}}]", "tabels: []", "x: [", "tables: 1"]
+    "text",
+    [
+        "tables: [{file: a, patient: b, tidy: {agee: c}}]",
+        "tables: [{file: a, patient: b, tidy: {sex: gender}, values: {gender: {M: male}}}]",
+        "tables: [{file: a, patient: b, tidy: {value: c}, names: {PLT: platelets}}]",
+        "tabels: []",
+        "x: [",
+        "tables: 1",
+    ],
 )
 def test_a_word_that_is_not_known_is_refused(text):
     with pytest.raises(ValueError, match=r"line|field|known|tabl|not"):
         read_column_map(text)
+
+
+KEPT = sorted((Path(__file__).parents[2] / "docs" / "column-maps").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", [find_folder("templates") / "columns.yaml", *KEPT], ids=lambda path: path.stem)
+def test_maps_that_are_kept_name_what_the_rules_know(knowledge, path):
+    columns = read_column_map(path.read_text(encoding="utf-8"))
+    check_names(columns, knowledge)
+    assert any(True for table in columns.tables for _ in table.said_names) or columns.tables[0].system
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "tidy: {name: b, value: c}, names: {PLT: platelet}",
+        "wide: [{column: c, fixed: {name: plateletz}}]",
+        "wide: [{column: c, fixed: {code: 777-3}}]",
+    ],
+)
+def test_a_map_by_whose_names_nothing_would_be_read_is_refused(tmp_path, table):
+    (tmp_path / "map.yaml").write_text(f"tables: [{{file: a.csv, patient: p, {table}}}]")
+    (tmp_path / "a.csv").write_text("p,b,c\n1,PLT,180\n")
+    given = ["--columns", str(tmp_path / "map.yaml"), "--at", AT, "--out", str(tmp_path / "out")]
+    found = CliRunner().invoke(app, ["screen", str(tmp_path / "a.csv"), *given])
+    assert found.exit_code == 2
+    assert "neither a name of the rules" in found.output
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_column_of_the_map_that_is_not_there_costs_the_table(tmp_path):
+    """It may be the one that takes a statement back: a status, or a death."""
+    (tmp_path / "a.csv").write_text("p,icd\np-1,U07.1\n")
+    wide = "{column: icd, fixed: {}, columns: {code: icd, status: verified}, system: icd10}"
+    run = screen(tmp_path / "a.csv", tmp_path / "out", columns=f"tables: [{{file: a.csv, patient: p, wide: [{wide}]}}]")
+    assert run.codes == {("file", "unreadable"): 1}
+    assert "'verified'" in run.problems[0]["message"]
 
 
 COLUMNS = (
