@@ -56,7 +56,9 @@ def main(one: Path, other: Path) -> None:
         in_both += len(mine_used & their_used)
         for counted, values in zip(only, (mine_used - their_used, their_used - mine_used), strict=True):
             counted.update(datum for datum, _ in values)
-    print(f"values that were used: {in_both} in both; only in the first: {dict(only[0])}; in the other: {dict(only[1])}")
+    print(
+        f"values that were used: {in_both} in both; only in the first: {dict(only[0])}; in the other: {dict(only[1])}"
+    )
 
 
 if __name__ == "__main__":
