@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
+from fhir_adapters.times import parse_time
 from mscprotocol.answer import Assessment
 from mscprotocol.course_effects import plain_lot
-from mscprotocol.course_forms import Death, Events, Form, Infusion, read_form
+from mscprotocol.course_forms import Death, Events, Form, Infusion, Lot, read_form
 from mscprotocol.errors import RequestError
 from mscprotocol.protocols import Practice
 from mscprotocol.schedule import length
 from mscprotocol.store.subjects import NewEntry
 from mscprotocol.subject_record import CourseRules, next_infusion, read_infusions, recorded_lot
 from mscprotocol.subjects import Chart
-from mscprotocol.timespan import CLOCK_TOLERANCE
+from mscprotocol.timespan import CLOCK_TOLERANCE, TimeSpan, instant
 
 BEFORE = "before"  # the questions asked again at the gate, beside those that are due after an infusion
 ENTERED_IN_ERROR = "entered-in-error"
@@ -55,16 +56,18 @@ class CourseChecks:
             _refuse_disorder(chart, form)
 
     def _check_times(self, form: Form) -> None:
-        """What was done lies in the past, and neither it nor a plan before any course could have begun."""
+        """What was done lies in the past, and neither it nor a plan before any course could have begun.
+
+        A datum of a lot may have been measured long ago, as cells are frozen for years; what is said of the lot is not.
+        """
         latest, first = self.now + CLOCK_TOLERANCE, self.now - length(self.practice.typed_within)
-        for name in (*_DONE, "start"):
-            time = getattr(form, name, None)
-            if time is not None and name in _DONE and time > latest:
+        for one in _times(form):
+            if one.is_done and one.time.earliest > latest:
                 text = "What was done lies in the past: the time given is still to come."
-                raise RequestError("invalid_request", text, name)
-            if time is not None and time < first:
+                raise RequestError("invalid_request", one.about + text, one.field)
+            if one.is_of_course and one.time.latest < first:
                 text = f"A time lies more than {self.practice.typed_within.value} back: check its year."
-                raise RequestError("invalid_request", text, name)
+                raise RequestError("invalid_request", one.about + text, one.field)
 
     def _check_volume(self, form: Infusion) -> None:
         """An infusion that gave less than was planned was stopped, and says why."""
@@ -101,6 +104,32 @@ class CourseChecks:
             yield "lot: another one than was recorded for this infusion"
         if form.volume_ml is not None and Decimal(form.volume_ml) > self.practice.volume_limits[1]:
             yield "volume: more than was planned"
+
+
+@dataclass(frozen=True)
+class _Time:
+    """A time that a form states: of what was done or is planned, and whether it belongs to the course itself."""
+
+    time: TimeSpan
+    field: str = ""
+    about: str = ""
+    is_done: bool = True
+    is_of_course: bool = True
+
+
+def _times(form: Form) -> Iterator[_Time]:
+    """Every time of a form. Those of a lot stand in the words of its file: their errors name them, and no field."""
+    for name in (*_DONE, "start"):
+        moment = getattr(form, name, None)
+        if moment is not None:
+            yield _Time(instant(moment), name, is_done=name in _DONE)
+    product = form.product if isinstance(form, Lot) else {}
+    for name, said in product.items():
+        own = said.get("at") if isinstance(said, Mapping) else said if name == "at" else None
+        found = None if own is None else parse_time(str(own))
+        if found is not None:
+            about = "The lot" if name == "at" else name.replace("_", " ").capitalize()
+            yield _Time(found, about=f"{about}: ", is_of_course=name == "at")
 
 
 def refuse_misfits(misfits: list[str]) -> RequestError | None:

@@ -25,7 +25,7 @@ from mscprotocol.course_questions import FORM_COMPLETE, event_names
 from mscprotocol.errors import DataError, RequestError
 from mscprotocol.history import compare
 from mscprotocol.knowledge import KnowledgeBase
-from mscprotocol.protocols import Stage
+from mscprotocol.protocols import STAGES, Stage
 from mscprotocol.record import Infusion as Given
 from mscprotocol.record import PatientRecord
 from mscprotocol.rulebook import compile_rulebook
@@ -202,6 +202,7 @@ class Subjects:
     ) -> Recorded:
         """Record the parts of one screening, of a new subject or of one that is known, and assess it by all of them.
 
+        Nobody is assessed at a stage that the course has passed: the worklist would show an answer without its gate.
         Subject, entries and assessment are one transaction. A form sent twice gives the first result back. Raises as
         `enrol` and `record` do.
         """
@@ -225,9 +226,18 @@ class Subjects:
             for one in fresh:
                 check_entry(chart, one)
                 chart = self._append(session, chart, one, caller)
+            stage = max(stage, reached_stage(chart), key=STAGES.index)
             answer, parts, request = self.judge(chart, at, stage)
             stored = self.keep(session, chart, answer, parts, request, caller)
+            if (latest := self._latest(chart)) is not None and latest > at:
+                # The worklist goes on to tell the course as it is, with these data, and not as it was earlier.
+                self.keep(session, chart, *self.judge(chart, latest, stage), caller)
             return Recorded(chart.subject, chart.entries[-1], stored.id, answer)
+
+    def _latest(self, chart: Chart) -> datetime | None:
+        """The latest instant that a subject was assessed at and may be again; none before the first, or after death."""
+        times = (one.evaluated_at for one in chart.screenings if one.evaluated_at <= self.service.clock())
+        return None if died_at(chart) is not None else max(times, default=None)
 
     @contextmanager
     def acting(self, subject_id: str) -> Iterator[tuple[Session, Chart]]:

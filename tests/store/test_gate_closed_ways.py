@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from mscprotocol.course_actions import GateClosedError
 from mscprotocol.course_deviations import deviate
-from mscprotocol.course_forms import Consent, Events, Infusion, Override, Plan, Withdrawal
+from mscprotocol.course_forms import Consent, Events, Infusion, Lot, Override, Plan, Withdrawal
 from mscprotocol.errors import RequestError
 from mscprotocol.store.database import Database
 from tests.store.people import CLINICIAN, COORDINATOR, SECOND, entry, token
@@ -337,3 +337,26 @@ def test_a_time_of_another_century_is_refused(ward: Ward) -> None:
         with pytest.raises(RequestError, match="check its year"):
             act(ward.subject, form, token(), COORDINATOR)  # type: ignore[operator]
     ward.course.consent(ward.subject, Consent("v3", START - timedelta(days=300)), token(), COORDINATOR)
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ({"at": START - timedelta(days=3670)}, "^The lot: .*check its year"),
+        ({"at": START + timedelta(hours=1)}, "^The lot: .*still to come"),
+        ({"product_viability": START + timedelta(hours=1)}, "^Product viability: .*still to come"),
+    ],
+)
+def test_the_times_in_a_lot_are_those_of_a_course(ward: Ward, said: dict[str, datetime], words: str) -> None:
+    lot = ward.product()
+    for name, moment in said.items():
+        lot[name] = moment.isoformat() if name == "at" else {"value": "95 %", "at": moment.isoformat()}
+    with pytest.raises(RequestError, match=words):
+        ward.course.lot(ward.subject, Lot(1, lot), token(), COORDINATOR)
+
+
+def test_what_was_measured_before_the_cells_were_frozen_may_be_old(ward: Ward) -> None:
+    old = {"product_viability": {"value": "95 %", "at": (START - timedelta(days=700)).isoformat()}}
+    ward.prepare(1)
+    ward.course.lot(ward.subject, Lot(1, ward.product() | old), token(), COORDINATOR)
+    assert "REL-01: unknown" in ward.course.view(ward.subject).gate.because, "it is too old to count, and is kept"

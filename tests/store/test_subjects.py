@@ -5,20 +5,21 @@ from __future__ import annotations
 import json
 import threading
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy import select, update
 
-from mscprotocol.course_forms import Consent
+from mscprotocol.course_forms import Consent, Events
 from mscprotocol.errors import DataError, RequestError
 from mscprotocol.store import assessments, audit
 from mscprotocol.store.database import Database
-from mscprotocol.store.subjects import seal
+from mscprotocol.store.subjects import Wanted, seal
 from mscprotocol.store.tables import AuditEntry, StoredAssessment, Subject, SubjectEntry
 from mscprotocol.subjects import Subjects
 from tests.patients import severe_and_worsening
 from tests.store.people import COORDINATOR, SECOND, Clock, bundle, entry, newcomer, open_subjects, token
+from tests.store.test_course import START, Ward
 
 NOW = "2020-03-27T10:00:00+01:00"
 PATIENT = {"id": "ignored", "born": "1962-03-14"}
@@ -27,6 +28,11 @@ PATIENT = {"id": "ignored", "born": "1962-03-14"}
 @pytest.fixture
 def people(database: Database) -> Subjects:
     return open_subjects(database, Clock(NOW))
+
+
+@pytest.fixture
+def ward(database: Database) -> Ward:
+    return Ward(database)
 
 
 def test_a_screening_is_kept_whole(people: Subjects) -> None:
@@ -111,6 +117,21 @@ def test_a_screening_is_saved_whole_or_not_at_all(people: Subjects, monkeypatch:
     with pytest.raises(DataError, match="more than one patient"):
         people.screen(new, [bundle(severe_and_worsening("berta", NOW))], COORDINATOR, "screening", at)
     assert len(people.chart(first.subject.id).entries) == 2
+
+
+@pytest.mark.parametrize("hours_ago", [0, 5])
+def test_data_that_are_added_to_a_course_do_not_hide_its_gate(ward: Ward, hours_ago: int) -> None:
+    """Hazard: the worklist says eligible of somebody whose course was stopped, and the day's sheets are printed."""
+    ward.give(1)
+    ward.course.events(ward.subject, Events(1, "before", ward.now, {"infusion_reaction": "yes"}), token(), COORDINATOR)
+    ward.clock.set(ward.now + timedelta(minutes=1))
+    fresh = bundle(severe_and_worsening("anna", START.isoformat()), "again-")
+    people, at = ward.course.subjects, ward.now - timedelta(hours=hours_ago)
+    done = people.screen(newcomer(), [fresh], COORDINATOR, "screening", at)
+    assert done.answer is not None
+    assert (done.answer.stage, datetime.fromisoformat(done.answer.at)) == ("infusion", at)
+    ((line,), _) = people.lines(Wanted())
+    assert (line.gate, line.is_stopped) == ("stop", True)
 
 
 def raise_power_failure(*_: object) -> None:

@@ -216,3 +216,12 @@ def test_what_is_nowhere_or_not_for_a_role_says_what_to_do(page: Page, as_role: 
     assert (reply.status_code, "There is no page at this address" in reply.text) == (404, True)
     reply = as_role("auditor").get("/screening")
     assert (reply.status_code, "yours: auditor. Whoever administers this service" in reply.text) == (403, True)
+
+
+def test_when_a_lot_was_true_is_asked_and_never_taken_to_be_now(page: Page) -> None:
+    said = {"lot": "LOT-7", "d.product_passage.0.value": "4"}
+    status, shown = page.send("lot", said)
+    assert (status, 'id="p-lot.at.lot"' in shown) == (422, True)
+    assert "as on its certificate" in shown
+    assert page.send("lot", said | {"at.lot": local(START)})[0] == 200
+    assert page.send("lot", {"lot": "LOT-8"})[0] == 200, "a number alone holds at any time"

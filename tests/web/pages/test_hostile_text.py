@@ -113,7 +113,15 @@ def record_everything(page: Page, text: str) -> None:
     times = {"started": local(START), "ended": local(START + hour)}
     sent: list[tuple[str, dict[str, str]]] = [
         ("consent", {"version": text[:200]} | given),
-        ("lot", {"lot": text, "d.product_viability.0.value": "85", "d.product_viability.0.unit": "%"}),
+        (
+            "lot",
+            {
+                "lot": text,
+                "at.lot": local(START),
+                "d.product_viability.0.value": "85",
+                "d.product_viability.0.unit": "%",
+            },
+        ),
         ("lot", {"product": json.dumps({"lot": text, text: text, "product_gram": {"value": text}})}),
         ("deviation", times | {"status": "stopped", "stop_reason": text, "lot": text, "deviation": text}),
         ("events", {"infusion": "1", "point": "before", "observed": local(START + hour), "note": text}),

@@ -158,6 +158,7 @@ def test_what_contradicts_itself_is_refused_and_stays(
         ({"at.panel-2": "2020-04-06T09:00"}, "at-panel-2", "no value in this group"),
         ({"d.platelets.0.at": "2020-04-06T09:00"}, "platelets", "A time stands here without a value"),
         ({"d.d_dimer.0.upper": "0.5"}, "d_dimer", "An upper limit stands here without a value"),
+        ({"d.product_passage.0.value": "4", "lot": "LOT-7"}, "lot", "Say when this was true of the lot"),
     ],
 )
 def test_what_is_half_filled_in_is_said_at_once_and_not_saved(
@@ -171,6 +172,14 @@ def test_what_is_half_filled_in_is_said_at_once_and_not_saved(
     assert demo.get("/worklist").text.count("S-1") == 0
     rest = {key: said for key, said in form.items() if key not in fields}
     assert demo.post("/screening/save", data=rest).status_code == 200
+
+
+def test_what_follows_later_is_looked_at_and_not_saved(demo: TestClient) -> None:
+    form = ASKED | PLATELETS | {"at": "2031-04-06T10:00", "subject": "S-1", "token": "t"}
+    assert "Cannot be assessed" not in demo.post("/screening/result", data=form).text
+    reply = demo.post("/screening/save", data=form)
+    assert (reply.status_code, "still to come" in reply.text) == (422, True)
+    assert demo.get("/worklist").text.count("S-1") == 0
 
 
 def test_a_failed_save_is_no_success(demo: TestClient) -> None:

@@ -15,7 +15,7 @@ from mscprotocol.course_forms import Consent, Death, DoseCheck, Events, Form, In
 from mscprotocol.errors import RequestError
 from mscprotocol.web.pages.local_times import OFFSET, Doubt, read_time, write_local
 from mscprotocol.web.pages.screening_fields import ScreeningForm
-from mscprotocol.web.pages.screening_record import Typed, read_number, write_lot
+from mscprotocol.web.pages.screening_record import LOT_UNDATED, Typed, is_lot_undated, read_number, write_lot
 from mscprotocol.yaml_files import YamlError, read_yaml
 
 _TIMES = ("given", "start", "started", "ended", "observed", "at")
@@ -122,6 +122,8 @@ def _lot_problems(typed: Typed, form: ScreeningForm) -> Iterator[tuple[str, str]
         doubt = typed.doubt(name)
         if doubt is not None:
             yield name, doubt.text
+    if is_lot_undated(typed, form):
+        yield "at.lot", LOT_UNDATED
     for one in form.lot:
         value, own = (typed.text("d", one.name, 0, part) for part in ("value", "at"))
         if value and one.units and isinstance(number := read_number(value), str):

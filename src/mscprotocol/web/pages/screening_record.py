@@ -25,6 +25,7 @@ Fragment = dict[str, Any]
 NOT_DONE, UNKNOWN = "not_done", "unknown"
 MOST_ROWS = 40
 DRAFT_ID = "screening"
+LOT_UNDATED = "Say when this was true of the lot: a day and a time, as on its certificate."
 NO_NUMBER = "This is no number: write it like 0.5, or <0.5 for a bound."
 
 
@@ -161,13 +162,19 @@ def _answers(typed: Typed, field: ConditionField) -> Iterator[Fragment]:
     yield {"name": field.name, "answer": said, "at": at} | ({"by": typed.by} if typed.by else {})
 
 
+def is_lot_undated(typed: Typed, form: ScreeningForm) -> bool:
+    """Whether something is said of a lot, and not when it was true."""
+    said = (one.name for one in form.lot if typed.text("d", one.name, 0, "value"))
+    return not typed.text("at", "lot") and any(not typed.text("d", name, 0, "at") for name in said)
+
+
 def write_lot(typed: Typed, form: ScreeningForm) -> Fragment:
-    """The product lot in the words of a lot file; a lot without a number is none."""
+    """The product lot in the words of a lot file; a lot without a number is none, and without a time it has none."""
     number = typed.text("lot")
     if not number:
         return {}
-    at = typed.time("at", "lot") or typed.at.isoformat()
-    said: Fragment = {"lot": number, "at": at}
+    at = typed.time("at", "lot")
+    said: Fragment = {"lot": number} | ({"at": at} if at else {})
     for field in form.lot:
         value = typed.text("d", field.name, 0, "value")
         if value:

@@ -11,8 +11,11 @@ from mscprotocol.errors import RequestError
 from mscprotocol.service import Caller, Service
 from mscprotocol.store.subjects import NewEntry
 from mscprotocol.subjects import NewSubject, Subjects
+from mscprotocol.timespan import CLOCK_TOLERANCE
 from mscprotocol.web.pages.screening_slips import find_slips
 from mscprotocol.web.pages.screening_state import Screening, refuse
+
+STILL_TO_COME = "The time that was asked for is still to come: what follows then can be looked at, and not be saved."
 
 
 def save(service: Service, screening: Screening, fields: Mapping[str, str], caller: Caller) -> str:
@@ -24,6 +27,8 @@ def save(service: Service, screening: Screening, fields: Mapping[str, str], call
         raise RequestError("invalid_request", screening.error or "Nothing is said yet: there is nothing to save.")
     if not fields["subject"].strip():
         raise RequestError("invalid_request", "A screening is saved under the subject number of the trial: enter it.")
+    if screening.request.at > service.clock() + CLOCK_TOLERANCE:
+        raise RequestError("invalid_request", STILL_TO_COME, "at")
     refuse(find_slips(screening.typed, screening.form))
     request, number, protocol = screening.request, fields["subject"].strip(), screening.book.protocol.id
     # Whoever goes back and saves the same page under another number means another subject.

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mscprotocol.web.pages.screening_fields import DatumField, Panel, ScreeningForm
-from mscprotocol.web.pages.screening_record import NOT_DONE, UNKNOWN, Typed
+from mscprotocol.web.pages.screening_record import LOT_UNDATED, NOT_DONE, UNKNOWN, Typed, is_lot_undated
 
 _SAID = {NOT_DONE: "not done", UNKNOWN: "unknown"}
 _PARTS = {"at": "A time", "since": "A begin", "upper": "An upper limit", "assay": "An assay"}
@@ -55,6 +55,8 @@ def _line(typed: Typed, one: DatumField, row: int) -> Iterator[Slip]:
 
 def _lot(typed: Typed, form: ScreeningForm) -> Iterator[Slip]:
     if typed.text("lot"):
+        if is_lot_undated(typed, form):
+            yield Slip("lot", "Product lot", LOT_UNDATED)
         return
     if typed.text("at", "lot") or any(_says(typed, one) or typed.text("d", one.name, 0, "at") for one in form.lot):
         text = "Something is said of the product lot, and not which one: add its number, or clear the other fields."
