@@ -44,8 +44,9 @@ from mscprotocol.sign_off import is_released
 from mscprotocol.store import audit
 from mscprotocol.store.subjects import NewEntry
 from mscprotocol.store.tables import Subject, SubjectEntry
+from mscprotocol.subject_chart import Chart, Recorded, check_entry, find_repeated
 from mscprotocol.subject_record import next_infusion, read_infusions
-from mscprotocol.subjects import Chart, Recorded, Subjects, check_entry, find_repeated
+from mscprotocol.subjects import Subjects
 from mscprotocol.timespan import CLOCK_TOLERANCE
 
 Signing = Callable[[Session, str, bytes], object]

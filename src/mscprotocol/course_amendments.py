@@ -14,7 +14,7 @@ from mscprotocol.errors import RequestError
 from mscprotocol.roles import RECORDERS, allow
 from mscprotocol.service import Caller
 from mscprotocol.store.subjects import IN_ERROR, REINSTATED, NewEntry
-from mscprotocol.subjects import ASIDE, Chart, Recorded, find_repeated
+from mscprotocol.subject_chart import ASIDE, Chart, Recorded, find_repeated
 
 Amendment = Literal["in_error", "reinstated"]
 # An infusion is corrected on its own form, with its number; a dose check is done again, and a signature lapses.

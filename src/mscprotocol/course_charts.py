@@ -10,8 +10,9 @@ from mscprotocol.roles import RECORDERS, allow
 from mscprotocol.service import Caller
 from mscprotocol.store.subjects import NewEntry
 from mscprotocol.store.tables import SubjectEntry
+from mscprotocol.subject_chart import Chart, Recorded, find_repeated
 from mscprotocol.subject_record import read_infusions
-from mscprotocol.subjects import Chart, Recorded, find_repeated, holds_chart
+from mscprotocol.subjects import holds_chart
 
 
 def tell_charted(

@@ -15,8 +15,8 @@ from mscprotocol.errors import RequestError
 from mscprotocol.protocols import Practice
 from mscprotocol.schedule import length
 from mscprotocol.store.subjects import NewEntry
+from mscprotocol.subject_chart import Chart
 from mscprotocol.subject_record import CourseRules, next_infusion, read_infusions, recorded_lot
-from mscprotocol.subjects import Chart
 from mscprotocol.timespan import CLOCK_TOLERANCE, TimeSpan, instant
 
 BEFORE = "before"  # the questions asked again at the gate, beside those that are due after an infusion

@@ -17,7 +17,7 @@ from mscprotocol.roles import RECORDERS, allow
 from mscprotocol.service import Caller
 from mscprotocol.store import audit
 from mscprotocol.store.subjects import NewEntry
-from mscprotocol.subjects import Chart, Recorded, check_entry
+from mscprotocol.subject_chart import Chart, Recorded, check_entry
 
 NOT_AGAINST = "Nothing was against this infusion at its start: record it as an infusion of the protocol."
 

@@ -17,7 +17,8 @@ from mscprotocol.answer import Assessment, GateResult
 from mscprotocol.course_forms import Death, Events, Form, Infusion
 from mscprotocol.errors import DataError, RequestError
 from mscprotocol.store.subjects import REINSTATED
-from mscprotocol.subjects import Chart, Subjects
+from mscprotocol.subject_chart import Chart
+from mscprotocol.subjects import Subjects
 
 NOT_ASKED = "the gate could not be asked"
 UNSIGNED = "This takes back what the gate holds for, or changes an infusion that took place ({}): a clinician signs it."

@@ -9,8 +9,8 @@ import msgspec
 from mscprotocol.answer import Assessment, GateResult, ScheduleRow
 from mscprotocol.course_forms import DoseCheck, Infusion, Override
 from mscprotocol.schedule import TAKEN_PLACE
+from mscprotocol.subject_chart import Chart
 from mscprotocol.subject_record import DueForm, next_infusion
-from mscprotocol.subjects import Chart
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from typing import Literal
 
 from mscprotocol.answer import Assessment
 from mscprotocol.course_forms import DoseCheck, read_form
+from mscprotocol.subject_chart import Chart
 from mscprotocol.subject_record import next_infusion
-from mscprotocol.subjects import Chart
 
 Unchecked = Literal["missing", "different", "outdated"]
 REFUSED: dict[Unchecked, str] = {

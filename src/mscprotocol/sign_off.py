@@ -16,7 +16,8 @@ from mscprotocol.service import Caller
 from mscprotocol.store import assessments, signatures, subjects
 from mscprotocol.store.signatures import Signer
 from mscprotocol.store.tables import Screening, StoredAssessment
-from mscprotocol.subjects import Chart, Subjects
+from mscprotocol.subject_chart import Chart
+from mscprotocol.subjects import Subjects
 
 _OTHER = "This is not the answer that was shown, or it was altered: look at it again before you sign."
 _CLOSED = (

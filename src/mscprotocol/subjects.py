@@ -20,7 +20,7 @@ from fhir_adapters.sources import read_parts
 from mscprotocol.answer import Assessment
 from mscprotocol.assessment import assess
 from mscprotocol.case import Request
-from mscprotocol.course_forms import FORMS, Charted, Death, Infusion, Plan, read_form
+from mscprotocol.course_forms import Charted, Infusion, Plan, read_form
 from mscprotocol.course_questions import FORM_COMPLETE, event_names
 from mscprotocol.errors import DataError, RequestError
 from mscprotocol.history import compare
@@ -32,8 +32,9 @@ from mscprotocol.rulebook import compile_rulebook
 from mscprotocol.schedule import length
 from mscprotocol.service import Caller, Order, Service
 from mscprotocol.store import audit, subjects
-from mscprotocol.store.subjects import IN_ERROR, REINSTATED, NewEntry, Wanted, newest_of, standing
-from mscprotocol.store.tables import Screening, StoredAssessment, Subject, SubjectEntry, SubjectLine
+from mscprotocol.store.subjects import NewEntry, Wanted, newest_of
+from mscprotocol.store.tables import StoredAssessment, Subject, SubjectEntry, SubjectLine
+from mscprotocol.subject_chart import Chart, Recorded, caused_by, check_entry, died_at, find_repeated, reached_stage
 from mscprotocol.subject_record import CourseRules, gather_parts, summarise
 from mscprotocol.timespan import instant
 
@@ -41,8 +42,6 @@ DOOR = "course"
 BEING_RECORDED = "charted elsewhere: it is the infusion that is recorded here after this assessment"
 SAME = "the same infusion as number {} of those recorded here, says {}: {}"
 # It doubles as the id of the patient in records of ours, so it follows the rule for ids of FHIR.
-ASIDE = "entered in error"
-_STATES = {IN_ERROR: ASIDE, REINSTATED: "stands"}
 _NUMBER = re.compile(r"[A-Za-z0-9][A-Za-z0-9.\-]{0,63}")
 
 
@@ -55,45 +54,6 @@ class NewSubject:
     zone: str
     token: str
     dose_level: Decimal | None = None
-
-
-@dataclass(frozen=True)
-class Chart:
-    """All that is kept of one subject: what stands, what was replaced, and every assessment, oldest first."""
-
-    subject: Subject
-    entries: list[SubjectEntry]
-    screenings: list[Screening]
-
-    @property
-    def standing(self) -> list[SubjectEntry]:
-        """The entries that count."""
-        return standing(self.entries)
-
-    def state_of(self, entry: SubjectEntry) -> str:
-        """What became of an entry: it stands, was corrected by a later one, or was entered in error."""
-        newest = newest_of(self.entries, entry)
-        return "stands" if newest is entry else _STATES.get(newest.kind, "corrected")
-
-    @property
-    def last(self) -> Screening | None:
-        """The newest assessment."""
-        return self.screenings[-1] if self.screenings else None
-
-    def of_kind(self, kind: str) -> list[SubjectEntry]:
-        """The standing entries of one kind, oldest first."""
-        return [one for one in self.standing if one.kind == kind]
-
-
-@dataclass(frozen=True)
-class Recorded:
-    """What an action left behind; `is_repeated` when the form had been recorded before."""
-
-    subject: Subject
-    entry: SubjectEntry | None = None
-    assessment_id: str | None = None
-    answer: Assessment | None = None
-    is_repeated: bool = False
 
 
 class Subjects:
@@ -222,7 +182,7 @@ class Subjects:
             fresh = [one for one in entries if one.token not in known]
             if not fresh and entries:
                 last = known[entries[-1].token]
-                return Recorded(chart.subject, last, _caused(chart, last), is_repeated=True)
+                return Recorded(chart.subject, last, caused_by(chart, last), is_repeated=True)
             for one in fresh:
                 check_entry(chart, one)
                 chart = self._append(session, chart, one, caller)
@@ -364,46 +324,3 @@ class Subjects:
 def holds_chart(entry: SubjectEntry, reference: str) -> bool:
     """Whether an upload holds a resource that can be marked in it."""
     return reference in set_aside(entry.content, {reference: ""})[1]
-
-
-def died_at(chart: Chart) -> datetime | None:
-    """When the patient died, if a death stands recorded here."""
-    deaths = chart.of_kind("death")
-    return read_form(deaths[-1].content, Death).at if deaths else None
-
-
-def reached_stage(chart: Chart) -> Stage:
-    """How far a course has come: a lot or an infusion makes it `infusion`, a consent `enrolment`."""
-    kinds = {one.kind for one in chart.standing}
-    if kinds & {"lot", "infusion"}:
-        return "infusion"
-    return "enrolment" if "consent" in kinds else "screening"
-
-
-def find_repeated(chart: Chart, new: NewEntry) -> Recorded | None:
-    """The result of a form that was recorded before: a second click records nothing."""
-    for entry in chart.entries:
-        if entry.token == new.token:
-            if (entry.kind, entry.content) != (new.kind, new.content):
-                raise RequestError("conflict", "This form was recorded already with other answers: open a new one.")
-            return Recorded(chart.subject, entry, _caused(chart, entry), is_repeated=True)
-    return None
-
-
-def _caused(chart: Chart, entry: SubjectEntry) -> str | None:
-    return next((one.assessment_id for one in chart.screenings if one.sequence == entry.sequence), None)
-
-
-def check_entry(chart: Chart, new: NewEntry) -> None:
-    """Refuse an entry that is malformed, or replaces what is not there or was replaced already."""
-    if new.kind in FORMS:
-        read_form(new.content, FORMS[new.kind])
-    if new.supersedes is None:
-        return
-    if not new.reason:
-        raise RequestError("invalid_request", "A correction needs a reason.")
-    replaced = next((one for one in chart.standing if one.id == new.supersedes), None)
-    if replaced is None:
-        raise RequestError("conflict", "What is to be corrected was corrected already: look at the record again.")
-    if replaced.kind != new.kind:
-        raise RequestError("invalid_request", "A correction is of the same kind as what it corrects.")

@@ -19,7 +19,7 @@ from mscprotocol.store import signatures
 from mscprotocol.store.database import Database
 from mscprotocol.store.subjects import NewEntry
 from mscprotocol.store.tables import Signature, StoredAssessment, SubjectEntry
-from mscprotocol.subjects import Recorded
+from mscprotocol.subject_chart import Recorded
 from mscprotocol.verification import Kept, verify
 from tests.patients import severe_and_worsening
 from tests.store.people import CLINICIAN, COORDINATOR, bundle, entry, sign_seen, token

@@ -22,7 +22,7 @@ from mscprotocol.store import signatures
 from mscprotocol.store.database import Database
 from mscprotocol.store.subjects import Wanted
 from mscprotocol.store.tables import AuditEntry, Signature, StoredAssessment
-from mscprotocol.subjects import Recorded
+from mscprotocol.subject_chart import Recorded
 from mscprotocol.verification import Kept, verify
 from tests.store.people import CLINICIAN, COORDINATOR, SECOND, token
 from tests.store.test_course import START, Ward, put_right

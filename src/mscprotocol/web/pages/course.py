@@ -22,8 +22,9 @@ from mscprotocol.service import Caller
 from mscprotocol.store import audit, signatures
 from mscprotocol.store.subjects import IN_ERROR, REINSTATED
 from mscprotocol.store.tables import Subject
+from mscprotocol.subject_chart import Chart
 from mscprotocol.subject_record import next_infusion, read_infusions, recorded_lot
-from mscprotocol.subjects import Chart, Subjects
+from mscprotocol.subjects import Subjects
 from mscprotocol.web.pages import posted
 from mscprotocol.web.pages.course_fields import CourseFields
 from mscprotocol.web.pages.course_sections import (

@@ -23,8 +23,8 @@ from mscprotocol.service import Caller
 from mscprotocol.store import audit, signatures
 from mscprotocol.store.subjects import newest_of
 from mscprotocol.store.tables import SubjectEntry
+from mscprotocol.subject_chart import Chart
 from mscprotocol.subject_record import read_infusions
-from mscprotocol.subjects import Chart
 from mscprotocol.web.pages import posted
 from mscprotocol.web.pages.course import Posted, Reader, Recorder, course_of, typed_of, words_of
 from mscprotocol.web.pages.course_fields import fields_of, moments_of, without_offsets
