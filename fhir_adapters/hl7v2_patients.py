@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Raw
 
 from fhir_adapters.bundle import PatientBundle, assemble
-from fhir_adapters.hl7v2_datatypes import Json, code, write_identifier
+from fhir_adapters.hl7v2_datatypes import Json, code, message_clock, write_identifier
 from fhir_adapters.hl7v2_facts import Fact, in_versions, sent_last
 from fhir_adapters.hl7v2_files import split_file
 from fhir_adapters.hl7v2_mapping import Demographics, Mapped, effect_of, map_message
@@ -217,6 +217,12 @@ def read_patient(
         raise DataError("mixed_patients", "the file holds messages of more than one patient")
     units, found = charts[0].units()
     return assemble(units, [*notes, *found])
+
+
+def sent_time(content: bytes, zone: ZoneInfo | None = None) -> str | None:
+    """When a message was sent (MSH-7), as FHIR writes it. Raises MessageError."""
+    message = parse_message(content)
+    return message_clock(message, zone).read(message.header.value(7))
 
 
 def restore_patient(contents: Sequence[bytes], zone: ZoneInfo | None, assumed_encoding: str) -> PatientBundle:

@@ -78,6 +78,7 @@ def screen_command(
         columns=table,
         what_if=[*_checked(what_if or [])],
         checklists=checklists,
+        begun=datetime.now(UTC).isoformat(),
     )
     _check_rules(options)
     reporter = Reporter(progress)

@@ -6,6 +6,7 @@ import pytest
 
 from mscprotocol.sample_cases import PROTOCOL
 from tests.screening.exports import bundles, screen, write_bundles, write_ndjson
+from tests.screening.test_messages import oru
 
 EXPORTED, FUTURE = "2020-04-07T00:00:00+08:00", "2052-04-06T10:00:00+08:00"
 READ, NOT_READ = "8867-4", "1-8"
@@ -77,3 +78,59 @@ def test_a_file_of_no_known_export_is_not_bounded_by_that_of_others(tmp_path):
     answer = screen(folder, tmp_path / "out", at="last-observation").answers["eligible", PROTOCOL]
     assert answer["at"].startswith("2021")
     assert not remarks(answer)
+
+
+# -- what no manifest bounds -------------------------------------------------------------------------
+
+BEGUN = "2021-01-01T00:00:00+00:00"
+LIST = "patient_id,name,value,unit,at\np,platelets,180,10*9/L,2020-04-06T08:00:00Z\np,platelets,20,10*9/L,{}\n"
+
+
+def answers_of(content, tmp_path, name, begun=BEGUN):
+    (tmp_path / name).write_text(content, newline="")
+    run = screen(tmp_path / name, tmp_path / f"{name}.out", at="last-observation", begun=begun)
+    return next(iter(run.answers.values()))
+
+
+@pytest.mark.parametrize("ahead", ["2052-04-06T10:00:00Z", "2021-01-01T00:00:01Z"])
+def test_nothing_was_observed_after_the_screening_began(tmp_path, ahead):
+    answer = answers_of(LIST.format(ahead), tmp_path, "a.csv")
+    assert answer["at"].startswith("2020-04-06T08")
+    assert remarks(answer) == ["Observation/a-csv-3-data-0"]
+    assert answers_of(LIST.format(BEGUN), tmp_path, "b.csv")["at"] == BEGUN
+
+
+@pytest.mark.parametrize("code", [READ, NOT_READ])
+def test_nor_in_an_export_without_a_manifest(tmp_path, plain, code):
+    write_ndjson(tmp_path / "in", [bundles()["eligible"]])
+    with (tmp_path / "in" / "Observation.ndjson").open("a") as file:
+        file.write(json.dumps(observed(code, FUTURE)) + "\n")
+    answer = screen(tmp_path / "in", tmp_path / "out", at="last-observation", begun=BEGUN).answers["eligible", PROTOCOL]
+    assert (answer["at"], answer["verdict"]) == (plain["at"], plain["verdict"])
+
+
+@pytest.mark.parametrize("zone", ["", "+0800"])
+def test_nothing_was_observed_after_the_last_message_about_the_patient(tmp_path, zone):
+    first, second = oru("1", "P1").replace("+0800", zone), oru("2", "P1", "20").replace("+0800", zone)
+    late = second.replace("20200406070000", "20220406070000")
+    answer = answers_of(first + late, tmp_path, "a.hl7", begun="")
+    assert answer["at"].startswith("2020-04-0")
+    assert len(remarks(answer)) == 1
+    newer = late.replace("20200406080000", "20220406080000")
+    assert answers_of(first + newer, tmp_path, "b.hl7", begun="")["at"].startswith("2022")
+    silent = oru("3", "P1").replace(f"20200406080000{zone}", "")
+    assert answers_of(first + late + silent, tmp_path, "c.hl7", begun="")["at"].startswith("2022")
+
+
+def test_once_it_has_come_the_patient_is_screened_again(tmp_path):
+    (tmp_path / "a.csv").write_text(LIST.format("2021-06-01T00:00:00Z"))
+
+    def again(begun):
+        return screen(tmp_path / "a.csv", tmp_path / "out", at="last-observation", begun=begun)
+
+    assert again(BEGUN).why == {"new": 1}
+    assert again("2021-05-01T00:00:00+00:00").why == {"unchanged": 1}
+    run = again("2021-06-02T00:00:00+00:00")
+    assert run.why == {"time has passed": 1}
+    assert run.answers["p", PROTOCOL]["at"].startswith("2021-06-01")
+    assert again("2022-06-02T00:00:00+00:00").why == {"unchanged": 1}

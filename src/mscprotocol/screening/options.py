@@ -18,12 +18,15 @@ from mscprotocol.screening.patients import Screen
 from mscprotocol.screening.reading import Reader
 
 # Grows when the code would give other answers for the same data and rules.
-FORMAT = "4"
+FORMAT = "5"
 TOGETHER = "all together"
 
 
 class Options(msgspec.Struct, frozen=True):
-    """The options of a run; every worker makes its own rules and readers from them."""
+    """The options of a run; every worker makes its own rules and readers from them.
+
+    `begun` is when the run began: what is dated later was not observed. Without it nothing is taken for late by this.
+    """
 
     protocol: str
     at: str
@@ -33,6 +36,7 @@ class Options(msgspec.Struct, frozen=True):
     columns: str | None = None
     what_if: list[str] = []
     checklists: bool = False
+    begun: str = ""
 
     def knowledge(self) -> KnowledgeBase:
         """The rules that apply."""
@@ -76,6 +80,7 @@ class Options(msgspec.Struct, frozen=True):
             base=f"{FORMAT} {load_knowledge().sha256}",
             zone=None if self.zone is None else ZoneInfo(self.zone),
             scenarios=scenarios,
+            begun=self.begun,
         )
 
     def reader(self) -> Reader:
@@ -88,6 +93,7 @@ class Options(msgspec.Struct, frozen=True):
             with_encounters=moment.kind == "encounter-start",
             with_times=moment.kind == "last-observation",
             at_column=moment.column,
+            begun=self.begun,
         )
 
 
@@ -98,6 +104,7 @@ def with_unit_apart(value: str) -> str:
 
 
 def differences(one: Options, other: Options) -> Sequence[str]:
-    """The options that differ, as they are written."""
-    names = [name for name in Options.__struct_fields__ if getattr(one, name) != getattr(other, name)]
+    """The options that differ, as they are written; when a run began is none of them."""
+    chosen = [name for name in Options.__struct_fields__ if name != "begun"]
+    names = [name for name in chosen if getattr(one, name) != getattr(other, name)]
     return [f"--{'set' if name == 'choices' else name.replace('_', '-')}" for name in names]

@@ -13,13 +13,13 @@ from zoneinfo import ZoneInfo
 from msgspec import Raw
 
 from fhir_adapters.bulk_export import ENCOUNTER, NOT_OBSERVED
-from fhir_adapters.bundle import PatientBundle, assemble
+from fhir_adapters.bundle import Item, PatientBundle, assemble
 from fhir_adapters.encounters import find_start
-from fhir_adapters.hl7v2_patients import read_patient
+from fhir_adapters.hl7v2_patients import read_patient, sent_time
 from fhir_adapters.plain_forms import PlainRecord
 from fhir_adapters.plain_record import write_units
 from fhir_adapters.record_builder import build_record
-from fhir_adapters.resources import Observation
+from fhir_adapters.resources import Clinical, Observation
 from fhir_adapters.times import is_after, parse_time, time_of
 from fhir_adapters.unpacking import Unit, make_unit
 from mscprotocol.answer import Assessment, to_json
@@ -52,7 +52,8 @@ from mscprotocol.screening.servers import check_servers
 
 Draw = Callable[[str, Assessment], None]
 _LATE = (
-    "dated after its export, or after it was last updated: it is no last observation, unless all of the patient are so"
+    "dated after its export or message, after it was last updated, or after the screening began: it is no last"
+    " observation, unless all of the patient are so"
 )
 
 
@@ -60,7 +61,7 @@ _LATE = (
 class Screen:
     """How patients are screened: by which rulebooks, when, and by which other rules besides, by name.
 
-    `zone` is where times without one were written; `rules` is the hash of all that an answer depends on but the data
+    `begun` is when the run began; `zone` is where times without one were written; `rules` is the hash of all that an answer depends on but the data
     and a fixed time, `base` stands for the part of it that no option chooses; `origins` tells by block what is known of
     the export that it is of.
     """
@@ -73,6 +74,7 @@ class Screen:
     scenarios: Sequence[tuple[str, Sequence[Rulebook]]] = ()
     draw: Draw | None = None
     origins: Mapping[int, Origin] = field(default_factory=dict)
+    begun: str = ""
 
 
 def fingerprint(pieces: Iterable[Piece], screen: Screen) -> str:
@@ -117,7 +119,7 @@ def screen_patient(owner: str, pieces: Sequence[Piece], screen: Screen) -> Scree
         owner, data, screen.rules, at.isoformat(), _holds_until(record, answers, at),
         answers=[Raw(to_json(one)) for one in answers],
         rows=[row_of(one, source) for one in answers],
-        changes=changes, base=screen.base,
+        changes=changes, base=screen.base, ahead=_ahead(bundle, screen),
     )  # fmt: skip
 
 
@@ -223,10 +225,29 @@ def _with_late(bundle: PatientBundle, pieces: Sequence[Piece], screen: Screen) -
     """Note the observations that are dated after their export, or after they were last updated."""
     if screen.moment.kind != "last-observation":
         return bundle
-    exported = {screen.origins.get(one.block, NOWHERE).exported for one in pieces}
-    bound = max(exported, key=_instant, default="")
-    late = [one for one in bundle.items if isinstance(one.resource, Observation) and _is_late(one.resource, bound)]
+    stated = {_stated_by(one, screen) for one in pieces}
+    bounds = max(stated, key=_instant, default=""), screen.begun
+    late = [one for one in _observed(bundle) if _is_late(one.resource, bounds)]
     return replace(bundle, notes=(*bundle.notes, *(QualityNote(one.reference, _LATE) for one in late)))
+
+
+def _stated_by(piece: Piece, screen: Screen) -> str:
+    """Until when a piece may speak, as its export or its message says; nothing if neither does."""
+    if piece.kind == MESSAGE:
+        return sent_time(json.loads(piece.text).encode("latin-1"), screen.zone) or ""
+    return screen.origins.get(piece.block, NOWHERE).exported
+
+
+def _observed(bundle: PatientBundle) -> list[Item]:
+    return [one for one in bundle.items if isinstance(one.resource, Observation)]
+
+
+def _ahead(bundle: PatientBundle, screen: Screen) -> str | None:
+    """The first time of an observation that lay after the run began: once it has passed, the answer may be another."""
+    if screen.moment.kind != "last-observation" or not screen.begun:
+        return None
+    times = [time for one in _observed(bundle) if is_after(time := time_of(one.resource), screen.begun)]
+    return min((one.earliest.astimezone(UTC).isoformat() for one in times if one is not None), default=None)
 
 
 def _instant(text: str) -> datetime:
@@ -235,16 +256,14 @@ def _instant(text: str) -> datetime:
     return datetime.max.replace(tzinfo=UTC) if time is None else time.latest
 
 
-def _is_late(one: Observation, exported: str) -> bool:
-    return is_after(time_of(one), exported, one.meta.last_updated if one.meta else None)
+def _is_late(one: Clinical, bounds: Iterable[str]) -> bool:
+    return is_after(time_of(one), *bounds, one.meta.last_updated if one.meta else None)
 
 
 def _last(bundle: PatientBundle, record: PatientRecord, pieces: Sequence[Piece]) -> datetime:
     """The newest observation of any kind that can be true; without any, the newest of what else the record holds."""
     late = {one.reference for one in bundle.notes if one.text == _LATE}
-    observations = [
-        one for one in bundle.items if isinstance(one.resource, Observation) and one.resource.status not in NOT_OBSERVED
-    ]
+    observations = [one for one in _observed(bundle) if getattr(one.resource, "status", "") not in NOT_OBSERVED]
     # Where every time lies after the export, all were shifted, and the export's own says nothing of them.
     true = [one for one in observations if one.reference not in late]
     observed = [time_of(one.resource) for one in true]

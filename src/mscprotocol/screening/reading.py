@@ -55,7 +55,10 @@ _LOG = ("exportId", "eventId")
 
 @dataclass
 class Reader:
-    """Reads blocks of any kind; `at_column` names the column of a list that holds the times of evaluation."""
+    """Reads blocks of any kind; `at_column` names the column of a list that holds the times of evaluation.
+
+    `begun` is when the run began.
+    """
 
     knowledge: KnowledgeBase
     columns: ColumnMap = field(default_factory=ColumnMap)
@@ -63,6 +66,7 @@ class Reader:
     with_encounters: bool = False
     with_times: bool = False
     at_column: str | None = None
+    begun: str = ""
 
     def __post_init__(self) -> None:
         self._picker = Picker(self.knowledge, with_encounters=self.with_encounters, with_times=self.with_times)
@@ -86,7 +90,7 @@ class Reader:
     # -- FHIR --------------------------------------------------------------------------------------
 
     def _read_ndjson(self, block: Block, counts: Counts) -> Found:
-        seen = _Seen(block.source.exported)
+        seen = _Seen(block.source.exported, self.begun)
         for line in read_lines(Path(block.source.path), block.start, block.end):
             counts.lines += 1
             counts.bytes += len(line.content) + 1
@@ -128,7 +132,7 @@ class Reader:
             return
         opened = open_bundles([content])
         owners = owners_of(opened.units)
-        seen = _Seen(block.source.exported)
+        seen = _Seen(block.source.exported, self.begun)
         patients: dict[str, None] = {}
         for number, unit in enumerate(opened.units, 1):
             counts.lines += 1
@@ -209,12 +213,13 @@ class Reader:
 class _Seen:
     """When each patient was last observed by what the rules do not read: his last observation may be one of these."""
 
-    def __init__(self, exported: str) -> None:
-        self._exported = exported
+    def __init__(self, *bounds: str) -> None:
+        """When all of it was on record, as far as that is known: the time of the export, that of the run."""
+        self._bounds = bounds
         self._latest: dict[tuple[str, str], datetime] = {}
 
     def add(self, left: Left) -> None:
-        if left.time is not None and left.owner and not is_after(left.time, self._exported):
+        if left.time is not None and left.owner and not is_after(left.time, *self._bounds):
             key = left.owner, left.server
             self._latest[key] = max(left.time.latest, self._latest.get(key, left.time.latest))
 

@@ -58,7 +58,7 @@ class Change(msgspec.Struct, frozen=True):
 class Screened(msgspec.Struct, frozen=True):
     """One patient: from which data, by which rules and for when; until when that holds; the answers or the problem.
 
-    `rules` and `base` are those of `Screen`.
+    `rules` and `base` are those of `Screen`; `ahead` is the first time that lay after the run began.
     """
 
     owner: str
@@ -71,6 +71,7 @@ class Screened(msgspec.Struct, frozen=True):
     changes: list[Change] = []
     problem: Problem | None = None
     base: str = ""
+    ahead: str | None = None
 
 
 def row_of(answer: Assessment, source: str) -> LogRow:

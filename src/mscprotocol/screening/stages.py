@@ -103,10 +103,19 @@ def _reason(known: Screened | None, data: str, screen: Screen) -> str:
     if known.rules != screen.rules:
         return "options changed" if known.base == screen.base else "rules changed"
     at = screen.moment.at
+    if at is None and _has_come(known, screen):
+        return "time has passed"
     if at is None or known.at == at.isoformat() or _holds(known, at):
         return "unchanged"
     is_later = known.at is not None and datetime.fromisoformat(known.at) < at
     return "time has passed" if is_later else "another time"
+
+
+def _has_come(known: Screened, screen: Screen) -> bool:
+    """Whether a time that lay ahead, and could be no last observation, does so no more."""
+    if known.ahead is None or not screen.begun:
+        return False
+    return datetime.fromisoformat(known.ahead) <= datetime.fromisoformat(screen.begun)
 
 
 def _holds(known: Screened, at: datetime) -> bool:
