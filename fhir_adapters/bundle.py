@@ -21,6 +21,10 @@ R = TypeVar("R", bound=Resource)
 # Codes of http://terminology.hl7.org/CodeSystem/v3-ObservationValue.
 _NOT_WHOLE = ("MASKED", "REDACTED", "SUBSETTED")
 _LEFT_OUT = "a version that is no longer current was left out"
+_CONFLICT = (
+    "versions contradict each other and cannot be ordered: what they say is open until meta.versionId or"
+    " meta.lastUpdated tells which is the newer, or each has an id of its own if ids were counted anew"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +181,7 @@ def _noted(current: list[Current[R]], notes: list[QualityNote]) -> list[Current[
         if one.dropped:
             notes.append(QualityNote(one.reference, _LEFT_OUT))
         if one.is_conflicting:
-            notes.append(QualityNote(one.reference, "versions contradict each other and cannot be ordered"))
+            notes.append(QualityNote(one.reference, _CONFLICT))
     return current
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import combinations
 from typing import Generic, TypeVar
 
 import msgspec
@@ -139,9 +140,28 @@ def _changed(version: Version[R]) -> datetime | None:
 
 
 def _most_final(versions: Sequence[Version[R]]) -> list[Version[R]]:
-    """Without an order, a retraction removes all; else a correction stands over a final value, that over a first."""
+    """Without an order, a retraction removes all; else a correction stands over a final value, that over a first.
+
+    What is about different things may be different resources, whose ids somebody counted anew: then nothing stands over
+    anything.
+    """
+    if _are_strangers(versions):
+        return list(versions)
     retracted = [version for version in versions if is_retracted(version.resource)]
     if retracted:
         return retracted[:1]
     ranks = [_RANK.get(getattr(version.resource, "status", None) or "", 0) for version in versions]
     return [version for version, rank in zip(versions, ranks, strict=True) if rank == max(ranks)]
+
+
+def _are_strangers(versions: Iterable[Version[R]]) -> bool:
+    """Whether two versions have codes, and none in common."""
+    said = [codes for version in versions if (codes := _codes(version.resource))]
+    return any(one.isdisjoint(other) for one, other in combinations(said, 2))
+
+
+def _codes(resource: Resource) -> frozenset[tuple[str, str]]:
+    concept: CodeableConcept | None = getattr(resource, "code", None)
+    concept = concept or getattr(resource, "medication_codeable_concept", None)
+    coding = () if concept is None else concept.coding
+    return frozenset((one.system or "", one.code) for one in coding if one.code)

@@ -95,3 +95,34 @@ def test_patients_of_one_identifier_are_reported(tmp_path):
     run = screen(tmp_path / "in", tmp_path / "out")
     assert {patient for patient, _ in run.answers} == {"again", "eligible", "pregnant"}
     assert run.same_identifier == [["again", "eligible"]]
+
+
+# -- ids that were counted anew ------------------------------------------------------------------------
+
+SPO2 = {"coding": [{"system": "http://loinc.org", "code": "59408-5"}]}
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        {"valueQuantity": {"value": 20, "unit": "10*9/L", "system": "http://unitsofmeasure.org", "code": "10*9/L"}},
+        {"code": SPO2, "status": "corrected", "valueQuantity": {"value": 91, "unit": "%"}},
+        {"code": SPO2, "status": "entered-in-error", "valueQuantity": {"value": 91, "unit": "%"}},
+        {"code": OTHER, "status": "corrected"},
+        {"code": OTHER, "status": "entered-in-error"},
+    ],
+)
+@pytest.mark.parametrize("is_first", [True, False])
+def test_one_id_for_two_things_is_in_doubt_and_says_what_to_do(tmp_path, second, is_first):
+    """Without a version or a time nobody knows which is the newer, or whether they are two: neither counts."""
+    entries = entries_of({}, second)
+    if not is_first:
+        entries = [*entries[1:], entries[0]]
+    answer = screen(write_lines(tmp_path / "in", entries), tmp_path / "out").answers["eligible", PROTOCOL]
+    evidence = [one for criterion in answer["criteria"] for one in criterion["evidence"]]
+    assert any(one["why_not"] == "conflict" for one in evidence if one["datum"] == "Platelets")
+    assert answer["verdict"] != "eligible"
+    said = [one["text"] for one in answer["data_quality"] if "cannot be ordered" in one["text"]]
+    assert len(said) == 1
+    assert "meta.lastUpdated" in said[0]
+    assert "an id of its own" in said[0]
