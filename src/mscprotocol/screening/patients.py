@@ -61,9 +61,9 @@ _LATE = (
 class Screen:
     """How patients are screened: by which rulebooks, when, and by which other rules besides, by name.
 
-    `begun` is when the run began; `zone` is where times without one were written; `rules` is the hash of all that an answer depends on but the data
-    and a fixed time, `base` stands for the part of it that no option chooses; `origins` tells by block what is known of
-    the export that it is of.
+    `begun` is when the run began; `zone` is where times without one were written; `rules` is the hash of all that an
+    answer depends on but the data and a fixed time, `base` stands for the part of it that no option chooses; `origins`
+    tells by block what is known of the export that it is of.
     """
 
     books: Sequence[Rulebook]
