@@ -57,7 +57,7 @@ def decide(ballot: Ballot, leaf: ConditionLeaf) -> Found:
     if ballot.yes:
         lasting = len(ballot.yes_until) < len(ballot.yes)
         return Found(Truth.MET, (), evidence, None if lasting else max(ballot.yes_until))
-    doubts = [*ballot.charted, *ballot.firm, *(one for one in ballot.doubts if not _is_settled(one, ballot.no))]
+    doubts = [*ballot.charted, *ballot.firm, *(one for one in ballot.doubts if not is_settled(one, ballot.no))]
     if doubts:
         return Found(Truth.UNKNOWN, in_precedence(one.why_not for one in doubts if one.why_not), evidence)
     if ballot.no:
@@ -71,7 +71,7 @@ def decide(ballot: Ballot, leaf: ConditionLeaf) -> Found:
     return Found(Truth.UNKNOWN, (Reason.MISSING,), evidence)
 
 
-def _is_settled(doubt: Evidence, denials: list[Evidence]) -> bool:
+def is_settled(doubt: Evidence, denials: list[Evidence]) -> bool:
     """Whether some denial comes after a doubt: a person's answer not before it, a record's only later than it.
 
     A date that is lacking is known to who denies at the bedside.

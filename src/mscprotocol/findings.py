@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from mscprotocol.attestation import may_act
 from mscprotocol.changes import has_changed, is_far_enough
+from mscprotocol.contradiction import find_contradictions
 from mscprotocol.data_dictionary import Measurement as Datum
 from mscprotocol.definitions import FindingDefinition
 from mscprotocol.derived import DERIVATIONS
@@ -211,8 +212,7 @@ class Findings:
     def _explain_missing(self, name: str, found: Selection) -> Selection:
         if self.series.record.unmapped and any(name in unmapped.relevant for unmapped in self.series.record.unmapped):
             return replace(found, reason=Reason.CODE_UNMAPPED)
-        later = self.series.later(name)
-        if later:
+        if later := self.series.later(name):
             evidence = tuple(Evidence(entry, used=False, why_not=Reason.AFTER_EVALUATION) for entry in later)
             return Selection(None, Reason.AFTER_EVALUATION, evidence)
         return found
@@ -220,7 +220,7 @@ class Findings:
     def _measure(self, leaf: Leaf) -> Finding:
         match leaf:
             case MeasurementLeaf():
-                return self._measurement(leaf)
+                return self._unless_denied(leaf, self._measurement(leaf))
             case ConditionLeaf():
                 return self._presence(leaf)
             case ChangeLeaf():
@@ -229,6 +229,12 @@ class Findings:
                 raise TypeError(f"not a measured leaf: {type(leaf).__name__}")
 
     # -- measurements --
+
+    def _unless_denied(self, leaf: MeasurementLeaf, found: Finding) -> Finding:
+        """An answer that shows a disease settles nothing once the disease was denied, or ended."""
+        contrary = find_contradictions(self.series, leaf, found.evidence, self.at) if found.truth is Truth.MET else ()
+        reasons = in_precedence(one.why_not for one in contrary if one.why_not)
+        return _open(reasons[0], (*found.evidence, *contrary)) if reasons else found
 
     def _is_unmentioned(self, name: str) -> bool:
         """Whether nothing on record, of whatever time, is or may be a value of a measurement."""
@@ -252,8 +258,7 @@ class Findings:
         if selection.chosen is None:
             return _open(selection.reason or Reason.MISSING, selection.evidence)
         truth, reason = self._answer(leaf, definition, selection.chosen)
-        since = self._is_since(leaf, selection.chosen)
-        if since is not Truth.MET:
+        if (since := self._is_since(leaf, selection.chosen)) is not Truth.MET:
             truth, reason = Truth.UNKNOWN, Reason.STALE if since is Truth.NOT_MET else Reason.PARTIAL_DATE
         if truth is Truth.UNKNOWN:
             return _open(reason, selection.evidence)

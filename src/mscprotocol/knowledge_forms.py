@@ -121,7 +121,8 @@ class MeasurementLeaf(Threshold):
     """A measurement against a threshold, one of its answers, or merely whether it is known.
 
     Values that carry a flag of `set_aside` are no evidence for the leaf, nor those taken while the oxygen support that
-    `during` names was surely not in force, nor those from before `not_before` began.
+    `during` names was surely not in force, nor those from before `not_before` began. An answer that shows a disease
+    leaves it open once `contradicted_by` was denied, or ended, not before that.
     """
 
     measurement: str
@@ -137,6 +138,7 @@ class MeasurementLeaf(Threshold):
     not_met_needs: str | None = None
     no_record: Literal["not_met"] | None = None
     not_before: str | None = None
+    contradicted_by: str | None = None
 
     @model_validator(mode="after")
     def _asks_one_thing(self) -> MeasurementLeaf:
@@ -148,6 +150,8 @@ class MeasurementLeaf(Threshold):
         _refuse_shared("an answer", self.answer or (), self.not_answer or ())
         if self.worst and self.not_before is not None:
             raise ValueError("not_before is asked of the latest value, not of the worst")
+        if self.contradicted_by is not None and self.answer is None:
+            raise ValueError("contradicted_by is for a leaf that asks for an answer")
         return self
 
 

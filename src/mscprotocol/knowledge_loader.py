@@ -209,7 +209,7 @@ def _check_leaf(knowledge: KnowledgeBase, leaf: Leaf) -> None:
         case MeasurementLeaf(measurement=name):
             _check_measurement_leaf(knowledge.measurements[name], leaf)
             _check_state(knowledge, leaf.during)
-            _ = None if leaf.not_before is None else knowledge.conditions[leaf.not_before]
+            _ = [knowledge.conditions[one] for one in (leaf.not_before, leaf.contradicted_by) if one is not None]
             if leaf.comparison is not None:
                 operator, limit = leaf.comparison
                 value = to_canonical(knowledge.measurements[name], limit.value, limit.unit)

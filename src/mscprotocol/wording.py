@@ -66,6 +66,8 @@ def _measurement(knowledge: KnowledgeBase, leaf: MeasurementLeaf) -> str:
         words.append(f"taken during {leaf.during.replace('_', ' ')}")
     if leaf.not_before is not None:
         words.append(f"and not before: {knowledge.conditions[leaf.not_before].text.lower()}")
+    if leaf.contradicted_by is not None:
+        words.append(f"(open where {knowledge.conditions[leaf.contradicted_by].text} was denied or ended since)")
     if leaf.unless is not None:
         words.append(f"(not read with {leaf.unless.replace('_', ' ')})")
     if leaf.not_met_needs is not None:

@@ -33,7 +33,8 @@ PEOPLE, WARDS, ACTIONS = 50, 10, 4
 SECONDS = int(os.environ.get("MSCPROTOCOL_TEST_LOAD_SECONDS", "0"))
 PASSWORD, ZONE = "a sentence only for tests", ZoneInfo("Europe/Berlin")
 SAME = {"sec-fetch-site": "same-origin", "accept": "text/html"}
-DONE, CONFLICT = 303, 409
+DONE, CONFLICT, BUSY = 303, 409, 503
+PATIENCE = 20
 
 
 class Load:
@@ -58,8 +59,8 @@ class Load:
     def _sit_down(self, number: int) -> None:
         try:
             with httpx2.Client(base_url=self.address, timeout=120, headers=SAME) as browser:
-                self._note("login", browser.post("/login", data={"name": f"c{number}", "password": PASSWORD}))
-                self.ready.wait(120)
+                self._post("login", browser, "/login", {"name": f"c{number}", "password": PASSWORD})
+                self.ready.wait(300)
                 with self.lock:
                     self.until = max(self.until, time.monotonic() + SECONDS) if number == 0 else self.until
                 self._work(browser, random.Random(number))
@@ -101,11 +102,20 @@ class Load:
     def look(self, browser: httpx2.Client, choose: random.Random) -> None:
         path = choose.choice(("/worklist", f"/subjects/{choose.choice(self.subjects)}/course", "/worklist?q=L-"))
         begun = time.monotonic()
-        self._note("look", browser.get(path), begun)
+        reply = browser.get(path)
+        self._note("look again" if reply.status_code == BUSY else "look", reply, begun)
 
     def _post(self, what: str, browser: httpx2.Client, path: str, form: dict[str, str]) -> int:
         begun = time.monotonic()
-        reply = browser.post(path, data={"token": str(uuid.uuid4())} | form)
+        form = {"token": str(uuid.uuid4())} | form
+        reply = browser.post(path, data=form)
+        for _ in range(PATIENCE):
+            if reply.status_code != BUSY:
+                break
+            # What was too slow to be answered may have been recorded: as the page says, the same form is sent again.
+            self._note(f"{what} again", reply)
+            time.sleep(int(reply.headers["retry-after"]) * random.uniform(1, 3))
+            reply = browser.post(path, data=form)
         self._note(what, reply, begun)
         return int(reply.status_code)
 
@@ -150,7 +160,9 @@ def test_fifty_coordinators_at_one_server(url: str) -> None:
     if SECONDS:
         show(url, load)
     assert load.failures == []
-    assert not [one for one in load.said if one[1] >= 500], load.said
+    # A machine too slow for fifty says so (503, with the seconds to wait), and nothing else fails.
+    faults = [(what, status) for what, status in load.said if status >= 500 and (status != BUSY or "again" not in what)]
+    assert not faults, load.said
     assert load.said["login", DONE] == PEOPLE
     assert {status for what, status in load.said if what == "infusion"} <= {DONE, CONFLICT}
     with database.reading() as session:

@@ -17,7 +17,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "measurement": ("measurement", "definition"),
     **dict.fromkeys(("change", "beside", "made_of", "panel"), ("measurement",)),
     **dict.fromkeys(("condition", "parts", "denied_by", "requires", "doubted_by", "confounded_by"), ("condition",)),
-    **dict.fromkeys(("not_after", "not_during", "not_before"), ("condition",)),
+    **dict.fromkeys(("not_after", "not_during", "not_before", "contradicted_by"), ("condition",)),
     **dict.fromkeys(
         ("unless", "during", "not_met_needs", "score", "conclusion", "finding", "unknown_if"), ("definition",)
     ),
