@@ -88,7 +88,7 @@ class Guard:
             async with asyncio.timeout(self._seconds_for(scope)):
                 await self.app(scope, limited, send)
         except TimeoutError:
-            # A thread that was begun goes on and may have recorded it; the form's token makes sending it again harmless.
+            # A thread that was begun goes on and may record it; the form's token makes sending it again harmless.
             text = "The request took longer than the service allows. Send it again: no form is recorded twice."
             await exchange.refuse(503, "timeout", text, {"retry-after": str(_RETRY_SECONDS)})
         except (BodyTooLargeError, ClientDisconnect):
