@@ -186,10 +186,11 @@ class OverrideReason(Strict):
 
 
 class SignatureMeaning(Strict):
-    """What a person says by signing an answer; the name is a code and never changes its meaning."""
+    """What a person says by signing an answer or an act; the name is a code and never changes its meaning."""
 
     text: str
     mark: Mark
+    signs: Literal["answer", "act"] = "answer"
     needs_open_gate: bool = False
 
 

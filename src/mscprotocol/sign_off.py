@@ -54,7 +54,7 @@ def sign_off(subjects_: Subjects, identity: str, code: str, seen: str, caller: C
     """
     allow(caller, CLINICIANS)
     meaning = subjects_.knowledge.signature_meanings.get(code)
-    if meaning is None:
+    if meaning is None or meaning.signs != "answer":
         raise RequestError("invalid_request", "There is no such meaning of a signature.")
     with subjects_.service.database.writing() as session:
         stored = assessments.find(session, identity)

@@ -101,6 +101,15 @@ def test_nothing_else_is_released(page: Page, what: str) -> None:
         assert session.execute(select(Signature)).first() is None
 
 
+def test_what_signs_an_act_is_no_meaning_of_an_answer(page: Page) -> None:
+    who = people(page)
+    page.ward.prepare(1)
+    path = keep(page, who["coordinator"])
+    offered = re.findall(r'<option value="([^"]+)"', who["clinician"].get(path).text)
+    assert offered == ["reviewed", "released"]
+    assert [sign(who["clinician"], path, one).status_code for one in ("correction", "set-aside", "deviation")] == [422] * 3
+
+
 def test_a_signature_of_an_altered_answer_says_so(page: Page) -> None:
     ward, who = page.ward, people(page)
     ward.prepare(1)

@@ -8,7 +8,6 @@ from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Depends, Request
-from sqlalchemy.orm import Session
 from starlette.datastructures import FormData
 from starlette.responses import Response
 
@@ -19,7 +18,7 @@ from mscprotocol.course_forms import Death, Form, Infusion, Override, read_form
 from mscprotocol.errors import DataError, RequestError
 from mscprotocol.rulebook import compile_rulebook
 from mscprotocol.service import Caller
-from mscprotocol.store import audit, signatures
+from mscprotocol.store import audit
 from mscprotocol.store.subjects import IN_ERROR, REINSTATED
 from mscprotocol.store.tables import Subject
 from mscprotocol.subject_chart import Chart
@@ -43,7 +42,7 @@ from mscprotocol.web.pages.gate_lines import explain_gate
 from mscprotocol.web.pages.layout import render_page
 from mscprotocol.web.pages.people import Person, of_app, require
 from mscprotocol.web.pages.screening_fields import build_form
-from mscprotocol.web.pages.signing import NOT_SIGNED, prove
+from mscprotocol.web.pages.signing import NOT_SIGNED, signing
 from mscprotocol.web.problems import ProblemError, status_of
 
 router = APIRouter()
@@ -51,8 +50,8 @@ Recorder = Annotated[Person, Depends(require("coordinator", "clinician"))]
 Reader = Annotated[Person, Depends(require("coordinator", "clinician", "auditor"))]
 Posted = Annotated[FormData, Depends(posted.read_form)]
 NO_STEP = "Nothing was recorded: press the button of the step that you mean."
-MEANING = "sets the gate before one infusion aside"
-DEVIATING = "records an infusion that was given against the protocol"
+# What is signed by these acts, as the rules name it.
+SETTING_ASIDE, DEVIATING = "set-aside", "deviation"
 # The entries that the page lists, each with a page of its own.
 SHOWN = (*RETRACTABLE, "infusion", IN_ERROR, REINSTATED)
 # An infusion that is refused for one of these can be recorded as a protocol deviation.
@@ -195,24 +194,20 @@ class _Step:
 
 def _override(step: _Step) -> None:
     typed, at = step.typed, step.course.service.clock()
-    signer = prove(step.request, step.person, typed.text("password"))
+    sign = signing(step.request, step.person, typed.text("password"), SETTING_ASIDE)
     because = typed.text("because").splitlines()
     step.do(
         step.course.override,
         Override(typed.number(), typed.text("code"), typed.text("text"), because, at),
-        sign=lambda session, subject, content: signatures.sign(session, at, signer, MEANING, subject, content),
+        sign=sign,
     )
 
 
 def _deviation(step: _Step) -> None:
-    typed, at = step.typed, step.course.service.clock()
+    typed = step.typed
     form, reason = typed.read("infusion"), typed.text("deviation")
     assert isinstance(form, Infusion)
-    signer = prove(step.request, step.person, typed.text("password"))
-
-    def sign(session: Session, subject: str, content: bytes) -> object:
-        return signatures.sign(session, at, signer, DEVIATING, subject, content)
-
+    sign = signing(step.request, step.person, typed.text("password"), DEVIATING)
     caller = Caller(step.person.name, step.person.roles)
     deviate(step.course, step.identity, form, reason, step.token, caller, sign)
 

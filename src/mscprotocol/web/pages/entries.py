@@ -20,7 +20,7 @@ from mscprotocol.errors import DataError, RequestError
 from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.roles import RECORDERS
 from mscprotocol.service import Caller
-from mscprotocol.store import audit, signatures
+from mscprotocol.store import audit
 from mscprotocol.store.subjects import newest_of
 from mscprotocol.store.tables import SubjectEntry
 from mscprotocol.subject_chart import Chart
@@ -40,12 +40,12 @@ from mscprotocol.web.pages.course_sections import (
 from mscprotocol.web.pages.effects import show_effect
 from mscprotocol.web.pages.layout import render_page
 from mscprotocol.web.pages.people import Person, of_app
-from mscprotocol.web.pages.signing import NOT_SIGNED, prove
+from mscprotocol.web.pages.signing import NOT_SIGNED, signing
 from mscprotocol.web.problems import ProblemError, status_of
 
 router = APIRouter()
 PATH = "/subjects/{identity}/entries/{entry}"
-MEANING = "corrects an entry, or says whether it was made in error"
+MEANING = "correction"  # what is signed here, as the rules name it
 _AMENDMENTS: dict[str, Amendment] = {"in-error": "in_error", "reinstate": "reinstated"}
 
 
@@ -146,10 +146,7 @@ def _signed(request: Request, person: Person, fields: Fields) -> Signed | None:
     seen = fields.get("seen", "")
     if not seen or "clinician" not in person.roles:
         return None
-    at, signer = course_of(request).service.clock(), prove(request, person, fields.get("sign.password", ""))
-    return Signed(
-        lambda session, subject, content: signatures.sign(session, at, signer, MEANING, subject, content), seen
-    )
+    return Signed(signing(request, person, fields.get("sign.password", ""), MEANING), seen)
 
 
 def _page(

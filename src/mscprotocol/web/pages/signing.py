@@ -6,6 +6,8 @@ from datetime import timedelta
 
 from fastapi import Request
 
+from mscprotocol.course_actions import Signing
+from mscprotocol.store import signatures
 from mscprotocol.store.signatures import Signer
 from mscprotocol.store.tables import WebSession
 from mscprotocol.web.pages.login import Refusal, settle_attempt, try_password
@@ -26,6 +28,17 @@ def prove(request: Request, person: Person, password: str) -> Signer:
     if person.has_password:
         return _by_password(request, person, password)
     return _by_provider(request, person)
+
+
+def signing(request: Request, person: Person, password: str, act: str) -> Signing:
+    """Signs an act of a course, of a meaning that the rules name, for whoever has just proved who it is.
+
+    Raises as `prove` does.
+    """
+    service, _ = of_app(request)
+    at, signer = service.clock(), prove(request, person, password)
+    meaning = service.knowledge.signature_meanings[act].text
+    return lambda session, subject, content: signatures.sign(session, at, signer, meaning, subject, content)
 
 
 def _by_password(request: Request, person: Person, password: str) -> Signer:
