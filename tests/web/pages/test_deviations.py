@@ -74,7 +74,8 @@ def test_it_is_signed_and_told_wherever_the_course_is_shown(ward: Ward, client: 
     assert (status, "Recorded." in page) == (200, True)
     with ward.course.service.database.reading() as session:
         (signature,) = session.execute(select(Signature)).scalars()
-    assert (signature.name, signature.meaning) == ("Dr Carla", ward.course.subjects.knowledge.signature_meanings[DEVIATING].text)
+    meaning = ward.course.subjects.knowledge.signature_meanings[DEVIATING].text
+    assert (signature.name, signature.meaning) == ("Dr Carla", meaning)
     course = client.get(f"/subjects/{ward.subject}/course").text
     subject = client.get(f"/subjects/{ward.subject}").text
     entry = client.get(course.split('">infusion, entry')[0].rsplit('href="', 1)[1]).text

@@ -21,6 +21,7 @@ from mscprotocol.service import Service
 from mscprotocol.store import assessments, audit
 from mscprotocol.store.tables import AuditEntry, ScreeningDraft, StoredAssessment, Subject, SubjectEntry
 from mscprotocol.web.pages.screening_fields import build_form
+from mscprotocol.web.pages.screening_slips import find_unused
 from tests.web.conftest import Start
 from tests.web.pages.conftest import LogIn
 
@@ -151,6 +152,44 @@ def test_nothing_typed_is_lost(demo: TestClient) -> None:
     assert '<option value="G/L" selected>' in page
     assert 'name="c.pregnancy.said" value="no" checked' in page
     assert 'name="d.platelets.1.value"' in page, "another line"
+
+
+def test_what_another_protocol_does_not_ask_for_waits_on_the_page(demo: TestClient) -> None:
+    filled = {
+        "c.concurrent_trial.said": "yes",
+        "c.moribund.said": "no",
+        "c.EX-04.said": "no",
+        "c.malignancy.said": "no",
+    }
+    page = demo.post("/screening", data=ASKED | filled | {"protocol": "ciss-2018"}).text
+    waiting = page.split('id="unused"')[1].split("</section>")[0]
+    kept = dict(re.findall(r'type="hidden" name="([^"]+)" value="([^"]*)"', waiting))
+    assert kept == {name: said for name, said in filled.items() if name != "c.malignancy.said"}
+    assert "investigational product: yes" in text(waiting)
+    assert "EX-04: no" in text(waiting)
+    assert 'name="c.malignancy.said" value="no" checked' in page
+    back = demo.post("/screening", data=ASKED | filled | kept).text
+    assert ('id="unused"' in back, 'name="c.moribund.said" value="no" checked' in back) == (False, True)
+
+
+def test_what_stands_beside_a_field_waits_with_it_only(knowledge: KnowledgeBase) -> None:
+    form = build_form(compile_rulebook(knowledge, "ciss-2018"))
+    waits = {
+        "d.other.0.value": "4",
+        "d.other.0.unit": "g/L",
+        "d.other.0.at": "2026-10-25T02:30",
+        "at.panel-99": "2020-04-06",
+    }
+    alone = {
+        "d.empty.0.unit": "g/L",
+        "d.empty.0.value": "",
+        "d.platelets.0.value": "210",
+        "at": "2020-04-06",
+        "lot": "L",
+    }
+    assert find_unused(waits | alone | {"d.other.0.at.offset": "+01:00"}, form) == waits | {
+        "d.other.0.at.offset": "+01:00"
+    }
 
 
 def test_not_done_and_unknown_are_answers(demo: TestClient) -> None:

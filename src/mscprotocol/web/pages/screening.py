@@ -21,6 +21,7 @@ from mscprotocol.web.pages.people import Person, of_app, require
 from mscprotocol.web.pages.posted import read_form, see_other, text_of
 from mscprotocol.web.pages.screening_result import Result, places_of
 from mscprotocol.web.pages.screening_saving import save
+from mscprotocol.web.pages.screening_slips import find_unused, is_said
 from mscprotocol.web.pages.screening_state import Screening, judge
 from mscprotocol.web.problems import ProblemError, status_of
 
@@ -163,6 +164,9 @@ def _render(
         result=_result(screening, service.knowledge),
         places=places_of(screening.form),
         fields=fields,
+        unused=find_unused(fields, screening.form),
+        is_said=is_said,
+        names=_names(service.knowledge),
         token=fields["token"] or secrets.token_urlsafe(16),
         protocols=list(service.knowledge.protocols.values()),
         stages=STAGES,
@@ -173,6 +177,10 @@ def _render(
         reasons=service.knowledge.override_reasons,
         is_swap=False,
     )
+
+
+def _names(knowledge: KnowledgeBase) -> dict[str, str]:
+    return {name: one.text for name, one in (*knowledge.measurements.items(), *knowledge.conditions.items())}
 
 
 def _own_name(person: Person) -> str:

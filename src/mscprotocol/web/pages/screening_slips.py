@@ -1,10 +1,11 @@
-"""What stands in a screening form and would be passed over: it is refused in words, never dropped."""
+"""What stands in a screening form and would be passed over: it is refused in words, or kept in sight; never dropped."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from mscprotocol.web.pages.local_times import OFFSET
 from mscprotocol.web.pages.screening_fields import DatumField, Panel, ScreeningForm
 from mscprotocol.web.pages.screening_record import LOT_UNDATED, NOT_DONE, UNKNOWN, Typed, is_lot_undated
 
@@ -20,6 +21,28 @@ class Slip:
     about: str
     text: str
     is_grave: bool = False
+
+
+def find_unused(fields: Mapping[str, str], form: ScreeningForm) -> dict[str, str]:
+    """What was typed and has no field in this form: another protocol asks for it, and it waits for that one."""
+    found = {name: said for name, said in fields.items() if said and not _has_place(name, form)}
+    lines = {name.rpartition(".")[0] for name in found if is_said(name)} | found.keys()
+    return {name: said for name, said in found.items() if is_said(name) or name.rpartition(".")[0] in lines}
+
+
+def is_said(name: str) -> bool:
+    """Whether a field is one that somebody fills in, and not what stands beside it by itself."""
+    return not name.endswith((".unit", f".{OFFSET}"))
+
+
+def _has_place(name: str, form: ScreeningForm) -> bool:
+    kind, _, rest = name.partition(".")
+    about = rest.partition(".")[0]
+    data = {one.name for one in (*form.data, *form.lot)}
+    findings = {one.name for one in (*form.conditions, *form.criteria)}
+    dated = {panel.id for panel in form.panels if panel.data} | ({"lot"} if form.lot else set())
+    places = {"d": data, "c": findings, "aside": data | findings, "at": dated, "lot": dated}
+    return kind not in places or name == "at" or (about or name) in places[kind]
 
 
 def find_slips(typed: Typed, form: ScreeningForm) -> list[Slip]:
