@@ -18,6 +18,7 @@ from mscprotocol.store.tables import Screening, Subject, SubjectEntry, SubjectLi
 
 Fragment = dict[str, Any]
 _encoder = msgspec.json.Encoder(decimal_format="number")
+_WITHDRAWN = "consent_withdrawn"
 NOT_ASSESSED = "not assessed"
 _IDENTITY = ("born", "sex")
 _LISTS = ("data", "conditions", "answers", "infusions")
@@ -187,10 +188,12 @@ def _infusion(entry: SubjectEntry, _: Sequence[SubjectEntry]) -> Fragment:
 def _events(entries: Sequence[SubjectEntry], lasting: Collection[str]) -> Iterator[Fragment]:
     """Answers as named persons gave them. What was seen stays seen: a later no does not undo it.
 
+    Nor does any answer of a form undo a withdrawal that is recorded as one: it is taken back by setting that aside.
     What one form leaves unknown stays unknown until that form says otherwise: the next one asks about another time.
     """
     forms = _event_forms(entries)
     seen = _find_said(entries, "yes", [form for _, form in forms], lasting)
+    stated = {_WITHDRAWN} if any(one.kind == "withdrawal" for one in entries) else set()
     newest = {(form.infusion, form.point): form for _, form in forms}
     unknown = _find_said(entries, "unknown", list(newest.values()), lasting)
     for name, form in seen.items():
@@ -200,7 +203,7 @@ def _events(entries: Sequence[SubjectEntry], lasting: Collection[str]) -> Iterat
         said = {
             name: "unknown" if name in unknown and answer == "no" else answer
             for name, answer in form.answers.items()
-            if name not in seen or answer == "yes"
+            if name not in seen.keys() | stated or answer == "yes"
         }
         at = _written(form.observed)
         yield {"answers": [{"name": name, "answer": said[name], "by": actor, "at": at} for name in said]}
@@ -235,7 +238,7 @@ def _event_forms(entries: Sequence[SubjectEntry]) -> list[tuple[str, Events]]:
 
 def _withdrawal(entry: SubjectEntry, _: Sequence[SubjectEntry]) -> Fragment:
     at = _written(read_form(entry.content, Withdrawal).at)
-    return {"conditions": [{"name": "consent_withdrawn", "status": "active", "since": at, "recorded": at}]}
+    return {"conditions": [{"name": _WITHDRAWN, "status": "active", "since": at, "recorded": at}]}
 
 
 _WRITERS: dict[str, Callable[[SubjectEntry, Sequence[SubjectEntry]], Fragment]] = {

@@ -180,7 +180,8 @@ def _render(
 
 
 def _names(knowledge: KnowledgeBase) -> dict[str, str]:
-    return {name: one.text for name, one in (*knowledge.measurements.items(), *knowledge.conditions.items())}
+    data = {name: one.text for name, one in knowledge.measurements.items()}
+    return data | {name: one.text for name, one in knowledge.conditions.items()}
 
 
 def _own_name(person: Person) -> str:
