@@ -31,7 +31,7 @@ _FLAGS = {
     "any_clinical_status", "by_onset", "record_wins", "no_record", "unless", "not_met_needs", "worst", "hourly",
     "not_after", "beside", "baseline_only", "confounded_by", "upper_limit", "bedside", "select", "received_in",
     "within", "gap", "floor", "above", "absolute", "relative", "at_least_apart", "pairing", "during", "not_during",
-    "set_aside", "rise", "denied_up_to", "up_to", "held_within",
+    "set_aside", "rise", "denied_up_to", "up_to", "held_within", "contradicted_by", "not_before",
 }  # fmt: skip
 _LISTS = {
     "answer", "not_answer", "met", "not_met", "review", "received_in", "items", "worse", "better", "stable",
