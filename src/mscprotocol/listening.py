@@ -7,7 +7,7 @@ import signal
 import ssl
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
@@ -36,7 +36,7 @@ from mscprotocol.settings import is_loopback
 from mscprotocol.store import assessments, audit
 from mscprotocol.store.database import open_database
 from mscprotocol.store.inbox import DatabaseInbox
-from mscprotocol.store.sole import alone
+from mscprotocol.store.sole import Hold, alone
 from mscprotocol.terminal import LOCKED, load_or_exit, say
 from mscprotocol.verification import describe_reading
 
@@ -44,6 +44,7 @@ log = structlog.get_logger("mscprotocol.listening")
 DOOR = "hl7v2"
 # A message that came waits no longer than this for an assessment to make way for it.
 SWITCH_SECONDS = 0.0005
+_WATCH_SECONDS = 1
 SENDER = Caller("hl7v2", frozenset())
 MOST_ATTEMPTS = 3
 Writer = Callable[[bytes], None]
@@ -207,16 +208,19 @@ def listen_command(
         raise typer.BadParameter(f"no protocol {protocol!r}; known: {', '.join(knowledge.protocols)}")
     configure_logs()
     sys.setswitchinterval(SWITCH_SECONDS)
-    with _service(knowledge, database or installation.database_url) as service, _Answers(out) as write:
-        inbox = DatabaseInbox(service.database, service.clock)
+    with _service(knowledge, database or installation.database_url) as (service, hold), _Answers(out) as write:
+        inbox = DatabaseInbox(service.database, service.clock, hold.confirm)
         keeper = Keeper(service, protocol, zone or "UTC", settings)
         reassessor = Reassessor(keeper, write, keeper.refuse)
-        asyncio.run(_listen(inbox, settings, reassessor, (host, port, tls), Limits(max_bytes=max_bytes)))
+        asyncio.run(_listen(inbox, settings, reassessor, (host, port, tls), Limits(max_bytes=max_bytes), hold))
+    if hold.is_lost:
+        say("The database server let go of this listener: begin it anew. What was answered AA is kept.")
+        raise typer.Exit(LOCKED)
 
 
 @contextmanager
-def _service(knowledge: KnowledgeBase, url: str) -> Iterator[Service]:
-    """The service over a database with the present tables."""
+def _service(knowledge: KnowledgeBase, url: str) -> Iterator[tuple[Service, Hold]]:
+    """The service over a database with the present tables, which this process alone listens for."""
     try:
         database = open_database(url)
         database.migrate()
@@ -224,8 +228,8 @@ def _service(knowledge: KnowledgeBase, url: str) -> Iterator[Service]:
         text = "the database cannot be opened: write sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME"
         raise typer.BadParameter(text, param_hint="--database") from error
     try:
-        with alone(database, "listen"):
-            yield Service(knowledge, database)
+        with alone(database, "listen") as hold:
+            yield Service(knowledge, database), hold
     except RequestError as error:
         if error.code != "locked":
             raise
@@ -241,6 +245,7 @@ async def _listen(
     reassessor: Reassessor,
     where: tuple[str, int, ssl.SSLContext | None],
     limits: Limits,
+    hold: Hold,
 ) -> None:
     receiver = Receiver(inbox, settings, now, reassessor.note)
     server = MllpServer(receiver, limits)
@@ -254,7 +259,9 @@ async def _listen(
         asyncio.get_running_loop().add_signal_handler(one, stopped.set)
     log.info("listening", host=host, port=bound, tls=tls is not None)
     worker = asyncio.create_task(reassessor.run(receiver))
-    await stopped.wait()
+    while not stopped.is_set() and not hold.is_lost:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stopped.wait(), _WATCH_SECONDS)
     log.info("stopping: what has begun is answered, who waits is assessed")
     await server.close()
     reassessor.end()

@@ -30,10 +30,15 @@ _KEEP = insert(_messages)
 
 
 class DatabaseInbox:
-    """An inbox that outlives the process. A message is there once: as accepted, or as it was refused last."""
+    """An inbox that outlives the process. A message is there once: as accepted, or as it was refused last.
 
-    def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
-        self.database, self.clock = database, clock
+    `confirm` raises where the process may not keep messages any more.
+    """
+
+    def __init__(
+        self, database: Database, clock: Callable[[], datetime], confirm: Callable[[], None] = lambda: None
+    ) -> None:
+        self.database, self.clock, self.confirm = database, clock, confirm
 
     def find(self, key: MessageKey) -> Received | None:
         """The accepted message of that key, if it came before."""
@@ -43,6 +48,7 @@ class DatabaseInbox:
 
     def add(self, received: Received) -> None:
         """Keep a message; it is safe, committed to disk, when this returns."""
+        self.confirm()
         key = replace(received.key, digest=_digest(received))
         row = {
             "application": key.application,
