@@ -21,6 +21,7 @@ from mscprotocol.reasons import Reason
 from mscprotocol.record import Attestation, Entry, Infusion, Measurement, Presence, QualityNote, Unmapped
 from mscprotocol.timespan import TimeSpan
 from mscprotocol.truth import Truth
+from mscprotocol.units import is_unusual
 
 E = TypeVar("E", bound=Entry)
 _LONGEST_NAME = 40
@@ -69,8 +70,11 @@ class Draft:
             self.note(item, f"the rules have nothing of that name: {shorten(name)}")
 
     def measure(self, item: Item, entry: Measurement) -> None:
-        """Add a measurement; one with a problem of its own or of its resource carries no value."""
+        """Add a measurement; one with a problem of its own or of its resource carries no value, an odd one is noted."""
         checked = _without_value(item, entry)
+        definition = self.knowledge.measurements[entry.name]
+        if entry.problem is None and entry.value is not None and is_unusual(definition, entry.value):
+            self.note(item, f"{definition.text}: unusual value")
         if item.lot is None:
             self.measurements.append(checked)
         else:

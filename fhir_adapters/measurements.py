@@ -22,7 +22,7 @@ from mscprotocol.interval import Interval
 from mscprotocol.reasons import Reason, in_precedence
 from mscprotocol.record import Measurement, Presence
 from mscprotocol.timespan import TimeSpan
-from mscprotocol.units import is_readable, is_unusual
+from mscprotocol.units import is_readable
 
 _USABLE = ("final", "amended", "corrected")
 _DROPPED = ("cancelled", "entered-in-error")
@@ -154,8 +154,6 @@ def _add(observed: _Observed, name: str, code: Coding, datum: CodedDatum) -> Non
         began=observed.began if definition.over_period else None,
         flags=frozenset() if datum.flag is None else frozenset((datum.flag,)),
     )
-    if entry.problem is None and entry.value is not None and is_unusual(definition, entry.value):
-        observed.draft.note(observed.item, f"{definition.text}: unusual value")
     observed.draft.measure(observed.item, entry)
 
 

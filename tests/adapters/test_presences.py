@@ -360,6 +360,13 @@ def test_a_rate_is_taken_per_kilogram(dosage: Json, expected: str | None, reason
     assert (entry.value, entry.problem) == (None if expected is None else exactly(Decimal(expected)), reason)
 
 
+def test_an_unusual_rate_is_used_and_noted() -> None:
+    """Micrograms a minute that were written as if per kilogram."""
+    record = record_of(administration("rxnorm 7512", dosage={"rateQuantity": quantity(4, "ug/kg/min")}))
+    assert record.measurements["norepinephrine_rate"][0].value == exactly(Decimal(4))
+    assert any(note.text == "Norepinephrine rate: unusual value" for note in record.notes)
+
+
 def test_a_rate_of_the_whole_body_needs_a_weight() -> None:
     made = administration("rxnorm 7512", dosage={"rateQuantity": quantity(8, "ug/min")})
     (entry,) = record_of(made, weight(80, "2020-04-07T12:00:00Z", "w")).measurements["norepinephrine_rate"]
