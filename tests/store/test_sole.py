@@ -60,9 +60,10 @@ def test_a_database_in_memory_is_nobody_elses() -> None:
     assert is_free("sqlite://")
 
 
-def test_a_listener_whose_server_began_anew_answers_nothing_more_and_ends(postgresql: str) -> None:
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+def test_a_listener_whose_server_began_anew_answers_nothing_more_and_ends(url: str) -> None:
     """Another one may have listened since, and what this one knows of the patients is not all."""
-    database = open_database(postgresql)
+    database = open_database(url)
     database.migrate()
 
     async def send(port: int) -> list[bytes]:
@@ -73,7 +74,7 @@ def test_a_listener_whose_server_began_anew_answers_nothing_more_and_ends(postgr
                 assert session.execute(text(others)).scalar()
             return [before, await client.send(oru(result(), control="2"))]
 
-    with running(LISTEN, "listen", "--port", "0", "--database", postgresql) as process:
+    with running(LISTEN, "listen", "--port", "0", "--database", url) as process:
         before, after = asyncio.run(send(process.port))
         process.process.wait(60)
     assert b"|AA|" in before
