@@ -222,6 +222,11 @@ def write_identifier(identifier: Identifier) -> str:
     return f"{hashlib.sha256(f'{identifier.system}|{identifier.value}'.encode()).hexdigest()[:16]}^"
 
 
+def has_authority(identifier: Identifier) -> bool:
+    """Whether an identifier says who assigned it; else only the facility that sent it is known."""
+    return not identifier.system.startswith(_FACILITY)
+
+
 def names(values: Sequence[Value]) -> Iterator[Json]:
     """Names of a person."""
     for one in values:

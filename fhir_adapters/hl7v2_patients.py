@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Raw
 
 from fhir_adapters.bundle import PatientBundle, assemble
-from fhir_adapters.hl7v2_datatypes import Json, code, message_clock, write_identifier
+from fhir_adapters.hl7v2_datatypes import Json, code, has_authority, message_clock, write_identifier
 from fhir_adapters.hl7v2_facts import Fact, in_versions, sent_last
 from fhir_adapters.hl7v2_files import split_file
 from fhir_adapters.hl7v2_mapping import Demographics, Mapped, effect_of, map_message
@@ -32,6 +32,10 @@ _CONTRADICTIONS = {
     "birthDate": "merged records state different birth dates: the age is open until an update states one",
     "gender": "merged records state different sexes: the sex is open until an update states one",
 }
+_NAMESAKE = (
+    "another chart has this number, and one of the two does not say who assigned it: they stay apart, and if it is one "
+    "person a merge (A40) joins them"
+)
 CANCELLED = "the admission that brought it was cancelled: it is open"
 _UNCONFIRMED = code("http://terminology.hl7.org/CodeSystem/condition-ver-status", "unconfirmed")
 
@@ -135,6 +139,7 @@ class Patients:
 
     def __init__(self) -> None:
         self._charts: dict[Identifier, Chart] = {}
+        self._numbers: dict[str, set[Identifier]] = {}
         self._count = 0
 
     def __iter__(self) -> Iterator[Chart]:
@@ -150,6 +155,15 @@ class Patients:
             if any(chart.contradicts(_description(one)) for chart in charts):
                 text = "birth date or sex are not those of the patient with this identifier"
                 raise MessageError("mixed_patients", text, "204", "PID^1^7")
+
+    def namesakes(self, mapped: Sequence[Mapped]) -> Iterator[tuple[str, str]]:
+        """Where a number is also that of another chart, and only one of the two says by whom it was assigned."""
+        for one in mapped:
+            for identifier in one.identity:
+                alike = self._numbers.get(identifier.value, set())
+                others = {each for each in alike if has_authority(each) is not has_authority(identifier)}
+                if any(self._charts[each] not in self._known(one.identity) for each in others):
+                    yield "PID^1^3", _NAMESAKE
 
     def take(self, mapped: Sequence[Mapped]) -> list[Chart]:
         """Add what a message says, which `check` has let pass. The charts that it changed."""
@@ -173,6 +187,8 @@ class Patients:
         chart.messages[mapped.digest, mapped.former] = mapped
         chart.described.add(_description(mapped))
         self._charts |= dict.fromkeys(chart.identifiers, chart)
+        for one in named:
+            self._numbers.setdefault(one.value, set()).add(one)
         return chart
 
     def _open(self) -> Chart:

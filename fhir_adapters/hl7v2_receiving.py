@@ -95,7 +95,7 @@ class Receiver:
         self._gate(message)
         mapped = self._map(message)
         self.patients.check(mapped)
-        notes = [note for one in mapped for note in one.notes]
+        notes = [*self.patients.namesakes(mapped), *(note for one in mapped for note in one.notes)]
         answer = self._answer(message, "accepted", warnings_of(notes))
         # Kept before it is answered and before it counts: what fails here was never taken.
         self._inbox.add(Received(_key(message), content, answer, is_accepted=True))

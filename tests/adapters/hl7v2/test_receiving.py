@@ -138,6 +138,26 @@ def test_what_is_odd_is_a_warning_to_the_sender() -> None:
     assert "98" not in warning.text(8)
 
 
+@pytest.mark.parametrize(
+    ("second", "is_said"),
+    [
+        (PID.replace("^^^HOSP", ""), True),  # a number that only the sending facility knows
+        (PID.replace("^^^HOSP", "^^^CLINIC"), False),  # two authorities may both give out one number
+        (PID.replace("4711^^^HOSP", "4712"), False),
+        (PID, False),
+        (PID.replace("4711^^^HOSP^MR", "4711^^^HOSP^MR~4711"), False),  # both, of one person
+    ],
+)
+def test_a_number_without_its_authority_beside_one_with_it_is_said(second: str, is_said: bool) -> None:
+    """They stay two charts, of which each holds half of the record if it is one person."""
+    door = Door()
+    door.send(adt("A01"))
+    answer = door.send(adt("A08", second, control="2"))
+    assert b"|AA|" in answer
+    assert (b"another chart has this number" in answer) is is_said
+    assert b"4711" not in answer
+
+
 def test_the_zone_of_the_site_is_used() -> None:
     door = Door(zone=ZoneInfo("Europe/Berlin"))
     door.send(message(PID, OBR.replace("+0000", ""), result(), sent="202004061000"))
