@@ -82,7 +82,7 @@ class Chart:
         facts = in_versions(self._facts())
         units += [_unit(fact, number, patient_id) for fact, number in facts]
         notes = [QualityNote(place, text) for one in self.messages.values() for place, text in one.notes]
-        notes += [QualityNote(f"{fact.kind}/{_id(fact)}", fact.doubt) for fact, _ in facts if fact.doubt]
+        notes += [QualityNote(f"{fact.kind}/{name_resource(fact)}", fact.doubt) for fact, _ in facts if fact.doubt]
         notes += [QualityNote("PID", _CONTRADICTIONS[name]) for name in _IDENTIFYING if self._is_disputed(name)]
         if any(one.is_test for one in self.messages.values()):
             notes.append(QualityNote("MSH^1^11", "a message is marked as a test or as training (MSH-11)"))
@@ -269,7 +269,7 @@ def _is_no_merge(message: Message) -> bool:
 
 def _unit(fact: Fact, number: int, patient_id: str) -> Unit:
     """A fact as a resource; its version number says what stands over what."""
-    resource_id = _id(fact)
+    resource_id = name_resource(fact)
     owner = "patient" if fact.kind == "AllergyIntolerance" else "subject"
     head = {"id": resource_id, "meta": {"versionId": str(number)}, owner: {"reference": f"Patient/{patient_id}"}}
     stated = _doubted(fact.resource) if fact.doubt else fact.resource
@@ -278,7 +278,8 @@ def _unit(fact: Fact, number: int, patient_id: str) -> Unit:
     return Unit(fact.kind, resource_id, f"urn:x-hl7v2:{resource_id}", content, fact.digest)
 
 
-def _id(fact: Fact) -> str:
+def name_resource(fact: Fact) -> str:
+    """The id of the resource that a fact becomes."""
     named = _NO_ID.sub("", fact.key[0])[:40] if fact.kind == "Observation" else ""
     return "-".join(part for part in (named, _short(*fact.name, fact.time)) if part)
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 
 from fhir_adapters.datatypes import parse_decimal
 from fhir_adapters.decoding import UNREADABLE
+from fhir_adapters.hl7v2_files import is_hl7v2
+from fhir_adapters.hl7v2_setting_aside import set_procedures_aside
 from fhir_adapters.writing import RECORDED_INFUSION, TERMINOLOGY
 
 _ERROR = "entered-in-error"
@@ -18,11 +21,14 @@ _decoder = msgspec.json.Decoder(float_hook=parse_decimal)
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
 
-def set_aside(content: bytes, why: Mapping[str, str]) -> tuple[bytes, frozenset[str]]:
+def set_aside(content: bytes, why: Mapping[str, str], zone: ZoneInfo | None = None) -> tuple[bytes, frozenset[str]]:
     """JSON with the named resources marked as wrong and the words of `why` beside them; and which were found.
 
-    Works on FHIR JSON and on the data of our own records. Content of another kind comes back as it is.
+    Works on FHIR JSON, on the data of our own records, and on the procedures of HL7 v2, whose times without a zone are
+    those of `zone`. Content of another kind comes back as it is.
     """
+    if is_hl7v2(content):
+        return set_procedures_aside(content, why.keys(), zone)
     try:
         tree: Any = _decoder.decode(content)
     except UNREADABLE:

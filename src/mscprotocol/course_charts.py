@@ -32,8 +32,8 @@ def tell_charted(
             return repeated
         if not any(one.infusion == form.infusion for one in read_infusions(chart.standing)):
             raise RequestError("invalid_request", "No infusion of that number was recorded.")
-        if not any(holds_chart(one, form.reference) for one in chart.of_kind("bundle")):
-            text = "No upload holds this chart so that it can be marked; messages are set aside whole."
+        if not any(holds_chart(chart, one, form.reference) for one in chart.of_kind("bundle")):
+            text = "No upload holds this chart so that it can be marked."
             raise RequestError("invalid_request", text)
         done = course.subjects.add(session, chart, new, caller)
         assert done.entry is not None
@@ -50,4 +50,4 @@ def find_doubts(course: Course, chart: Chart, entry: SubjectEntry) -> list[str]:
     except DataError:
         return []
     named = dict.fromkeys(one.about for one in remarks if any(words in one.text for words in ABOUT_CHARTS))
-    return [one for one in named if holds_chart(entry, one)]
+    return [one for one in named if holds_chart(chart, entry, one)]

@@ -255,7 +255,8 @@ class Subjects:
         request = self.request(chart, at, stage)
         record = self._read(chart.subject, parts)
         if recording is not None and (charted := self._charted(chart.subject, record, recording)):
-            parts = [set_aside(one, dict.fromkeys(charted, BEING_RECORDED))[0] for one in parts]
+            why, zone = dict.fromkeys(charted, BEING_RECORDED), ZoneInfo(chart.subject.zone)
+            parts = [set_aside(one, why, zone)[0] for one in parts]
             record = self._read(chart.subject, parts)
         return assess(record, compile_rulebook(self.knowledge, chart.subject.protocol_id), request), parts, request
 
@@ -297,7 +298,8 @@ class Subjects:
             one.reference: SAME.format(one.infusion, by.actor, one.reason) for one, by in told if one.said == "same"
         }
         separate = {one.reference: by.id for one, by in told if one.said == "separate"}
-        return [mark_separate(set_aside(one, same)[0], separate) for one in parts] if told else parts
+        zone = ZoneInfo(chart.subject.zone)
+        return [mark_separate(set_aside(one, same, zone)[0], separate) for one in parts] if told else parts
 
     def course_rules(self, subject: Subject) -> CourseRules:
         """What the rules say of the subject's course."""
@@ -321,6 +323,6 @@ class Subjects:
         )
 
 
-def holds_chart(entry: SubjectEntry, reference: str) -> bool:
+def holds_chart(chart: Chart, entry: SubjectEntry, reference: str) -> bool:
     """Whether an upload holds a resource that can be marked in it."""
-    return reference in set_aside(entry.content, {reference: ""})[1]
+    return reference in set_aside(entry.content, {reference: ""}, ZoneInfo(chart.subject.zone))[1]

@@ -8,6 +8,7 @@ from dataclasses import fields
 
 import msgspec
 import pytest
+from markupsafe import escape
 
 from mscprotocol.answer import Assessment, GateResult
 from mscprotocol.checklist import PrintedChecklist, build_checklist
@@ -310,6 +311,17 @@ def test_a_present_exclusion_is_a_yes(knowledge: KnowledgeBase) -> None:
     criteria = [msgspec.structs.replace(one, status="met") if one.id == "EX-23" else one for one in base.criteria]
     sheet = sheet_of(msgspec.structs.replace(base, criteria=criteria), knowledge)
     assert next(one.known for one in questions_of(sheet) if one.criterion == "EX-23").startswith("record says: Yes")
+
+
+def test_a_line_for_a_value_has_no_yes_and_no(eligible: Assessment, knowledge: KnowledgeBase) -> None:
+    printed = render_html(eligible, knowledge).split('<div class="question">')[1:]
+    lines = {one.entry: one.text for one in questions_of(sheet_of(eligible, knowledge))}
+    assert set(lines) == {"yes_no", "value", "time"}
+    for entry_, text in lines.items():
+        line = next(one for one in printed if f"</b> {escape(text)}" in one).split("</div>")[0]
+        assert ("☐&nbsp;Yes" in line) == (entry_ == "yes_no"), text
+        assert "☐&nbsp;Unknown" in line, "what is not known holds the infusion, of a number too"
+        assert (f"{entry_}&nbsp;___" in line) == (entry_ != "yes_no")
 
 
 def test_an_infusion_that_took_place_keeps_only_the_list_after_it(

@@ -286,6 +286,20 @@ def test_a_withdrawal_stops_the_course(ward: Ward) -> None:
     assert "HLD-07: met" in view.gate.because
 
 
+@pytest.mark.parametrize("is_first", [True, False], ids=["before the forms", "after them"])
+def test_no_answer_of_a_form_undoes_a_withdrawal(ward: Ward, *, is_first: bool) -> None:
+    """The forms ask for it too: what was answered there with no, earlier or later, left the stop a hold."""
+    ward.give(1)
+    if is_first:
+        ward.clock.set(START + timedelta(hours=2))
+        ward.course.withdraw(ward.subject, Withdrawal(ward.now), token(), COORDINATOR)
+    ward.observe(1, START)
+    if not is_first:
+        ward.course.withdraw(ward.subject, Withdrawal(START + timedelta(hours=2)), token(), COORDINATOR)
+    gate = ward.course.view(ward.subject).gate
+    assert (gate.decision, "HLD-07: met" in gate.because) == ("stop", True)
+
+
 def test_an_infusion_entered_in_error_can_be_entered_again(ward: Ward) -> None:
     ward.give(1)
     wrong = ward.course.subjects.chart(ward.subject).of_kind("infusion")[0]

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
+from mscprotocol.course_deviations import deviate
+from mscprotocol.course_forms import Infusion
 from mscprotocol.store.subjects import NewEntry
-from tests.store.people import COORDINATOR, token
+from mscprotocol.store.tables import StoredAssessment
+from mscprotocol.verification import Kept, verify
+from tests.store.people import COORDINATOR, entry, token
 from tests.store.test_course import START, Ward, charted
 from tests.web.pages.conftest import PASSWORD
 from tests.web.pages.subject_page import Page, sign_shown
@@ -72,6 +78,40 @@ def test_a_separate_one_opens_nothing(page: Page) -> None:
     gate = ward.course.view(ward.subject).gate
     assert (gate.infusion, gate.decision) == (3, "hold"), "it counts"
     assert "volume: unknown" in gate.because
+
+
+def message(*procedures: str, control: str = "1") -> bytes:
+    head = f"MSH|^~\\&|EHR|HOSP|X|Y|202003280900||ADT^A08^ADT_A01|{control}|P|2.5.1"
+    return "\r".join((head, "EVN|A08|202003280900", "PID|1||anna^^^HOSP||Sample||19620314|M", *procedures)).encode()
+
+
+def test_a_procedure_of_a_message_is_told_apart_and_the_rest_of_it_is_read(page: Page) -> None:
+    """Before, the whole upload had to be set aside, with every result in it."""
+    ward, cells = page.ward, "PR1|{}||CELLS^Stem cells^L|Infusion of mesenchymal stem cells|202003271005"
+    first = message("PR1|1||XR^X-ray^L||202003271200", cells.format(2))
+    again = message("DG1|1||I26.9^Pulmonary embolism^I10||20200320|F", cells.format(1), control="2")
+    for content in (first, again):
+        ward.course.subjects.record(ward.subject, NewEntry("bundle", content, token()), COORDINATOR)
+    none = {"name": "prior_msc_therapy", "answer": "no", "by": "Dr Example", "at": ward.text(0)}
+    record = entry("record", {"patient": {"id": "anna"}, "answers": [none]})
+    ward.course.subjects.record(ward.subject, record, COORDINATOR)
+    ward.clock.set(START + timedelta(hours=1))
+    given = Infusion(1, START, ward.now, volume_ml="100", lot="LOT-7")
+    deviate(ward.course, ward.subject, given, "it had begun", token(), COORDINATOR)
+    before = ward.course.view(ward.subject).gate.because
+    assert {"SCH-01: unknown", "EX-04: met"} <= set(before)
+    path, who = path_of(page, "bundle"), people(page)
+    (reference,) = re.findall(r'value="(Procedure/[^"]+)"', who["clinician"].get(path).text)
+    shown = who["clinician"].post(f"{path}/charted", data=said("same", reference=reference)).text
+    assert sign_shown(who["clinician"], f"{path}/charted", shown, PASSWORD).status_code == 200
+    gate = ward.course.view(ward.subject).gate
+    assert set(before) - set(gate.because) == {"SCH-01: unknown"}
+    kept = [one.content for one in ward.course.subjects.chart(ward.subject).of_kind("bundle")]
+    assert kept == [first, again], "what came is kept as it came"
+    with ward.course.service.database.reading() as session:
+        stored = session.execute(select(StoredAssessment)).scalars().all()
+    knowledge = ward.course.subjects.knowledge
+    assert {verify(Kept(one), knowledge, START).outcome for one in stored} == {"same"}
 
 
 def test_what_is_not_there_is_not_told_apart(page: Page) -> None:

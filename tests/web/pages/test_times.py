@@ -20,6 +20,7 @@ from tests.patients import severe_and_worsening
 from tests.store.people import COORDINATOR, bundle, entry, newcomer
 from tests.web.conftest import NOW, Start
 from tests.web.pages.conftest import SAME
+from tests.web.pages.subject_page import Page
 from tests.web.pages.test_screening import sample, upload
 
 SITE = "Asia/Kolkata"  # no other zone of these tests is half an hour off
@@ -81,6 +82,11 @@ def test_pages_of_a_subject_show_the_clocks_of_the_subject(site: TestClient, sub
         assert not _RAW.search(shown(page)), path
         assert times(page), path
         assert of_zone(times(page), 480), path
+
+
+def test_a_gate_on_paper_says_when_it_was_asked(page: Page) -> None:
+    course = re.sub(r"\s+", " ", shown(page.client.get(f"{page.base}/course").text))
+    assert f"Gate before infusion 1, {print_instant(page.ward.now.isoformat())}" in course
 
 
 def test_times_of_an_export_stand_beside_its_fields_as_people_write_them(site: TestClient) -> None:

@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import delete, event
 from starlette.testclient import TestClient
 
+from mscprotocol.checklist_parts import print_instant
 from mscprotocol.course_forms import Consent, Withdrawal
 from mscprotocol.service import Service
 from mscprotocol.store import users
@@ -25,6 +26,7 @@ from tests.patients import severe_and_worsening
 from tests.store.people import COORDINATOR, bundle, entry, newcomer
 from tests.web.conftest import NOW
 from tests.web.pages.conftest import PASSWORD, LogIn, sign_in
+from tests.web.pages.test_screening import text
 
 
 @pytest.fixture
@@ -82,6 +84,13 @@ def test_the_page_reads_no_chart(people: Subjects, as_role: LogIn, monkeypatch: 
     assert "4 subjects, page 1 of 2" in first
     assert ("S-1" in first, "S-3" in first, "S-3" in second) == (True, False, True)
     assert 'page=2">Next page' in first
+
+
+def test_a_printed_list_says_when_it_held_and_what_it_leaves_out(people: Subjects, as_role: LogIn) -> None:
+    client = as_role("coordinator")
+    whole, part = (client.get(f"/worklist{one}").text for one in ("", "?verdict=eligible&q=S-"))
+    assert f"4 subjects, as of {print_instant(NOW.isoformat())}" in text(whole)
+    assert "2 subjects, eligible only, with S- in the number, as of" in text(part).replace("  ", " ")
 
 
 def test_only_who_is_due_that_day_is_printed(people: Subjects, as_role: LogIn) -> None:

@@ -200,7 +200,7 @@ def _set_aside(screening: Screening, knowledge: KnowledgeBase, upload: bytes | N
     }
     by = screening.typed.by
     words = {one.reference: f"set aside: {reason} ({by}, {_stamp(screening)})" for one, reason in chosen.values()}
-    amended, done = set_aside(upload, words) if words else (upload, frozenset[str]())
+    amended, done = set_aside(upload, words, screening.typed.zone) if words else (upload, frozenset[str]())
     texts = {one.name: one.text for one in screening.form.data} | {
         one.name: one.text for one in screening.form.conditions
     }
