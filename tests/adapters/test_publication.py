@@ -188,7 +188,8 @@ def record_of(answers: list[Json]) -> PatientRecord:
 @pytest.mark.parametrize(("choice", "truth"), [("Y", Truth.MET), ("N", Truth.NOT_MET), ("UNK", Truth.UNKNOWN)])
 def test_a_response_to_the_form_is_read_as_it_was_meant(name: str, choice: str, truth: Truth) -> None:
     record = record_of(response(name, choice))
-    assert record.notes == ()
+    # The values are made up: some are unusual.
+    assert not [one for one in record.notes if not one.text.endswith(": unusual value")]
     for item in items(questionnaire(name)):
         link = item["linkId"]
         if link in KNOWLEDGE.measurements:
