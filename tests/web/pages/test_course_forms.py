@@ -225,3 +225,15 @@ def test_when_a_lot_was_true_is_asked_and_never_taken_to_be_now(page: Page) -> N
     assert "as on its certificate" in shown
     assert page.send("lot", said | {"at.lot": local(START)})[0] == 200
     assert page.send("lot", {"lot": "LOT-8"})[0] == 200, "a number alone holds at any time"
+
+
+def test_a_gate_that_was_closed_at_the_start_says_why(page: Page) -> None:
+    """Who fills the forms in after the infusion saw "hold" beside a gate that says go, and no reason."""
+    page.ward.prepare(1)
+    for who in (COORDINATOR, SECOND):
+        page.ward.check(1, who=who)
+    times = {"started": local(START - HOUR), "ended": local(START), "status": "completed", "volume_ml": "100"}
+    status, shown = page.send("infusion", times | {"lot": "LOT-7"})
+    said = re.findall(r"By what was known at its start: ([^<]*)", shown)
+    assert (status, len(said), "REG-01: unknown" in said[0]) == (409, 1, True)
+    assert '<span class="word">go</span>' in shown

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Request
 from starlette.datastructures import FormData
 from starlette.responses import Response
 
-from mscprotocol.course_actions import Course
+from mscprotocol.course_actions import Course, GateClosedError
 from mscprotocol.course_amendments import RETRACTABLE
 from mscprotocol.course_deviations import deviate
 from mscprotocol.course_forms import Death, Form, Infusion, Override, read_form
@@ -84,7 +84,8 @@ def act(request: Request, identity: str, action: str, person: Recorder, form: Po
         typed = typed_of(course, course.subjects.chart(identity).subject, own_fields(fields, step))
         _ACTIONS[action](_Step(request, course, identity, person, typed, read_token(fields, step)))
     except (RequestError, DataError) as error:
-        failure = Failure(str(error), status_of(error), step, problems_of(error, step))
+        because = error.gate.because if isinstance(error, GateClosedError) else ()
+        failure = Failure(str(error), status_of(error), step, problems_of(error, step), because)
         return _page(request, identity, person, fields, failure, is_against=_is_against(action, error.code))
     except ProblemError as error:
         if error.code != NOT_SIGNED:

@@ -5,7 +5,7 @@ So whatever one step says, what was typed for the others comes along with it, an
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from starlette.datastructures import FormData, UploadFile
@@ -29,12 +29,16 @@ _SHORTEST, _LONGEST = 16, 64
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a step was not done: words, the status of the answer, the step, and what is wrong with each of its fields."""
+    """Why a step was not done: words, the status of the answer, the step, and what is wrong with each of its fields.
+
+    `because` are the reasons of the gate that was closed at the time in question, which is not that of the page.
+    """
 
     text: str
     status: int
     step: str = ""
     problems: Fields = field(default_factory=dict)
+    because: Sequence[str] = ()
 
 
 def problems_of(error: RequestError | DataError, step: str) -> dict[str, str]:
