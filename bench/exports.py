@@ -1,7 +1,7 @@
 """An export of our own making: bulk FHIR NDJSON of any number of patients, by seed, written as it is made.
 
-A patient is one of a few hundred courses from `generator.make_patient`, with a name, birthday and times of his own: as
-cheap to write as text, and no two alike. `python bench/exports.py FOLDER PATIENTS [HISTORY]`.
+A patient is one of a few hundred courses from `generator.make_patient`, with an id, a number and times of his own: as cheap
+to write as text. `python bench/exports.py FOLDER PATIENTS [HISTORY]`.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ def _course(number: int, history: int | None, seed: int) -> list[tuple[str, byte
     tree = msgspec.json.decode(make_patient(number, seed, history), type=dict[str, msgspec.Raw])
     entries = msgspec.json.decode(tree["entry"], type=list[dict[str, msgspec.Raw]])
     raws = [bytes(entry["resource"]) for entry in entries]
-    own = f"made-{seed}-{number}".encode()
+    own = re.compile(rf"made-{seed}-{number}(?![0-9])".encode(), re.IGNORECASE)  # the id, and the number made of it
     # The generator counts the resources of each patient from 1; in an export an id is that of one resource.
-    raws = [_OWN_ID.sub(rb'\1@P@-\2"', raw).replace(own, b"@P@") for raw in raws]
+    raws = [own.sub(b"@P@", _OWN_ID.sub(rb'\1@P@-\2"', raw)) for raw in raws]
     return [(msgspec.json.decode(raw)["resourceType"], raw + b"\n") for raw in raws]
 
 
