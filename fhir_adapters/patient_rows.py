@@ -270,7 +270,7 @@ class _Reading:
         if parts is None:
             self._remark("a cell of codes holds more than codes, and was not read: a person has to look")
             parts = (code.code.replace("|", ","),)
-        yield from (f"{code.system.name.lower()} {part}" for part in parts)
+        yield from (f"{code.system.name} {part}" for part in parts)
 
 
 def _truth(text: str) -> Truth | None:

@@ -3,8 +3,8 @@
 import pytest
 
 from fhir_adapters.bundle import assemble
-from fhir_adapters.patient_list import read_column_map
-from fhir_adapters.patient_rows import RowReader
+from fhir_adapters.patient_list import read_column_map, table_of
+from fhir_adapters.patient_rows import RowReader, check_names
 from fhir_adapters.plain_forms import PlainRecord
 from fhir_adapters.plain_record import write_units
 from fhir_adapters.record_builder import build_record
@@ -175,3 +175,104 @@ def test_no_two_ids_become_one(knowledge):
 def test_ids_that_cannot_be_kept_say_what_to_do(knowledge, written):
     with pytest.raises(DataError, match="at most 64 letters"):
         reader(knowledge, f"tidy: {TIDY}").read({"id": written})
+
+
+# -- what each part of a map is good for -----------------------------------------------------------
+
+NAMES = "names: {PLT: platelets, PE: pulmonary_embolism, MSC: infusion, CRP: loinc 1988-5}"
+
+
+def test_local_names_stand_for_data_conditions_infusions_and_codes(knowledge):
+    table = f"tidy: {TIDY}, {NAMES}"
+    at = {"at": "2020-04-06T08:00:00Z"}
+    assert "platelets" in record_of(knowledge, table, {"name": "PLT", "value": "180", **at})[0].measurements
+    assert "crp" in record_of(knowledge, table, {"name": "CRP", "value": "5", "unit": "mg/L", **at})[0].measurements
+    assert "pulmonary_embolism" in presences(knowledge, table, {"name": "PE", "status": "active", **at})[0]
+    assert len(record_of(knowledge, table, {"name": "MSC", "value": "yes", **at})[0].infusions) == 1
+    other = record_of(knowledge, table, {"name": "HB", "value": "9", "unit": "g/dL", **at})[0]
+    assert (other.measurements, other.presences) == ({}, {})
+
+
+def test_an_infusion_began_when_the_row_says(knowledge):
+    table = "tidy: {name: name, value: value, at: at, since: since}"
+    at, since = "2020-04-05T08:00:00Z", "2020-04-04T08:00:00Z"
+    for said, begun in (({"at": at}, at), ({"since": since}, since), ({"at": at, "since": since}, at)):
+        (infusion,) = record_of(knowledge, table, {"name": "infusion", "value": "yes", **said})[0].infusions
+        assert infusion.time is not None
+        assert infusion.time.earliest.isoformat() == begun.replace("Z", "+00:00")
+
+
+@pytest.mark.parametrize("word", ["dead", "Deceased", "died"])
+def test_words_of_death(knowledge, word):
+    assert record_of(knowledge, f"tidy: {TIDY}", {"died": word})[0].patient.deceased is True
+    assert record_of(knowledge, f"tidy: {TIDY}", {"died": "living"})[0].patient.deceased is False
+
+
+def test_a_cell_without_a_status_may_hold_one(knowledge):
+    table = "wide: [{column: PE, fixed: {name: pulmonary_embolism}}]"
+    resolved = presences(knowledge, table, {"PE": "resolved"})[0]["pulmonary_embolism"]
+    assert (resolved.present, resolved.active) == (Truth.MET, Truth.NOT_MET)
+    assert presences(knowledge, table, {"PE": "yes"})[0]["pulmonary_embolism"].present is Truth.MET
+    assert presences(knowledge, table, {"PE": "maybe"})[0]["pulmonary_embolism"].problem is Reason.NEEDS_REVIEW
+
+
+def test_times_and_numbers_are_read_as_the_map_says_wherever_they_stand(knowledge):
+    table = (
+        "dates: dmy, decimal: comma, tidy: {born: born, since: since, until: until, name: name, status: status},"
+        " wide: [{column: dd, fixed: {name: d_dimer, unit: mg/L, assay: FEU}, columns: {upper_limit: limit, at: taken}}]"
+    )
+    row = {"born": "14.03.1962", "since": "01.02.2020", "until": "05.02.2020", "name": "pulmonary_embolism"}
+    row |= {"status": "resolved", "dd": "1,5", "limit": " 0,5 mg/L ", "taken": "06.04.2020"}
+    record, remarks = record_of(knowledge, table, row)
+    assert not remarks
+    assert str(record.patient.born[0]) == "1962-03-14"
+    (entry,) = record.presences["pulmonary_embolism"]
+    assert (entry.time.earliest.year, entry.ended.latest.month) == (2020, 2)
+    (dimer,) = record.measurements["d_dimer"]
+    assert (str(dimer.value.exact), dimer.assay) == ("1.5", "FEU")
+    assert dimer.upper_limit is not None
+    assert str(dimer.time.earliest)[:10] in ("2020-04-05", "2020-04-06")
+
+
+def test_a_specimen_and_the_beginning_of_a_period_belong_to_the_value(knowledge):
+    table = "tidy: {name: name, value: value, unit: unit, specimen: specimen, since: since, at: at}"
+    at = "2020-04-06T08:00:00Z"
+    gas = {"name": "pao2", "value": "70", "unit": "mm[Hg]", "at": at}
+    venous = record_of(knowledge, table, gas | {"specimen": "BLDV"})[0].measurements["pao2"][0]
+    arterial = record_of(knowledge, table, gas | {"specimen": "BLDA"})[0].measurements["pao2"][0]
+    assert venous.problem is Reason.SPECIMEN_MISMATCH
+    assert arterial.problem is None
+    urine = {"name": "urine_volume", "value": "900", "unit": "mL", "since": "2020-04-05T08:00:00Z", "at": at}
+    (entry,) = record_of(knowledge, table, urine)[0].measurements["urine_volume"]
+    assert entry.began is not None
+
+
+def test_blanks_around_cells_say_nothing(knowledge):
+    row = {"name": " platelets ", "value": " 180 ", "unit": " 10*9/L ", "at": " 2020-04-06T08:00:00Z "}
+    (entry,) = record_of(knowledge, f"tidy: {TIDY}", row)[0].measurements["platelets"]
+    assert (entry.problem, str(entry.value.exact)) == (None, "180")
+    assert not record_of(knowledge, f"tidy: {TIDY}", {"value": "180"})[0].measurements
+
+
+def test_a_code_without_its_system_is_no_condition(knowledge):
+    record, _ = record_of(knowledge, f"tidy: {TIDY}", {"code": "I26.9", "value": "yes", "status": "active"})
+    assert not record.presences
+    coded = "wide: [{column: crp, fixed: {code: 1988-5, unit: mg/L}, system: loinc}]"
+    check_names(read_column_map(f"tables: [{{file: a, patient: id, {coded}}}]"), knowledge)
+    assert "crp" in record_of(knowledge, coded, {"crp": "5"})[0].measurements
+
+
+def test_a_row_that_no_record_can_hold_says_where(knowledge):
+    with pytest.raises(DataError, match="the row cannot be read"):
+        reader(knowledge, f"tidy: {TIDY}").read({"id": "p", "name": "platelets", "value": "x" * 2001})
+    with pytest.raises(DataError, match="has no id"):
+        reader(knowledge, f"tidy: {TIDY}").read({"id": " ", "name": "platelets"})
+
+
+def test_a_map_may_name_files_with_their_folder(knowledge):
+    columns = read_column_map("tables: [{file: new/a.csv, patient: nr}, {file: a.csv, patient: id}]")
+    assert table_of(columns, "new/a.csv", ["nr"]).patient == "nr"
+    assert table_of(columns, "old/a.csv", ["id"]).patient == "id"
+    with pytest.raises(DataError) as caught:
+        table_of(columns, "old/a.csv", ["nr"])
+    assert caught.value.code == "no_patient"
