@@ -219,7 +219,8 @@ def test_a_cell_without_a_status_may_hold_one(knowledge):
 def test_times_and_numbers_are_read_as_the_map_says_wherever_they_stand(knowledge):
     table = (
         "dates: dmy, decimal: comma, tidy: {born: born, since: since, until: until, name: name, status: status},"
-        " wide: [{column: dd, fixed: {name: d_dimer, unit: mg/L, assay: FEU}, columns: {upper_limit: limit, at: taken}}]"
+        " wide: [{column: dd, fixed: {name: d_dimer, unit: mg/L, assay: FEU},"
+        " columns: {upper_limit: limit, at: taken}}]"
     )
     row = {"born": "14.03.1962", "since": "01.02.2020", "until": "05.02.2020", "name": "pulmonary_embolism"}
     row |= {"status": "resolved", "dd": "1,5", "limit": " 0,5 mg/L ", "taken": "06.04.2020"}
