@@ -1,7 +1,7 @@
 """An export of our own making: bulk FHIR NDJSON of any number of patients, by seed, written as it is made.
 
-A patient is one of a few hundred courses from `generator.make_patient`, with an id, a number and times of his own: as cheap
-to write as text. `python bench/exports.py FOLDER PATIENTS [HISTORY]`.
+A patient is one of a few hundred courses from `generator.make_patient`, with an id, a number and times of his own: as
+cheap to write as text. `python bench/exports.py FOLDER PATIENTS [HISTORY]`.
 """
 
 from __future__ import annotations
