@@ -14,7 +14,9 @@ import msgspec
 
 from fhir_adapters.plain_record import parse_record
 from mscprotocol.course_forms import Consent, Events, Infusion, Lot, Withdrawal, read_form
+from mscprotocol.course_questions import FORM_COMPLETE
 from mscprotocol.store.tables import Screening, Subject, SubjectEntry, SubjectLine
+from mscprotocol.timespan import CLOCK_TOLERANCE
 
 Fragment = dict[str, Any]
 _encoder = msgspec.json.Encoder(decimal_format="number")
@@ -223,13 +225,20 @@ def _find_said(
 
 
 def _completeness(entries: Sequence[SubjectEntry], rules: CourseRules, at: datetime) -> Iterator[Fragment]:
-    """That no form of an infusion is outstanding, as whoever filed the newest one says by filing it."""
+    """Whether a form of an infusion is outstanding: that none is, says whoever filed the newest one by filing it.
+
+    That one is, the course itself knows at this very instant, so that no claim of an upload, however new, outvotes it.
+    """
+    if rules.due(entries, at):
+        newest_of_all = (at + CLOCK_TOLERANCE).astimezone(UTC).isoformat()
+        yield {"conditions": [{"name": FORM_COMPLETE, "status": "refuted", "recorded": newest_of_all}]}
+        return
     last = next_infusion(entries) - 1
     filed = [(actor, form) for actor, form in _event_forms(entries) if form.infusion == last]
-    if filed and not rules.due(entries, at):
+    if filed:
         actor, newest = max(filed, key=lambda one: one[1].observed)
-        name, seen = "adverse_event_form_complete", _written(newest.observed)
-        yield {"answers": [{"name": name, "answer": "yes", "by": actor, "at": seen}]}
+        seen = _written(newest.observed)
+        yield {"answers": [{"name": FORM_COMPLETE, "answer": "yes", "by": actor, "at": seen}]}
 
 
 def _event_forms(entries: Sequence[SubjectEntry]) -> list[tuple[str, Events]]:

@@ -11,8 +11,10 @@ from msgspec.structs import replace
 from mscprotocol.course_actions import GateClosedError
 from mscprotocol.course_deviations import deviate
 from mscprotocol.course_forms import Consent, Events, Infusion, Lot, Override, Plan, Withdrawal
+from mscprotocol.course_questions import FORM_COMPLETE
 from mscprotocol.errors import RequestError
 from mscprotocol.store.database import Database
+from mscprotocol.timespan import CLOCK_TOLERANCE
 from tests.store.people import CLINICIAN, COORDINATOR, SECOND, entry, token
 from tests.store.test_course import START, Ward, charted, put_right
 
@@ -288,7 +290,7 @@ def test_a_form_does_not_lapse_with_the_next_infusion(ward: Ward) -> None:
     assert [str(one) for one in ward.course.view(ward.subject).due] == ["72 h after infusion 1", "6 h after infusion 2"]
     ward.observe(2, second)
     ward.prepare(3)
-    assert "HLD-05: unknown" in ward.course.view(ward.subject).gate.because
+    assert "HLD-05: met" in ward.course.view(ward.subject).gate.because
     file(ward, 1, "72 h", ward.now)
     assert ward.course.view(ward.subject).gate.decision == "go"
 
@@ -315,6 +317,32 @@ def test_what_one_form_leaves_unknown_the_next_does_not_answer(ward: Ward) -> No
     assert "STP-01: unknown" in ward.course.view(ward.subject).gate.because
     file(ward, 1, "6 h", START + 6 * HOUR)
     assert ward.course.view(ward.subject).gate.decision == "go", "the form of that time says so itself"
+
+
+@pytest.mark.parametrize("ahead", [timedelta(0), CLOCK_TOLERANCE])
+def test_no_upload_says_that_the_forms_of_a_course_are_complete(ward: Ward, ahead: timedelta) -> None:
+    """Hazard: a pasted record answered every question and called the forms complete, and the gate said go."""
+    ward.give(1)
+    ward.clock.set(START + timedelta(hours=72))
+    ward.prepare(2)
+    questions = [*(one for one in ward.course.questions() if one != "continue_despite_improvement"), FORM_COMPLETE]
+    said = [
+        {
+            "name": one,
+            "answer": "yes" if one == FORM_COMPLETE else "no",
+            "by": "Dr X",
+            "at": (ward.now + ahead).isoformat(),
+        }
+        for one in questions
+    ]
+    ward.course.subjects.record(
+        ward.subject, entry("record", {"patient": {"id": "anna"}, "answers": said}), COORDINATOR
+    )
+    view = ward.course.view(ward.subject)
+    assert (view.gate.decision, view.gate.because, len(view.due)) == ("hold", ["HLD-05: unknown"], 3)
+    ward.observe(1, START)
+    assert ward.course.view(ward.subject).due == []
+    assert not [one for one in ward.course.view(ward.subject).gate.because if one.startswith("HLD-05")]
 
 
 def test_a_form_with_an_empty_question_is_still_due(ward: Ward) -> None:
