@@ -289,6 +289,14 @@ def test_an_interrupted_run_says_how_it_is_taken_up(folder, whole, tmp_path, sta
     assert same(screen(folder, out, resume=True), whole)
 
 
+def test_ctrl_c_while_the_program_loads_ends_it_without_a_traceback(tmp_path):
+    (tmp_path / "typer.py").write_text("raise KeyboardInterrupt\n")
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT / "src"), str(ROOT)])}
+    said = [sys.executable, "-m", "mscprotocol", "screen", "--help"]
+    run = subprocess.run(said, capture_output=True, check=False, env=environment)
+    assert (run.returncode, run.stderr) == (130, b"")
+
+
 def test_workers_end_with_a_parent_that_is_killed(tmp_path):
     """Each worker holds the end of a pipe: when the last one lets go, none is left to write."""
     program = tmp_path / "program.py"
