@@ -185,6 +185,7 @@ def test_a_lot_is_filled_in_and_a_running_infusion_ended(desk: Desk) -> None:
     ward.prepare(1)
     desk.open(desk.browser, "coordinator")
     desk.fill(desk.browser, "lot", lot="LOT-7", **{"d.product_viability.0.value": "85"})
+    set_time(desk.browser, "lot.at.lot", local(ward.now))
     check_look(desk.browser, "a lot that is filled in")
     assert "Recorded." in desk.send(desk.browser, "lot")
     ward.prepare(1)
