@@ -213,7 +213,9 @@ def test_a_cell_without_a_status_may_hold_one(knowledge):
     resolved = presences(knowledge, table, {"PE": "resolved"})[0]["pulmonary_embolism"]
     assert (resolved.present, resolved.active) == (Truth.MET, Truth.NOT_MET)
     assert presences(knowledge, table, {"PE": "yes"})[0]["pulmonary_embolism"].present is Truth.MET
-    assert presences(knowledge, table, {"PE": "maybe"})[0]["pulmonary_embolism"].problem is Reason.NEEDS_REVIEW
+    found, remarks = presences(knowledge, table, {"PE": "maybe"})
+    assert found["pulmonary_embolism"].problem is Reason.NEEDS_REVIEW
+    assert any("map it to yes" in one for one in remarks)
 
 
 def test_times_and_numbers_are_read_as_the_map_says_wherever_they_stand(knowledge):
@@ -253,6 +255,13 @@ def test_blanks_around_cells_say_nothing(knowledge):
     (entry,) = record_of(knowledge, f"tidy: {TIDY}", row)[0].measurements["platelets"]
     assert (entry.problem, str(entry.value.exact)) == (None, "180")
     assert not record_of(knowledge, f"tidy: {TIDY}", {"value": "180"})[0].measurements
+
+
+def test_a_code_of_a_datum_needs_no_unit(knowledge):
+    row = {"code": "loinc 94500-6", "value": "positive", "at": "2020-04-06T08:00:00Z"}
+    record, _ = record_of(knowledge, f"tidy: {TIDY}", row)
+    assert record.measurements["sars_cov_2_test"][0].answer == "positive"
+    assert not record.presences
 
 
 def test_a_code_without_its_system_is_no_condition(knowledge):

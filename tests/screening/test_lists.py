@@ -90,6 +90,7 @@ def test_a_bad_row_is_named(tmp_path, content, line, code):
     (tmp_path / "list.csv").write_bytes(content.encode("latin-1") + b"p-9,platelets,180\n")
     run = screen(tmp_path / "list.csv", tmp_path / "out")
     assert [(one["line"], one["code"]) for one in run.problems if one["level"] == "line"] == [(line, code)]
+    assert run.problems[0]["message"].startswith("row: ")
     assert ("p-9", PROTOCOL) in run.answers
     assert run.balance.is_even
 
@@ -100,8 +101,11 @@ def test_rows_that_contradict_each_other(tmp_path):
 
 
 def test_the_time_of_evaluation_may_stand_in_a_column(tmp_path):
-    (tmp_path / "list.csv").write_text("patient_id,icu\np-1,2020-04-01T08:00:00Z\np-2,\n")
-    run = screen(tmp_path / "list.csv", tmp_path / "out", at="column:icu")
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "list.csv").write_text("patient_id,icu\np-1, 2020-04-01T08:00:00Z \np-2,\n")
+    (tmp_path / "in" / "others.csv").write_text("patient_id,sex\np-1,male\n")
+    run = screen(tmp_path / "in", tmp_path / "out", at="column:icu")
+    assert run.balance.kept == 3
     assert run.answers["p-1", PROTOCOL]["at"] == "2020-04-01T08:00:00+00:00"
     assert run.codes["patient", "no_time"] == 1
 
