@@ -54,4 +54,4 @@ def test_what_is_open_names_what_settles_it(ward: Ward, knowledge: KnowledgeBase
     assert "no dose follows" in lines["tier: unknown"].text
     assert lines["tier: unknown"].marks == ("site-policy: site",)
     assert "settled by" in lines["COA-01: unknown"].next
-    assert "event form" in lines["HLD-05: unknown"].next
+    assert "event form" in lines["HLD-05: met"].next
