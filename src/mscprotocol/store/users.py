@@ -93,9 +93,14 @@ def is_password(user: UserAccount | None, password: str) -> bool:
 
 def set_password(session: Session, user: UserAccount, password: str) -> None:
     """Change a password, end every session of the person, and forgive failures."""
-    user.password_hash = hash_password(password)
+    put_password(session, user, hash_password(password))
+
+
+def put_password(session: Session, user: UserAccount, hashed: str, kept_session: str = "") -> int:
+    """Put what `hash_password` gave in place; gives how many sessions of the person ended: all but the kept one."""
+    user.password_hash = hashed
     sessions.forgive(session, f"user:{user.name}")
-    end_sessions(session, user)
+    return end_sessions(session, user, kept_session)
 
 
 def disable(session: Session, at: datetime, user: UserAccount) -> None:
@@ -104,17 +109,23 @@ def disable(session: Session, at: datetime, user: UserAccount) -> None:
     end_sessions(session, user)
 
 
-def end_sessions(session: Session, user: UserAccount) -> None:
-    """Log a person out everywhere."""
-    session.execute(delete(WebSession).where(WebSession.user_id == user.id))
+def end_sessions(session: Session, user: UserAccount, kept_sha256: str = "") -> int:
+    """Log a person out everywhere, but for the session of a hash; gives how many sessions ended."""
+    others = (WebSession.user_id == user.id) & (WebSession.sha256 != kept_sha256)
+    return len(session.execute(delete(WebSession).where(others).returning(WebSession.sha256)).all())
 
 
 def hash_password(password: str) -> str:
     """What is kept of a password. Raises ValueError for one that is too short or too long."""
-    text = _normalised(password)
-    if not SHORTEST_PASSWORD <= len(text) <= LONGEST_PASSWORD:
+    check_length(password)
+    with _at_once:
+        return _hasher.hash(_normalised(password))
+
+
+def check_length(password: str) -> None:
+    """Raise ValueError for a password that is too short or too long."""
+    if not SHORTEST_PASSWORD <= len(_normalised(password)) <= LONGEST_PASSWORD:
         raise ValueError(f"a password has {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters; a sentence is good")
-    return _hasher.hash(text)
 
 
 def _normalised(password: str) -> str:

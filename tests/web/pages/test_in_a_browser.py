@@ -270,6 +270,13 @@ def test_every_page_can_be_used_by_everybody(served: Serve, browser: Any, servic
     check_look(browser, "refused")
     log_in(browser, address, "anna")
     check_look(browser, "no page for this role")
+    follow(browser, find(browser, ".who a"))
+    check_look(browser, "account")
+    for name, said in (("current", "wrong"), ("new", "another sentence for tests"), ("again", "and one more for tests")):
+        named(browser, name).send_keys(said)
+    follow(browser, find(browser, "form[action='/account/password'] button"))
+    assert "type the same one in both fields" in find(browser, "#p-again").text
+    check_look(browser, "account, refused")
 
 
 def test_what_is_printed_and_audited_can_be_used_by_everybody(served: Serve, browser: Any, service: Service) -> None:

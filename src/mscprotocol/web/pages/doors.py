@@ -6,6 +6,7 @@ from fastapi import APIRouter, Depends, FastAPI, Request
 from starlette.responses import Response
 
 from mscprotocol.web.pages import (
+    account,
     course,
     day_sheets,
     entries,
@@ -44,6 +45,7 @@ def install(app: FastAPI) -> None:
     for one in (
         router,
         login.router,
+        account.router,
         provider_login.router,
         screening.router,
         sheets.router,
