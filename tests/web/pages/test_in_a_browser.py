@@ -272,7 +272,11 @@ def test_every_page_can_be_used_by_everybody(served: Serve, browser: Any, servic
     check_look(browser, "no page for this role")
     follow(browser, find(browser, ".who a"))
     check_look(browser, "account")
-    for name, said in (("current", "wrong"), ("new", "another sentence for tests"), ("again", "and one more for tests")):
+    for name, said in (
+        ("current", "wrong"),
+        ("new", "another sentence for tests"),
+        ("again", "and one more for tests"),
+    ):
         named(browser, name).send_keys(said)
     follow(browser, find(browser, "form[action='/account/password'] button"))
     assert "type the same one in both fields" in find(browser, "#p-again").text

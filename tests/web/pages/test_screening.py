@@ -172,6 +172,28 @@ def test_what_another_protocol_does_not_ask_for_waits_on_the_page(demo: TestClie
     assert ('id="unused"' in back, 'name="c.moribund.said" value="no" checked' in back) == (False, True)
 
 
+def level_of(page: str) -> str:
+    """What the page would send as dose level: by its choice, or as what waits."""
+    chosen = re.findall(
+        r'<option value="([^"]*)" selected>', page.partition('id="dose_level"')[2].partition("</select>")[0]
+    )
+    waits = re.findall(r'type="hidden" name="dose_level" value="([^"]*)"', page)
+    (level,) = chosen + waits
+    return level
+
+
+def test_a_dose_level_waits_for_its_protocol_and_is_kept_by_one_that_has_it(demo: TestClient) -> None:
+    level, words = "3", {"he-2018": "3 x 10^6 cells/kg, high", "ciss-2018": "3.0 x 10^6 cells/kg, third cohort"}
+    for protocol in ("he-2018", "start-phase1", "seed-covid-4x", "ciss-2018", "he-2018"):
+        page = demo.post("/screening", data=ASKED | {"protocol": protocol, "dose_level": level}).text
+        assert ("3: not of this protocol" in page) is (protocol == "start-phase1")
+        assert ("Dose level: 3" in text(page)) is (protocol == "seed-covid-4x")
+        assert words.get(protocol, "") in text(page)
+        level = level_of(page)
+        assert level in ("3", "3.0"), protocol
+    assert "dose_level" not in demo.get("/screening?protocol=seed-covid-4x").text
+
+
 def test_what_stands_beside_a_field_waits_with_it_only(knowledge: KnowledgeBase) -> None:
     form = build_form(compile_rulebook(knowledge, "ciss-2018"))
     waits = {

@@ -22,7 +22,7 @@ from mscprotocol.web.pages.posted import read_form, see_other, text_of
 from mscprotocol.web.pages.screening_result import Result, places_of
 from mscprotocol.web.pages.screening_saving import save
 from mscprotocol.web.pages.screening_slips import find_unused, is_said
-from mscprotocol.web.pages.screening_state import Screening, judge
+from mscprotocol.web.pages.screening_state import Screening, judge, read_level
 from mscprotocol.web.problems import ProblemError, status_of
 
 PATH = "/screening"
@@ -164,13 +164,14 @@ def _render(
         result=_result(screening, service.knowledge),
         places=places_of(screening.form),
         fields=fields,
-        unused=find_unused(fields, screening.form),
+        unused=_unused(fields, screening),
         is_said=is_said,
         names=_names(service.knowledge),
         token=fields["token"] or secrets.token_urlsafe(16),
         protocols=list(service.knowledge.protocols.values()),
         stages=STAGES,
-        levels=[one.value.value for one in screening.book.protocol.dose.levels],
+        levels=screening.book.protocol.dose.levels,
+        level=read_level(fields["dose_level"], screening.book),
         zone=screening.typed.zone.key,
         zones=sorted(name for name in available_timezones() if "/" in name and not name.startswith("Etc/")),
         by=fields.get("by", _own_name(person)),
@@ -179,9 +180,16 @@ def _render(
     )
 
 
+def _unused(fields: Fields, screening: Screening) -> dict[str, str]:
+    """What waits for another protocol; a dose level does where this protocol has one alone, and asks for none."""
+    is_asked = len(screening.book.protocol.dose.levels) > 1
+    waits = {} if is_asked or not fields["dose_level"] else {"dose_level": fields["dose_level"]}
+    return waits | find_unused(fields, screening.form)
+
+
 def _names(knowledge: KnowledgeBase) -> dict[str, str]:
     data = {name: one.text for name, one in knowledge.measurements.items()}
-    return data | {name: one.text for name, one in knowledge.conditions.items()}
+    return {"dose_level": "Dose level"} | data | {name: one.text for name, one in knowledge.conditions.items()}
 
 
 def _own_name(person: Person) -> str:

@@ -128,7 +128,7 @@ def _request(typed: Typed, book: Rulebook) -> Request:
             stage=_stage(typed.text("stage")),
             start=_moment(typed, "start"),
             zone=typed.zone.key,
-            dose_level=_level(typed.text("dose_level"), book),
+            dose_level=read_level(typed.text("dose_level"), book),
         )
     except ValueError:
         raise RequestError("invalid_request", "The times asked for lie between the years 1900 and 2200.") from None
@@ -148,8 +148,8 @@ def _stage(text: str) -> Stage:
     return next((stage for stage in STAGES if stage == text), "screening")
 
 
-def _level(text: str, book: Rulebook) -> Decimal | None:
-    """The level that was chosen; one of another protocol is none, so that changing the protocol loses nothing."""
+def read_level(text: str, book: Rulebook) -> Decimal | None:
+    """The level that was chosen; one of another protocol is none, and waits on the page for that one."""
     try:
         level = Decimal(text) if text else None
     except InvalidOperation:
