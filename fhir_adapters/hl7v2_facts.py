@@ -8,6 +8,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, TypeVar
 
+import msgspec
+
+from fhir_adapters.hl7v2_marks import UNMARKED, Mark, Place
 from fhir_adapters.times import parse_time
 
 S = TypeVar("S")
@@ -52,12 +55,16 @@ class Number(NamedTuple):
         return self._replace(authority="")
 
 
+Statement = tuple[str, Number, tuple[str, ...], str]
+
+
 @dataclass(frozen=True, slots=True)
 class Fact:
     """One resource as one segment states it.
 
     `number` and `key` are what it is a version of and `time` which of the values under them; an empty `time` of a
-    retraction means all of them. `digest` is that of the segments it was made of. `doubt` says why it is open.
+    retraction means all of them. `digest` is that of the segments it was made of, `place` where the last of them
+    stands. `doubt` says why it is open, `mark` what a person said of it.
     """
 
     kind: str
@@ -68,9 +75,11 @@ class Fact:
     sent: Sent
     digest: str
     resource: dict[str, Any]
+    place: Place
     event: str = ""
     visit: str = ""
     doubt: str = ""
+    mark: Mark = UNMARKED
 
     @property
     def replaces(self) -> bool:
@@ -80,6 +89,16 @@ class Fact:
     def name(self) -> tuple[str, ...]:
         """What versions of one resource have in common, but for its time."""
         return (self.kind, *self.number.name, *self.key)
+
+    @property
+    def statement(self) -> Statement:
+        """What the same segment of one sender has in common, in whichever message it came and whatever it is of."""
+        return self.kind, self.number.bare, self.key, self.digest
+
+    @property
+    def said(self) -> tuple[object, ...]:
+        """What is said of what, in whichever segment it stands."""
+        return self.name, self.time, msgspec.json.encode(self.resource)
 
 
 def sent_at(written: str | None) -> Sent:
@@ -115,6 +134,23 @@ def in_versions(facts: Iterable[Fact]) -> list[tuple[Fact, int]]:
             is_open = any(not _all_after(one, part) for one in strangers)
             found += _numbered(_doubted(part) if is_open else part)
     return found
+
+
+def with_marks(versions: Sequence[tuple[Fact, int]], stated: Iterable[Fact]) -> list[tuple[Fact, int]]:
+    """Versions with what a person said of one, also where the very same came again.
+
+    What is set aside stands under what it could not be ordered with, and still over what it replaced: that does not
+    count again.
+    """
+    marks: dict[Statement, Mark] = {}
+    for fact in stated:
+        marks[fact.statement] = marks.get(fact.statement, UNMARKED).joined(fact.mark)
+    marked = [(replace(fact, mark=marks[fact.statement]), number) for fact, number in versions]
+    aside = {fact.said: fact.mark for fact, _ in marked if fact.mark.aside}
+    if not aside:
+        return marked
+    everywhere = [(replace(fact, mark=aside.get(fact.said, fact.mark)), number) for fact, number in marked]
+    return [(fact, 2 * number - bool(fact.mark.aside)) for fact, number in everywhere]
 
 
 def _by_name(facts: Iterable[Fact]) -> list[list[Fact]]:

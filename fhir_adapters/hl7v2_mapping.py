@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from fhir_adapters.hl7v2_datatypes import Clock, Json, code, concept, identifiers, message_clock, names
 from fhir_adapters.hl7v2_definitions import required_fields
 from fhir_adapters.hl7v2_facts import FINAL, RETRACTED, Fact, Number, Sent, sent_at
+from fhir_adapters.hl7v2_marks import UNMARKED, read_marks
 from fhir_adapters.hl7v2_parsing import Message, MessageError, Segment, Value, digest
 from fhir_adapters.hl7v2_results import Notes, read_number, read_results
 from mscprotocol.record import Identifier
@@ -133,13 +134,14 @@ def _map_part(message: Message, segments: Sequence[Segment], effect: Effect, clo
     person = segments[0]
     visit = next((segment.text(19) for segment in segments if segment.name == "PV1"), "")
     sender = "^".join((message.header.text(3), message.header.text(4)))
+    marks = read_marks(message)
     facts = [*_facts(segments, clock, sent, sender), *read_results(segments, clock, sent, sender, notes)]
     return Mapped(
         effect=effect,
         identity=_identity(message, person, 3),
         demographics=_demographics(person, clock, sent, is_administrative=message.kind == "ADT"),
         sent=sent,
-        facts=tuple(replace(fact, visit=visit, event=effect) for fact in facts),
+        facts=tuple(replace(fact, visit=visit, event=effect, mark=marks.get(fact.place, UNMARKED)) for fact in facts),
         notes=tuple(dict.fromkeys(notes.found)),
         former=_former(message, segments) if effect == "merge" else (),
         visit=visit,
@@ -212,6 +214,7 @@ def _facts(segments: Sequence[Segment], clock: Clock, sent: Sent, sender: str) -
             sent=sent,
             digest=digest(segment),
             resource=resource,
+            place=(segment.name, segment.number),
         )
 
 

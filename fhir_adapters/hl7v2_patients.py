@@ -18,10 +18,12 @@ from msgspec import Raw
 
 from fhir_adapters.bundle import PatientBundle, assemble
 from fhir_adapters.hl7v2_datatypes import Json, code, has_authority, message_clock, write_identifier
-from fhir_adapters.hl7v2_facts import Fact, in_versions, sent_last
+from fhir_adapters.hl7v2_facts import Fact, Statement, in_versions, sent_last, with_marks
 from fhir_adapters.hl7v2_files import split_file
 from fhir_adapters.hl7v2_mapping import Demographics, Mapped, effect_of, map_message
+from fhir_adapters.hl7v2_marks import UNMARKED
 from fhir_adapters.hl7v2_parsing import Message, MessageError, parse_message
+from fhir_adapters.marks import mark_as_infusion, mark_in_error
 from fhir_adapters.unpacking import Unit
 from mscprotocol.errors import DataError
 from mscprotocol.record import Identifier, QualityNote
@@ -79,14 +81,18 @@ class Chart:
             raise DataError("mixed_patients", "messages with one identifier give different birth dates or sexes")
         patient_id = self._patient_id()
         units = [*self._patients(patient_id)]
-        facts = in_versions(self._facts())
+        facts = self._versions()
         units += [_unit(fact, number, patient_id) for fact, number in facts]
         notes = [QualityNote(place, text) for one in self.messages.values() for place, text in one.notes]
-        notes += [QualityNote(f"{fact.kind}/{name_resource(fact)}", fact.doubt) for fact, _ in facts if fact.doubt]
+        notes += [QualityNote(_refer(fact), fact.doubt) for fact, _ in facts if fact.doubt and not fact.mark.aside]
         notes += [QualityNote("PID", _CONTRADICTIONS[name]) for name in _IDENTIFYING if self._is_disputed(name)]
         if any(one.is_test for one in self.messages.values()):
             notes.append(QualityNote("MSH^1^11", "a message is marked as a test or as training (MSH-11)"))
         return units, notes
+
+    def statements(self) -> Iterator[tuple[str, Statement]]:
+        """The reference of each resource, with what states it."""
+        return ((_refer(fact), fact.statement) for fact, _ in self._versions())
 
     def contradicts(self, description: _Description) -> bool:
         """Whether results describe another person than any administrative message, or else than any result, did."""
@@ -102,6 +108,10 @@ class Chart:
         known = list(self.identifiers)  # at once, for another thread may be adding to them
         current = [one for one in known if one not in self.former] or known
         return write_identifier(min(current, key=lambda one: (one.system, one.value)))
+
+    def _versions(self) -> list[tuple[Fact, int]]:
+        stated = list(self._facts())
+        return with_marks(in_versions(stated), stated)
 
     def _facts(self) -> Iterator[Fact]:
         cancelled = [one for one in self.messages.values() if one.effect == "cancel"]
@@ -269,16 +279,30 @@ def _is_no_merge(message: Message) -> bool:
 
 def _unit(fact: Fact, number: int, patient_id: str) -> Unit:
     """A fact as a resource; its version number says what stands over what."""
-    resource_id = name_resource(fact)
+    resource_id = _name_resource(fact)
     owner = "patient" if fact.kind == "AllergyIntolerance" else "subject"
     head = {"id": resource_id, "meta": {"versionId": str(number)}, owner: {"reference": f"Patient/{patient_id}"}}
-    stated = _doubted(fact.resource) if fact.doubt else fact.resource
+    stated = _doubted(fact.resource) if fact.doubt else dict(fact.resource)
+    if fact.mark.aside:
+        mark_in_error(stated, fact.mark.aside)
+    if fact.mark.separate:
+        mark_as_infusion(stated, fact.mark.separate)
     content = Raw(msgspec.json.encode(stated | head))
     # The URL tells apart one segment that stands for several values, as a correction of all of them does.
-    return Unit(fact.kind, resource_id, f"urn:x-hl7v2:{resource_id}", content, fact.digest)
+    return Unit(fact.kind, resource_id, f"urn:x-hl7v2:{resource_id}", content, _digest(fact))
 
 
-def name_resource(fact: Fact) -> str:
+def _digest(fact: Fact) -> str:
+    """What an answer rests on: the segments, and what a person said of them."""
+    mark = fact.mark
+    return fact.digest if mark == UNMARKED else _short(fact.digest, mark.aside, mark.separate, length=64)
+
+
+def _refer(fact: Fact) -> str:
+    return f"{fact.kind}/{_name_resource(fact)}"
+
+
+def _name_resource(fact: Fact) -> str:
     """The id of the resource that a fact becomes."""
     named = _NO_ID.sub("", fact.key[0])[:40] if fact.kind == "Observation" else ""
     return "-".join(part for part in (named, _short(*fact.name, fact.time)) if part)

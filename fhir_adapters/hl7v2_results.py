@@ -120,6 +120,7 @@ def _read_result(order: _Order, result: Segment, clock: Clock, sent: Sent, sende
         sent=sent,
         digest=digest(*order.context, result),
         resource=resource,
+        place=(result.name, result.number),
     )
 
 

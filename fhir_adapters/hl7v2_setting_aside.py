@@ -1,56 +1,49 @@
-"""HL7 v2 messages in which a person sets procedures aside: their segments stay where they are, by a name of ours."""
+"""HL7 v2 messages with what a person says of single results, diagnoses, allergies and procedures in them."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from zoneinfo import ZoneInfo
 
+from fhir_adapters.hl7v2_facts import Fact, Statement
 from fhir_adapters.hl7v2_files import split_file
 from fhir_adapters.hl7v2_mapping import map_message
-from fhir_adapters.hl7v2_parsing import MessageError, digest, parse_message
-from fhir_adapters.hl7v2_patients import name_resource
+from fhir_adapters.hl7v2_marks import Mark, Place, write_marks
+from fhir_adapters.hl7v2_parsing import MessageError, parse_message
+from fhir_adapters.hl7v2_patients import read_patients
 from mscprotocol.errors import DataError
 
-# A retraction of HL7 would say more: it opens other procedures of the same code that it may mean.
-_PROCEDURE, _ASIDE = b"PR1", b"ZPR"
 
+def mark_messages(content: bytes, said: Mapping[str, Mark], zone: ZoneInfo | None) -> tuple[bytes, frozenset[str]]:
+    """The messages of a file with marks for the entries of some references, and which of these were found.
 
-def set_procedures_aside(
-    content: bytes, references: Collection[str], zone: ZoneInfo | None
-) -> tuple[bytes, frozenset[str]]:
-    """The messages of a file without the procedures of some references, and which of these were found.
-
-    Content in which nothing is found comes back as it is, and so does what is no file of messages.
+    Every segment that states the entry is marked, a correction and what it corrects among them; the segments stay as
+    they came. Content in which nothing is found comes back as it is, and so does what is no file of messages.
     """
     try:
         messages = split_file(content)
+        patients, _ = read_patients([content], zone)
     except DataError:
         return content, frozenset()
+    named: dict[Statement, set[str]] = defaultdict(set)
+    for chart in patients:
+        for reference, statement in chart.statements():
+            named[statement] |= {reference} & said.keys()
     amended, found = [], set[str]()
     for message in messages:
-        named = {number: one for number, one in _procedures(message, zone) if one in references}
-        found.update(named.values())
-        amended.append(_renamed(message, named.keys()))
+        marks: dict[Place, Mark] = {}
+        for fact in _facts(message, zone):
+            for reference in named.get(fact.statement, ()):
+                found.add(reference)
+                marks[fact.place] = said[reference]
+        amended.append(write_marks(message, marks))
     return (b"\r".join(amended) if found else content), frozenset(found)
 
 
-def _procedures(content: bytes, zone: ZoneInfo | None) -> Iterator[tuple[int, str]]:
-    """The place of each PR1 among those of its message, and the reference of what it states."""
+def _facts(message: bytes, zone: ZoneInfo | None) -> Iterable[Fact]:
+    """What a message states; nothing where it is one that is not read."""
     try:
-        message = parse_message(content)
-        facts = [fact for part in map_message(message, zone) for fact in part.facts if fact.kind == "Procedure"]
+        return [fact for part in map_message(parse_message(message), zone) for fact in part.facts]
     except MessageError:
-        return
-    for segment in message.named(_PROCEDURE.decode()):
-        stated = next((fact for fact in facts if fact.digest == digest(segment)), None)
-        if stated is not None:
-            yield segment.number, f"{stated.kind}/{name_resource(stated)}"
-
-
-def _renamed(message: bytes, numbers: Collection[int]) -> bytes:
-    lines, number = [], 0
-    for line in message.split(b"\r"):
-        is_procedure = line.startswith(_PROCEDURE) and line[3:4] in (b"", message[3:4])
-        number += is_procedure
-        lines.append(_ASIDE + line[3:] if is_procedure and number in numbers else line)
-    return b"\r".join(lines)
+        return []

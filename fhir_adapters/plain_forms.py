@@ -79,6 +79,7 @@ class DatumForm(Named):
     assay: Text | None = Field(None, description="With a name: what was weighed, where that matters, as FEU or DDU.")
     status: Text = Field("final", description="A status of FHIR observations; only final ones count.")
     specimen: Text | None = Field(None, description="The specimen by its HL7 v2 code (table 0487), like BLDA.")
+    note: Text | None = Field(None, description="Why a person set it aside (status entered-in-error), and who.")
 
     @model_validator(mode="after")
     def _says_it_once(self) -> Self:

@@ -14,6 +14,7 @@ from fhir_adapters.bundle import PatientBundle, assemble
 from fhir_adapters.datatypes import Head, parse_decimal
 from fhir_adapters.decoding import UNREADABLE, decode_tolerantly
 from fhir_adapters.dictionary import DRUG_SYSTEMS, INFUSION, index
+from fhir_adapters.marks import note_of_ours
 from fhir_adapters.plain_forms import (
     AnswerForm,
     ConditionForm,
@@ -136,6 +137,7 @@ class _Writer:
             effectiveDateTime=datum.at if datum.since is None else None,
             effectivePeriod=None if datum.since is None else element(start=datum.since, end=datum.at),
             referenceRange=_upper_limit(datum),
+            note=None if datum.note is None else [note_of_ours(datum.note)],
             **_value_of(measurement, datum),
         )
 

@@ -9,6 +9,7 @@ from fhir_adapters.consents import read_consent, read_research_subject
 from fhir_adapters.dictionary import index
 from fhir_adapters.draft import Draft, by_name, in_order
 from fhir_adapters.lot_choice import settle_lots
+from fhir_adapters.marks import why_set_aside
 from fhir_adapters.measurements import read_observation
 from fhir_adapters.persons import read_person
 from fhir_adapters.presences import read_allergy, read_condition
@@ -55,6 +56,8 @@ def build_record(bundle: PatientBundle, knowledge: KnowledgeBase) -> PatientReco
 
 
 def _read(draft: Draft, item: Item) -> None:
+    for why in why_set_aside(item.resource):
+        draft.note(item, why)
     match item.resource:
         case Observation():
             read_observation(draft, item, item.resource)

@@ -29,6 +29,7 @@ class Resource(Element, frozen=True):
     id: str | None = None
     meta: Meta | None = None
     contained: tuple[Raw, ...] = ()
+    note: Raw = Raw()
 
 
 class OwnedResource(Resource, frozen=True):
@@ -170,6 +171,7 @@ class AllergyIntolerance(Resource, frozen=True):
 class Procedure(OwnedResource, frozen=True):
     """Something that was done."""
 
+    identifier: tuple[Identifier, ...] = ()
     status: str | None = None
     code: CodeableConcept | None = None
     performed_date_time: str | None = None

@@ -1,8 +1,8 @@
-"""Entries that a person sets aside: marked as entered in error where they stand, with who said so and why."""
+"""Entries of which a person says that they are wrong, or an infusion by themselves: marked where they stand."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -11,12 +11,11 @@ import msgspec
 from fhir_adapters.datatypes import parse_decimal
 from fhir_adapters.decoding import UNREADABLE
 from fhir_adapters.hl7v2_files import is_hl7v2
-from fhir_adapters.hl7v2_setting_aside import set_procedures_aside
-from fhir_adapters.writing import RECORDED_INFUSION, TERMINOLOGY
+from fhir_adapters.hl7v2_marks import Mark
+from fhir_adapters.hl7v2_setting_aside import mark_messages
+from fhir_adapters.marks import mark_as_infusion, mark_in_error
+from fhir_adapters.writing import Json
 
-_ERROR = "entered-in-error"
-# Their error is a verification status, that of all others a status.
-_VERIFIED = {"Condition": "condition-ver-status", "AllergyIntolerance": "allergyintolerance-verification"}
 _decoder = msgspec.json.Decoder(float_hook=parse_decimal)
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
@@ -24,31 +23,32 @@ _encoder = msgspec.json.Encoder(decimal_format="number")
 def set_aside(content: bytes, why: Mapping[str, str], zone: ZoneInfo | None = None) -> tuple[bytes, frozenset[str]]:
     """JSON with the named resources marked as wrong and the words of `why` beside them; and which were found.
 
-    Works on FHIR JSON, on the data of our own records, and on the procedures of HL7 v2, whose times without a zone are
-    those of `zone`. Content of another kind comes back as it is.
+    Works on FHIR JSON, on the data of our own records, and on HL7 v2, whose times without a zone are those of `zone`.
+    Content of another kind comes back as it is.
     """
     if is_hl7v2(content):
-        return set_procedures_aside(content, why.keys(), zone)
+        return mark_messages(content, {name: Mark(aside=text) for name, text in why.items()}, zone)
+    return _mark_resources(content, why, mark_in_error)
+
+
+def mark_separate(content: bytes, ids: Mapping[str, str], zone: ZoneInfo | None = None) -> bytes:
+    """An upload in which the named acts go by a number of ours, so that each is an infusion by itself."""
+    if is_hl7v2(content):
+        return mark_messages(content, {name: Mark(separate=number) for name, number in ids.items()}, zone)[0]
+    return _mark_resources(content, ids, mark_as_infusion)[0]
+
+
+def _mark_resources(
+    content: bytes, said: Mapping[str, str], mark: Callable[[Json, str], None]
+) -> tuple[bytes, frozenset[str]]:
     try:
         tree: Any = _decoder.decode(content)
     except UNREADABLE:
         return content, frozenset()
-    found = {reference for reference, one in _resources(tree) if reference in why and _mark(one, why[reference])}
-    return (_encoder.encode(tree) if found else content), frozenset(found)
-
-
-def mark_separate(content: bytes, ids: Mapping[str, str]) -> bytes:
-    """JSON in which the named administrations go by a number of ours, so that each is an infusion by itself."""
-    try:
-        tree: Any = _decoder.decode(content)
-    except UNREADABLE:
-        return content
-    found = [(reference, one) for reference, one in _resources(tree) if reference in ids]
+    found = [(reference, one) for reference, one in _resources(tree) if reference in said]
     for reference, one in found:
-        known = one.get("identifier")
-        ours = {"system": RECORDED_INFUSION, "value": ids[reference]}
-        one["identifier"] = [*(known if isinstance(known, list) else []), ours]
-    return _encoder.encode(tree) if found else content
+        mark(one, said[reference])
+    return (_encoder.encode(tree) if found else content), frozenset(reference for reference, _ in found)
 
 
 def _resources(tree: Any) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -66,16 +66,3 @@ def _resources(tree: Any) -> Iterator[tuple[str, dict[str, Any]]]:
     for entry in entries if isinstance(entries, list) else []:
         if isinstance(entry, dict):
             yield from _resources(entry.get("resource"))
-
-
-def _mark(one: dict[str, Any], why: str) -> bool:
-    kind = one.get("resourceType")
-    if kind in _VERIFIED:
-        one.pop("clinicalStatus", None)  # an error has none
-        one["verificationStatus"] = {"coding": [{"system": f"{TERMINOLOGY}/{_VERIFIED[kind]}", "code": _ERROR}]}
-    else:
-        one["status"] = _ERROR
-    if kind is not None:
-        notes = one.get("note")
-        one["note"] = [*(notes if isinstance(notes, list) else []), {"text": why}]
-    return True

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from fhir_adapters.dictionary import INFUSION, codings, text_of, words_of
 from fhir_adapters.draft import Draft, Given, find_problem
 from fhir_adapters.lots import Lot, find_lot
-from fhir_adapters.resources import MedicationAdministration
+from fhir_adapters.resources import MedicationAdministration, Procedure
 from fhir_adapters.values import answers_of
 from fhir_adapters.writing import DEVIATION, RECORDED_INFUSION
 from mscprotocol.codes import CodeSystem, Coding, is_same_code
@@ -60,9 +60,9 @@ def _lot_numbers(draft: Draft, given: Given) -> tuple[str, ...]:
 
 
 def _our_number(given: Given) -> str:
-    """The id under which a course of ours recorded an administration."""
+    """The id under which a course of ours recorded an administration, or a person said that it is one by itself."""
     resource = given.item.resource
-    identifiers = resource.identifier if isinstance(resource, MedicationAdministration) else ()
+    identifiers = resource.identifier if isinstance(resource, MedicationAdministration | Procedure) else ()
     return next((one.value for one in identifiers if one.system == RECORDED_INFUSION and one.value), "")
 
 

@@ -103,7 +103,7 @@ def _distinct(group: Iterable[Version[R]]) -> list[Version[R]]:
 def _says_the_same(one: Version[R], other: Version[R]) -> bool:
     if _age(one) != _age(other) or one.damaged or other.damaged:
         return False
-    left, right = (msgspec.structs.replace(item.resource, meta=None, contained=()) for item in (one, other))
+    left, right = (msgspec.structs.replace(item.resource, meta=None, contained=(), note=()) for item in (one, other))
     contained = [[bytes(raw) for raw in item.resource.contained] for item in (one, other)]
     return left == right and contained[0] == contained[1]
 

@@ -299,7 +299,7 @@ class Subjects:
         }
         separate = {one.reference: by.id for one, by in told if one.said == "separate"}
         zone = ZoneInfo(chart.subject.zone)
-        return [mark_separate(set_aside(one, same, zone)[0], separate) for one in parts] if told else parts
+        return [mark_separate(set_aside(one, same, zone)[0], separate, zone) for one in parts] if told else parts
 
     def course_rules(self, subject: Subject) -> CourseRules:
         """What the rules say of the subject's course."""

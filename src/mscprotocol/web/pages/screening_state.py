@@ -91,7 +91,7 @@ def judge(
         screening.request = _request(typed, book)
         screening.typed = Typed(fields, local, screening.request.at, typed.by)
         record = None if upload is None else _read([upload], knowledge, local)
-        _show_received(screening, record)
+        _show_received(screening, record, knowledge)
         _set_aside(screening, knowledge, upload)
         _assess(screening, knowledge)
     except RequestError as error:
@@ -164,18 +164,28 @@ def _read(parts: Sequence[bytes], knowledge: KnowledgeBase, zone: ZoneInfo) -> P
 # -- what was uploaded ---------------------------------------------------------------------------------
 
 
-def _show_received(screening: Screening, record: PatientRecord | None) -> None:
-    """What the upload says of each field, the latest first."""
+def _show_received(screening: Screening, record: PatientRecord | None, knowledge: KnowledgeBase) -> None:
+    """What the upload says of each field, the latest first; what is asked as a whole, by its parts too."""
     if record is None:
         return
     screening.patient = record.patient
     zone = screening.typed.zone
     times = {one.name for one in (*screening.form.data, *screening.form.lot) if one.kind == "time"}
-    for entries in (record.measurements, record.presences, record.attestations):
-        for name, found in entries.items():
-            latest = sorted(found, key=_when, reverse=True)
+    for kind in (record.measurements, record.presences, record.attestations):
+        beside: dict[str, list[Entry]] = {}
+        for name, found in kind.items():
+            beside.setdefault(_field_of(name, screening.form, knowledge), []).extend(found)
+        for name, entries in beside.items():
+            latest = sorted(entries, key=_when, reverse=True)
             shown = screening.received.setdefault(name, [])
             shown.extend(_received(entry, zone, is_time=name in times) for entry in latest[:_SHOWN])
+
+
+def _field_of(name: str, form: ScreeningForm, knowledge: KnowledgeBase) -> str:
+    """The field that a finding stands beside: its own, else that of what it is a part of."""
+    asked = [one.name for one in form.conditions]
+    wholes = (one for one in asked if name in knowledge.conditions[one].parts)
+    return name if name in asked else next(wholes, name)
 
 
 def _when(entry: Entry) -> datetime:
@@ -190,23 +200,25 @@ def _received(entry: Entry, zone: ZoneInfo, *, is_time: bool) -> Received:
 
 
 def _set_aside(screening: Screening, knowledge: KnowledgeBase, upload: bytes | None) -> None:
-    """Mark the latest uploaded entry of each field for which a reason was chosen."""
+    """Mark the latest uploaded entry of each field for which a reason was chosen, and show all that goes with it."""
     if upload is None:
         return
     chosen = {
-        name: (shown[0], knowledge.override_reasons[code].text)
+        shown[0].reference: knowledge.override_reasons[code].text
         for name, shown in screening.received.items()
         if shown and (code := screening.typed.text("aside", name)) in knowledge.override_reasons
     }
     by = screening.typed.by
-    words = {one.reference: f"set aside: {reason} ({by}, {_stamp(screening)})" for one, reason in chosen.values()}
+    words = {one: f"set aside: {reason} ({by}, {_stamp(screening)})" for one, reason in chosen.items()}
     amended, done = set_aside(upload, words, screening.typed.zone) if words else (upload, frozenset[str]())
     texts = {one.name: one.text for one in screening.form.data} | {
         one.name: one.text for one in screening.form.conditions
     }
     screening.asides = [
-        Aside(name, texts.get(name, name), one, reason, by, one.reference in done)
-        for name, (one, reason) in chosen.items()
+        Aside(name, texts.get(name, name), one, chosen[one.reference], by, one.reference in done)
+        for name, shown in screening.received.items()
+        for one in shown
+        if one.reference in chosen
     ]
     screening.parts.append(amended)
 

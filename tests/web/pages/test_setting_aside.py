@@ -1,0 +1,72 @@
+"""A single value of an HL7 v2 upload is set aside on the screening page, as one of FHIR is."""
+
+from __future__ import annotations
+
+import re
+
+from sqlalchemy import select
+from starlette.testclient import TestClient
+
+from mscprotocol.service import Service
+from mscprotocol.store.tables import StoredAssessment, SubjectEntry
+from mscprotocol.verification import Kept, verify
+from tests.adapters.hl7v2.messages import NOW, adt, oru, result
+from tests.web.pages.test_screening import ASKED, draft_of, text, upload, verdict
+
+LOW = result("21", code="777-3^Platelets^LN", unit="10*9/L")
+OTHER = result("98", number=2)
+AGAIN = {"d.platelets.0.value": "210", "d.platelets.0.unit": "10*9/L", "d.platelets.0.at": "2020-04-06T16:00"}
+
+
+def answer(client: TestClient, draft: str, **more: str) -> str:
+    return text(client.post("/screening/result", data=ASKED | {"draft": draft} | more).text)
+
+
+def save(client: TestClient, token: str, draft: str, **more: str) -> str:
+    asked = ASKED | {"at": "2020-04-06T18:00", "draft": draft, "subject": "S-1", "token": token} | more
+    return text(client.post("/screening/save", data=asked).text)
+
+
+def test_a_result_of_a_message_is_set_aside_alone(demo: TestClient, service: Service) -> None:
+    content = oru(LOW, OTHER)
+    page = upload(demo, content, at="2020-04-06T18:00")
+    draft = draft_of(page)
+    at = {"at": "2020-04-06T18:00"}
+    assert "Set the latest aside because" in text(page)
+    assert "Set aside Platelets" not in answer(demo, draft, **at)
+    shown = answer(demo, draft, **at, **AGAIN, **{"aside.platelets": "data-wrong"})
+    assert "Set aside Platelets : 21 10*9/L" in shown
+    assert "The data behind it are wrong or out of date (Dr A. Example)" in shown
+    assert "stays: it cannot be marked" not in shown
+    assert "Set aside Platelets" not in answer(demo, draft, **at, **AGAIN), "it stands again where no reason is chosen"
+
+    first = save(demo, "a", draft, **AGAIN, **{"aside.platelets": "data-wrong"})
+    why = "set aside: The data behind it are wrong or out of date (Dr A. Example, 2020-04-06T18:00+08:00)"
+    assert why in first
+    assert why in save(demo, "b", draft_of(upload(demo, content, **at))), "also where the message came again as it was"
+    with service.database.reading() as session:
+        kept = [one.content for one in session.execute(select(SubjectEntry)).scalars() if one.kind == "bundle"]
+        stored = session.execute(select(StoredAssessment)).scalars().all()
+        assert {verify(Kept(one), service.knowledge, NOW).outcome for one in stored} == {"same"}
+    assert LOW.encode() in kept[0], "it stands where it came"
+    assert kept[1] == content
+
+
+def test_what_goes_with_a_value_is_told(demo: TestClient) -> None:
+    """Two results that HL7 does not tell apart are one for it: both go, and both are shown."""
+    draft = draft_of(upload(demo, oru(LOW, LOW.replace("|21|", "|210|").replace("OBX|1", "OBX|2"))))
+    shown = answer(demo, draft, at="2020-04-06T18:00", **{"aside.platelets": "data-wrong"})
+    aside = shown[shown.index("Set aside Platelets") : shown.index("Coagulopathy")]
+    assert len(re.findall(r"21 10\*9/L|210 10\*9/L", aside)) == 2
+
+
+def test_a_diagnosis_of_a_message_is_set_aside_alone(demo: TestClient) -> None:
+    content = adt(
+        "A08", "PID|1||4711^^^HOSP^MR||Example^Ada||19620314|F", "DG1|1||I26.9^Pulmonary embolism^I10||20200401|F"
+    )
+    page = upload(demo, content, at="2020-04-06T18:30")
+    (name,) = re.findall(r'name="(aside\.[a-z_]+)"', page)
+    fields = {"draft": draft_of(page), "at": "2020-04-06T18:30"}
+    assert verdict(demo.post("/screening/result", data=ASKED | fields).text) == "Ineligible"
+    fields |= {name: "data-wrong"}
+    assert verdict(demo.post("/screening/result", data=ASKED | fields).text) != "Ineligible"
