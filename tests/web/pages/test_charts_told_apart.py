@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import re
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import select
 
+from mscprotocol.course_amendments import amend
+from mscprotocol.course_charts import find_doubts, tell_charted
 from mscprotocol.course_deviations import deviate
-from mscprotocol.course_forms import Infusion
+from mscprotocol.course_forms import Charted, Infusion
+from mscprotocol.knowledge_loader import load_knowledge
 from mscprotocol.store.subjects import NewEntry
 from mscprotocol.store.tables import StoredAssessment
 from mscprotocol.verification import Kept, verify
@@ -119,3 +123,35 @@ def test_what_is_not_there_is_not_told_apart(page: Page) -> None:
     for fields in (said("same", reference="MedicationAdministration/other"), said("same", infusion="2"), said("no")):
         assert who["clinician"].post(f"{path}/charted", data=fields).status_code == 422
     assert who["clinician"].post(f"{path}/charted", data=said("same", reason="")).status_code == 422
+
+
+@pytest.mark.parametrize("kind", ["a message", "a bundle"])
+def test_a_procedure_that_is_a_separate_infusion_counts(page: Page, tmp_path: Path, kind: str) -> None:
+    """Before, the choice marked nothing in a message, nor in a Procedure of FHIR."""
+    site = tmp_path / "site.yaml"
+    site.write_text("product_codes: {seed-covid-4x: [local CELLS]}\n", encoding="utf-8")
+    ward = page.ward
+    ward.course.service.knowledge = load_knowledge(site=site)
+    ward.course.subjects.record(ward.subject, entry("record", {"patient": {"id": "anna"}}), COORDINATOR)
+    ward.clock.set(START + timedelta(hours=7))
+    given, at = Infusion(1, START, START + timedelta(hours=1), volume_ml="100"), START + timedelta(hours=5)
+    deviate(ward.course, ward.subject, given, "it had begun", token(), COORDINATOR)
+    upload = message(f"PR1|1||CELLS^Stem cells^L|Infusion of cells|{at:%Y%m%d%H%M%z}")
+    if kind == "a bundle":
+        tree: Any = json.loads(charted(at).content)
+        act = tree["entry"][-1]["resource"] | {"resourceType": "Procedure", "performedDateTime": at.isoformat()}
+        act["code"] = {"coding": [{"system": "urn:x-hl7v2:L", "code": "CELLS"}]}
+        del act["medicationCodeableConcept"], act["effectiveDateTime"]
+        tree["entry"][-1]["resource"] = act
+        upload = json.dumps(tree).encode()
+    ward.course.subjects.record(ward.subject, NewEntry("bundle", upload, token()), COORDINATOR)
+    chart = ward.course.subjects.chart(ward.subject)
+    assert ward.course.view(ward.subject).gate.infusion == 2, "nobody can tell whether it is another one"
+    (reference,) = find_doubts(ward.course, chart, chart.entries[-1])
+    told = Charted(reference, "separate", 1, "seen on the sheet")
+    tell_charted(ward.course, ward.subject, told, token(), COORDINATOR)
+    view = ward.course.view(ward.subject)
+    assert (view.gate.infusion, view.is_open) == (3, False), "it counts"
+    (one,) = ward.course.subjects.chart(ward.subject).of_kind("charted")
+    amend(ward.course, ward.subject, one.id, "in_error", "it was not", token(), COORDINATOR)
+    assert ward.course.view(ward.subject).gate.infusion == 2
