@@ -7,13 +7,17 @@
   if (!form || !result || !note) return;
   const mark = (text) => { result.classList.toggle("stale", text !== ""); note.textContent = text; };
   const failed = () => mark("Not assessed anew: what stands here is not about what is typed. Press Assess.");
+  const { upload, paste } = form.elements;
+  const isWaiting = () => upload.files.length > 0 || paste.value.trim() !== "";
+  const settled = () => mark(isWaiting() ? "An export is chosen and not loaded: what stands here is without it. Press Load." : "");
   for (const kind of ["input", "change"]) {
     form.addEventListener(kind, (event) => {
-      if (event.target.closest(".save, #source")) return;
+      if (event.target === upload || event.target === paste) { settled(); return; }
+      if (event.target.closest(".save")) return;
       mark("Being assessed anew …");
     });
   }
-  document.addEventListener("htmx:afterSwap", () => mark(""));
+  document.addEventListener("htmx:afterSwap", settled);
   const halted = () => mark("Not assessed anew: a field with a dashed outline is filled in by half. Complete it or empty it.");
   document.addEventListener("htmx:validation:halted", halted);
   const loggedOut = () => mark("You were logged out. Log in again in another tab, then go on here: what you typed is still here.");

@@ -132,6 +132,17 @@ def test_an_answer_that_could_not_be_made_anew_says_so(served: Serve, browser: A
     assert find(browser, "#stale").text == ""
 
 
+def test_an_export_that_is_chosen_and_not_loaded_is_said(served: Serve, browser: Any) -> None:
+    browser.get(f"{served()}/screening")
+    named(browser, "paste").send_keys("{")
+    until(browser, lambda one: "Press Load" in find(one, "#stale").text)
+    click(browser, "input[name='c.prisoner.said'][value=yes]")
+    until(browser, lambda one: find(one, ".verdict"))
+    assert "Press Load" in find(browser, "#stale").text
+    named(browser, "paste").clear()
+    until(browser, lambda one: find(one, "#stale").text == "")
+
+
 def test_all_of_it_works_without_scripts(served: Serve, browser: Any, plain_browser: Any) -> None:
     driver = plain_browser
     driver.get(f"{served()}/screening")

@@ -496,16 +496,46 @@ def test_nothing_that_is_typed_or_uploaded_is_markup(demo: TestClient, service: 
 @pytest.mark.parametrize(
     "content", [b"", b"{", b"\x00\xff", b"[]", b'{"patient": 1}', b"MSH|", b'{"resourceType": "Bundle"}']
 )
-def test_an_upload_that_cannot_be_read_says_so(demo: TestClient, content: bytes) -> None:
-    page = upload(demo, content)
-    assert ("Cannot be assessed" in page) or ("Nothing is said yet" in page and content == b"")
+def test_an_upload_that_cannot_be_read_says_so_and_what_was_loaded_stays(demo: TestClient, content: bytes) -> None:
+    draft = draft_of(upload(demo, sample("eligible")))
+    page = upload(demo, content, draft=draft, **{"c.hit.said": "no"})
+    assert "The export was not loaded:" in page
+    assert "load it again" in page
+    assert draft_of(page) == draft
+    assert verdict(page) == "Eligible, for clinician review"
+    assert 'name="c.hit.said" value="no" checked' in page
+
+
+def test_a_pasted_text_that_cannot_be_read_stays_to_be_put_right(demo: TestClient) -> None:
+    half = '{"patient": {"id": "p-1"},\n "data": ['
+    page = demo.post("/screening", data=ASKED | {"paste": half}).text
+    assert "The export was not loaded: the record is not JSON" in page
+    assert html.unescape(re.search(r"<textarea[^>]*>(.*?)</textarea>", page, re.S)[1]).strip() == half  # type: ignore[index]
+    page = demo.post("/screening", data=ASKED | {"paste": f"{half}]}}"}).text
+    assert "was not loaded" not in page
+    assert draft_of(page)
+    assert half not in html.unescape(page), "what was loaded is not sent again"
+
+
+@pytest.mark.parametrize("how", ["upload", "paste"])
+def test_an_export_that_was_not_loaded_is_not_passed_over_by_saving(demo: TestClient, how: str) -> None:
+    form = ASKED | FIBRINOGEN | {"subject": "S-1", "token": "t"}
+    export = sample("one-lab-open")
+    sent = {"files": {"upload": ("export.json", export)}} if how == "upload" else {}
+    reply = demo.post("/screening/save", data=form | ({} if sent else {"paste": export.decode()}), **sent)  # type: ignore[arg-type]
+    assert "Nothing is saved yet." in text(reply.text)
+    assert verdict(reply.text) == "Eligible, for clinician review", "it is loaded, and shown with what was typed"
+    assert "S-1" not in demo.get("/worklist").text
+    saved = demo.post("/screening/save", data=form | {"draft": draft_of(reply.text)})
+    assert "Saved" in saved.text
+    assert verdict(saved.text) == "Eligible, for clinician review"
 
 
 def test_two_patients_in_one_export_are_refused(demo: TestClient) -> None:
     both = b'{"resourceType":"Bundle","type":"collection","entry":[' + b",".join(
         b'{"resource":{"resourceType":"Patient","id":"%d","birthDate":"196%d-01-01"}}' % (one, one) for one in (1, 2)
     ) + b"]}"  # fmt: skip
-    assert "Cannot be assessed" in upload(demo, both)
+    assert "The export was not loaded" in upload(demo, both)
 
 
 def test_pages_carry_no_inline_script_or_style(demo: TestClient) -> None:

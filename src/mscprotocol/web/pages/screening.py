@@ -22,11 +22,19 @@ from mscprotocol.web.pages.posted import read_form, see_other, text_of
 from mscprotocol.web.pages.screening_result import Result, places_of
 from mscprotocol.web.pages.screening_saving import save
 from mscprotocol.web.pages.screening_slips import find_unused, is_said
-from mscprotocol.web.pages.screening_state import Screening, judge, read_level
+from mscprotocol.web.pages.screening_state import Screening, find_unreadable, judge, read_level
 from mscprotocol.web.problems import ProblemError, status_of
 
 PATH = "/screening"
 JUST_SAVED = timedelta(minutes=15)
+NOT_LOADED = (
+    "The export was not loaded: {why}. A FHIR R4 bundle, a JSON record or HL7 v2 messages of one patient can be read: "
+    "check that all of it is there, and load it again. What was loaded before and what is typed stay."
+)
+NOT_SAVED = (
+    "Nothing is saved yet. The export that was chosen had not been loaded; now it is. Look at what follows with it, "
+    "and save then."
+)
 Saved = tuple[tables.Screening, tables.Subject] | None
 router = APIRouter()
 Screener = Annotated[Person, Depends(require("coordinator", "clinician"))]
@@ -60,15 +68,20 @@ async def screen(request: Request, person: Screener, form: Posted) -> Response:
     return await run_in_threadpool(_screen, request, person, fields, content)
 
 
-def _screen(request: Request, person: Person, fields: Fields, content: bytes | None) -> Response:
-    service, _ = of_app(request)
+def _screen(request: Request, person: Person, fields: Fields, content: bytes | None, done: str = "") -> Response:
+    """The page with an export that was sent just now, if one was and can be read; `done` tells what became of it."""
+    service, settings = of_app(request)
     if content is not None:
+        why = find_unreadable(content, service.knowledge, fields, settings.zone)
+        if why:
+            notice = NOT_LOADED.format(why=why.rstrip("."))
+            return _page(request, person, fields, _draft(request, person, fields), 422, notice=notice)
         with service.database.writing() as session:
             at = service.clock()
             fields["draft"] = drafts.keep(session, at, person.name, content)
             audit.append(session, at, person.name, "upload", f"Draft/{fields['draft']}")
         fields.pop("paste", None)
-    return _page(request, person, fields, _draft(request, person, fields), is_viewed=True)
+    return _page(request, person, fields, _draft(request, person, fields), notice=done)
 
 
 @router.post(f"{PATH}/result")
@@ -88,10 +101,19 @@ def show_result(request: Request, person: Screener, form: Posted) -> Response:
 
 
 @router.post(f"{PATH}/save")
-def save_screening(request: Request, person: Screener, form: Posted) -> Response:
-    """Save what was uploaded and typed to a subject of the trial, and show the stored assessment."""
+async def save_screening(request: Request, person: Screener, form: Posted) -> Response:
+    """Save what was uploaded and typed to a subject of the trial, and show the stored assessment.
+
+    An export that was chosen and not loaded is loaded first: nobody has seen what follows with it.
+    """
+    content = await _sent(form)
+    if content is not None:
+        return await run_in_threadpool(_screen, request, person, _fields(form), content, NOT_SAVED)
+    return await run_in_threadpool(_save, request, person, _fields(form))
+
+
+def _save(request: Request, person: Person, fields: Fields) -> Response:
     service, _ = of_app(request)
-    fields = _fields(form)
     screening = _judge(request, person, fields, _draft(request, person, fields))
     try:
         saved = save(service, screening, fields, person.caller)
@@ -140,26 +162,28 @@ def _judge(request: Request, person: Person, fields: Fields, upload: bytes | Non
 
 
 def _page(
-    request: Request, person: Person, fields: Fields, upload: bytes | None, *, is_viewed: bool = False
+    request: Request, person: Person, fields: Fields, upload: bytes | None, status: int = 200, *, notice: str = ""
 ) -> Response:
     service, _ = of_app(request)
     screening = _judge(request, person, fields, upload)
-    if is_viewed and screening.answer is not None:
+    if screening.answer is not None:
         with service.database.writing() as session:
             detail = {"protocol": screening.book.protocol.id}
             audit.append(session, service.clock(), person.name, "screen", _subject(fields), detail)
-    return _render(request, person, fields, screening)
+    return _render(request, person, fields, screening, status, notice=notice)
 
 
 def _render(
-    request: Request, person: Person, fields: Fields, screening: Screening, status: int = 200, *, saved: Saved = None
-) -> Response:
+    request: Request, person: Person, fields: Fields, screening: Screening, status: int = 200,
+    *, saved: Saved = None, notice: str = "",
+) -> Response:  # fmt: skip
     service, _ = of_app(request)
     return render_page(
         request,
         "screening",
         status,
         saved=saved,
+        notice=notice,
         screening=screening,
         result=_result(screening, service.knowledge),
         places=places_of(screening.form),

@@ -104,6 +104,15 @@ def judge(
     return screening
 
 
+def find_unreadable(content: bytes, knowledge: KnowledgeBase, fields: Mapping[str, str], zone: str) -> str:
+    """Why an export cannot be read; empty if it can."""
+    try:
+        _read([content], knowledge, _zone(fields.get("zone", ""), zone))
+    except (DataError, RequestError) as error:
+        return str(error)
+    return ""
+
+
 def _book(knowledge: KnowledgeBase, fields: Mapping[str, str]) -> Rulebook:
     name = fields.get("protocol") or DEFAULT_PROTOCOL
     if name not in knowledge.protocols:
