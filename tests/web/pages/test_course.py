@@ -21,7 +21,7 @@ from tests.store.people import bundle, entry, newcomer, token
 from tests.store.test_course import STATED
 from tests.web.conftest import NOW
 from tests.web.pages.conftest import LogIn
-from tests.web.pages.subject_page import form_of, named
+from tests.web.pages.subject_page import Page, form_of, named
 from tests.web.pages.test_screening import SAMPLES
 
 WHO = Caller("coordinator.one", frozenset({"coordinator"}))
@@ -143,6 +143,22 @@ def test_a_course_without_a_plan_has_words_instead_of_a_calendar(as_role: LogIn,
     reply = client.get(f"/subjects/{new}/course.ics")
     assert (reply.status_code, "no calendar" in reply.text) == (409, True)
     assert "<h1>Nothing planned</h1>" in reply.text
+
+
+def test_nothing_is_planned_any_more_once_the_gate_says_stop(page: Page) -> None:
+    ward = page.ward
+    begun = ward.now
+    ward.give(1)
+    assert page.client.get(f"{page.base}/course.ics").status_code == 200
+    ward.observe(1, begun, until=6, infusion_reaction="yes")
+    shown = page.client.get(f"{page.base}/course").text
+    assert '<span class="word">stop</span>' in shown
+    assert re.findall('data-label="Status">(.*?)</td>', shown) == [
+        "given", *["<b>not to be given:</b> the gate says stop"] * 3
+    ]  # fmt: skip
+    assert re.findall("<li><b>([^<]+)</b>", shown)[0] == "STP-05: met"
+    reply = page.client.get(f"{page.base}/course.ics")
+    assert (reply.status_code, "The course is stopped, so there is no calendar." in reply.text) == (409, True)
 
 
 def test_the_calendar_names_nobody(subject: str, as_role: LogIn) -> None:

@@ -47,6 +47,17 @@ def test_every_reason_that_a_gate_can_give_is_explained(ward: Ward, knowledge: K
     assert [one.reason for one in lines if not (one.text and one.marks and one.next)] == []
 
 
+def test_what_ends_the_course_comes_first_and_what_is_only_open_last(ward: Ward, knowledge: KnowledgeBase) -> None:
+    answer = ward.course.view(ward.subject).answer
+    given = ["EX-02: unknown", "tier: unknown", "dose: withheld", "PRD-18: not met", "last infusion: stopped",
+             "STP-05: unknown", "HLD-01: met", "EX-04: met", "STP-01: met", "course: complete"]  # fmt: skip
+    assert [one.reason for one in explain(answer, knowledge, *given)] == [
+        "EX-04: met", "STP-01: met", "course: complete",
+        "dose: withheld", "PRD-18: not met", "last infusion: stopped", "HLD-01: met",
+        "EX-02: unknown", "tier: unknown", "STP-05: unknown",
+    ]  # fmt: skip
+
+
 def test_what_is_open_names_what_settles_it(ward: Ward, knowledge: KnowledgeBase) -> None:
     ward.clock.set(START + timedelta(hours=70))
     answer = ward.course.view(ward.subject).answer

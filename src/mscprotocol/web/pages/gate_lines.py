@@ -24,9 +24,17 @@ class GateLine:
 
 
 def explain_gate(answer: Assessment, knowledge: KnowledgeBase) -> list[GateLine]:
-    """Every reason of the gate of an answer."""
+    """Every reason of the gate of an answer: what ends the course first, then what is known, then what is open."""
     assert answer.gate is not None
-    return [_explain(one, answer, knowledge) for one in answer.gate.because]
+    reasons = sorted(answer.gate.because, key=lambda one: _rank(one, knowledge))
+    return [_explain(one, answer, knowledge) for one in reasons]
+
+
+def _rank(reason: str, knowledge: KnowledgeBase) -> tuple[bool, bool]:
+    """False first: whether a reason does not stop by itself, and whether it is only open."""
+    kind, token = input_of(reason, knowledge)
+    follows = next((row.conclude for row in gate_of(knowledge).rows if token in row.any.get(kind, ())), "")
+    return follows != "stop", kind == "open" or token == "unknown"
 
 
 def _explain(reason: str, answer: Assessment, knowledge: KnowledgeBase) -> GateLine:

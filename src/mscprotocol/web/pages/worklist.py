@@ -104,6 +104,8 @@ def send_calendar(request: Request, identity: str, person: Reader) -> Response:
     if stored is None:
         raise ProblemError(404, "nothing_planned", f"Nothing was assessed yet, so nothing is planned. {_TO_PLAN}")
     answer = assessments.read_answer(stored)
+    if read_line(summarise(chart.subject, chart.standing, chart.last)).is_stopped:
+        raise ProblemError(409, "nothing_planned", f"The course is stopped, so there is no calendar. {_TO_PLAN}")
     if not has_open_rows(answer):
         why = " ".join(answer.dose.because) or f"The verdict is {answer.verdict}."
         text = f"No infusion is still to come, so there is no calendar. {why} {_TO_PLAN}"
