@@ -165,7 +165,7 @@ def _content(entry: Entry) -> object:
             number = (entry.value, entry.answer, entry.native_unit)
             return (*said, *number, entry.upper_limit, entry.assay, entry.flags)
         case Presence():
-            return (*said, entry.present, entry.active, entry.ended, entry.recorded, entry.charted)
+            return (*said, entry.present, entry.active, entry.ended, entry.recorded, entry.charted, entry.recorded_as)
         case Infusion():
             return (*said, entry.status, entry.of_lot, entry.lots, entry.recorded_as, entry.deviation)
         case Attestation():

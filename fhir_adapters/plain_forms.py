@@ -97,6 +97,7 @@ class ConditionForm(Named):
     since: Time | None = None
     until: Time | None = None
     recorded: Time | None = None
+    recorded_as: Text | None = Field(None, description="The id under which a course recorded here holds it as its end.")
 
 
 class AnswerForm(Form):

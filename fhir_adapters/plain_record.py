@@ -28,7 +28,16 @@ from fhir_adapters.plain_forms import (
 from fhir_adapters.product_lot import read_product_lot
 from fhir_adapters.quantities import split_quantity, unit_of_bare
 from fhir_adapters.unpacking import Unit, make_unit, refuse_doubled_keys
-from fhir_adapters.writing import DATUM, DEVIATION, RECORDED_INFUSION, TERMINOLOGY, Json, coding, element
+from fhir_adapters.writing import (
+    DATUM,
+    DEVIATION,
+    RECORDED_EVENT,
+    RECORDED_INFUSION,
+    TERMINOLOGY,
+    Json,
+    coding,
+    element,
+)
 from mscprotocol.codes import CodeSystem, Coding, find_system, parse_code
 from mscprotocol.data_dictionary import Measurement
 from mscprotocol.errors import DataError, RequestError
@@ -309,6 +318,7 @@ def _state(condition: ConditionForm, code: Json) -> Json:
         onsetDateTime=condition.since,
         abatementDateTime=condition.until,
         recordedDate=condition.recorded,
+        identifier=[element(system=RECORDED_EVENT, value=condition.recorded_as)] if condition.recorded_as else None,
     )
 
 

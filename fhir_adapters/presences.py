@@ -12,6 +12,7 @@ from fhir_adapters.dictionary import Meaning, Source, codings, is_stated_by, mai
 from fhir_adapters.draft import Draft
 from fhir_adapters.resources import AllergyIntolerance, Condition
 from fhir_adapters.times import parse_time, period_hull
+from fhir_adapters.writing import RECORDED_EVENT
 from mscprotocol.codes import CodeSystem, Coding
 from mscprotocol.reasons import Reason
 from mscprotocol.record import Presence
@@ -46,6 +47,7 @@ class Statement:
     further: tuple[CodeableConcept, ...] = ()
     words: tuple[str, ...] = ()
     waiting: frozenset[str] = frozenset()
+    recorded_as: str = ""
 
     @property
     def codes(self) -> tuple[Coding, ...]:
@@ -78,6 +80,7 @@ def read_condition(draft: Draft, item: Item, condition: Condition) -> None:
         time=_onset(draft, item, condition),
         ended=ended,
         recorded=parse_time(condition.recorded_date),
+        recorded_as=next((one.value for one in condition.identifier if one.system == RECORDED_EVENT and one.value), ""),
     )
     add_statement(draft, statement)
 
@@ -188,6 +191,7 @@ def _state(
         active=Truth.NOT_MET if present is Truth.NOT_MET else statement.active,
         ended=statement.ended,
         recorded=statement.recorded,
+        recorded_as=statement.recorded_as,
     )
     draft.state(statement.item, presence)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from fhir_adapters.acts import read_device_use, read_medication, read_procedure
 from fhir_adapters.attestations import read_form
 from fhir_adapters.bundle import Item, PatientBundle
@@ -27,6 +29,9 @@ from fhir_adapters.resources import (
 from fhir_adapters.therapies import settle_given
 from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.record import PatientRecord, QualityNote, Unmapped
+from mscprotocol.truth import Truth
+
+_DENIED = "says no to what was recorded along the course ({}): that stands until its own entry is put right"
 
 
 def build_record(bundle: PatientBundle, knowledge: KnowledgeBase) -> PatientRecord:
@@ -43,6 +48,7 @@ def build_record(bundle: PatientBundle, knowledge: KnowledgeBase) -> PatientReco
     settle_given(draft, settle_lots(draft))
     measured = {entry.name for entry in draft.measurements}
     draft.measurements.extend(entry for entry in draft.refused if entry.name not in measured)
+    draft.notes.extend(_denials(draft))
     return PatientRecord(
         patient=patient,
         measurements=by_name(draft.measurements),
@@ -77,6 +83,16 @@ def _read(draft: Draft, item: Item) -> None:
             read_consent(draft, item, item.resource, draft.bundle.items)
         case ResearchSubject():
             read_research_subject(draft, item, item.resource)
+
+
+def _denials(draft: Draft) -> Iterator[QualityNote]:
+    """What says no to an event that a course recorded as its end."""
+    recorded = {one.name for one in draft.presences if one.recorded_as}
+    denials = [(one.name, one.reference) for one in draft.presences if one.present is Truth.NOT_MET]
+    denials += [(one.name, one.reference) for one in draft.attestations if one.answer is Truth.NOT_MET]
+    for name, reference in denials:
+        if name in recorded:
+            yield QualityNote(reference, _DENIED.format(draft.knowledge.conditions[name].text))
 
 
 def _sorted_unmapped(found: list[Unmapped]) -> tuple[Unmapped, ...]:

@@ -124,6 +124,7 @@ class Specimen(Resource, frozen=True):
 class Condition(OwnedResource, frozen=True):
     """A diagnosis or problem."""
 
+    identifier: tuple[Identifier, ...] = ()
     code: CodeableConcept | None = None
     clinical_status: CodeableConcept | None = None
     verification_status: CodeableConcept | None = None

@@ -23,6 +23,8 @@ from mscprotocol.codes import Coding as Code
 CANONICAL = "https://mscprotocol.example/fhir"
 # The identifiers of infusions that a course of ours recorded.
 RECORDED_INFUSION = f"{CANONICAL}/NamingSystem/recorded-infusion"
+# The identifiers of events that a course of ours recorded and that end it.
+RECORDED_EVENT = f"{CANONICAL}/NamingSystem/recorded-event"
 # What was against an infusion that was given all the same: the gate's answer, or one of its reasons.
 DEVIATION = f"{CANONICAL}/CodeSystem/protocol-deviation"
 DATUM = CodeSystem.DATUM.value

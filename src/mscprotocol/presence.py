@@ -46,6 +46,9 @@ def find_presence(series: Series, leaf: ConditionLeaf, at: datetime, shelf_life:
         _cast_part(ballot, find_presence(series, part, at, shelf_life))
     if leaf.record_wins and ballot.yes:
         ballot.no.clear()
+    if leaf.course_wins and any(isinstance(one.entry, Presence) and one.entry.recorded_as for one in ballot.yes):
+        denied = [Evidence(one.entry, used=False, why_not=Reason.CONFLICT) for one in ballot.no]
+        return Found(Truth.MET, (), (*ballot.yes, *denied))
     return decide(ballot, leaf)
 
 

@@ -70,7 +70,8 @@ class Presence(Entry, frozen=True):
     """Something that is present or absent: a disease, a procedure, a medication, an event, a consent.
 
     `time` is its onset and `ended` its end; `active` says whether it holds now as far as the source tells.
-    `charted` is an act that was done and whose words only may mean it: no denial makes it undone.
+    `charted` is an act that was done and whose words only may mean it: no denial makes it undone. `recorded_as` is the
+    id under which a course of ours recorded an event that ends it.
     """
 
     present: Truth = Truth.UNKNOWN
@@ -78,6 +79,7 @@ class Presence(Entry, frozen=True):
     ended: TimeSpan | None = None
     recorded: TimeSpan | None = None
     charted: bool = False
+    recorded_as: str = ""
 
 
 class Attestation(Entry, frozen=True):

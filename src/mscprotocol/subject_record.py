@@ -19,6 +19,7 @@ from mscprotocol.store.tables import Screening, Subject, SubjectEntry, SubjectLi
 from mscprotocol.timespan import CLOCK_TOLERANCE
 
 Fragment = dict[str, Any]
+Filed = tuple[SubjectEntry, Events]
 _encoder = msgspec.json.Encoder(decimal_format="number")
 _WITHDRAWN = "consent_withdrawn"
 NOT_ASSESSED = "not assessed"
@@ -191,34 +192,39 @@ def _events(entries: Sequence[SubjectEntry], lasting: Collection[str]) -> Iterat
     """Answers as named persons gave them. What was seen stays seen: a later no does not undo it.
 
     Nor does any answer of a form undo a withdrawal that is recorded as one: it is taken back by setting that aside.
-    What one form leaves unknown stays unknown until that form says otherwise: the next one asks about another time.
+    What ends the course stands under the id of its form, so that no upload undoes it either. What one form leaves
+    unknown stays unknown until that form says otherwise: the next one asks about another time.
     """
     forms = _event_forms(entries)
-    seen = _find_said(entries, "yes", [form for _, form in forms], lasting)
+    seen = _find_said(entries, "yes", forms, lasting)
     stated = {_WITHDRAWN} if any(one.kind == "withdrawal" for one in entries) else set()
-    newest = {(form.infusion, form.point): form for _, form in forms}
+    newest = {(form.infusion, form.point): (entry, form) for entry, form in forms}
     unknown = _find_said(entries, "unknown", list(newest.values()), lasting)
-    for name, form in seen.items():
-        at = _written(form.observed)
-        yield {"conditions": [{"name": name, "status": "active", "since": at, "recorded": at}]}
-    for actor, form in forms:
+    for name, (entry, form) in seen.items():
+        yield _seen(name, form.observed, entry.id if name in lasting else "")
+    for entry, form in forms:
         said = {
             name: "unknown" if name in unknown and answer == "no" else answer
             for name, answer in form.answers.items()
             if name not in seen.keys() | stated or answer == "yes"
         }
         at = _written(form.observed)
-        yield {"answers": [{"name": name, "answer": said[name], "by": actor, "at": at} for name in said]}
+        yield {"answers": [{"name": name, "answer": said[name], "by": entry.actor, "at": at} for name in said]}
+
+
+def _seen(name: str, at: datetime, recorded_as: str) -> Fragment:
+    said = {"name": name, "status": "active", "since": _written(at), "recorded": _written(at)}
+    return {"conditions": [said | ({"recorded_as": recorded_as} if recorded_as else {})]}
 
 
 def _find_said(
-    entries: Sequence[SubjectEntry], answer: str, forms: Sequence[Events], lasting: Collection[str]
-) -> dict[str, Events]:
+    entries: Sequence[SubjectEntry], answer: str, forms: Sequence[Filed], lasting: Collection[str]
+) -> dict[str, Filed]:
     """The questions with some answer in a form of the last infusion, or of any where it counts to the end."""
     last = next_infusion(entries) - 1
     return {
-        name: form
-        for form in reversed(forms)
+        name: (entry, form)
+        for entry, form in reversed(forms)
         for name, said in form.answers.items()
         if said == answer and (name in lasting or form.infusion == last)
     }
@@ -234,20 +240,19 @@ def _completeness(entries: Sequence[SubjectEntry], rules: CourseRules, at: datet
         yield {"conditions": [{"name": FORM_COMPLETE, "status": "refuted", "recorded": newest_of_all}]}
         return
     last = next_infusion(entries) - 1
-    filed = [(actor, form) for actor, form in _event_forms(entries) if form.infusion == last]
+    filed = [(entry.actor, form) for entry, form in _event_forms(entries) if form.infusion == last]
     if filed:
         actor, newest = max(filed, key=lambda one: one[1].observed)
         seen = _written(newest.observed)
         yield {"answers": [{"name": FORM_COMPLETE, "answer": "yes", "by": actor, "at": seen}]}
 
 
-def _event_forms(entries: Sequence[SubjectEntry]) -> list[tuple[str, Events]]:
-    return [(one.actor, read_form(one.content, Events)) for one in entries if one.kind == "events"]
+def _event_forms(entries: Sequence[SubjectEntry]) -> list[Filed]:
+    return [(one, read_form(one.content, Events)) for one in entries if one.kind == "events"]
 
 
 def _withdrawal(entry: SubjectEntry, _: Sequence[SubjectEntry]) -> Fragment:
-    at = _written(read_form(entry.content, Withdrawal).at)
-    return {"conditions": [{"name": _WITHDRAWN, "status": "active", "since": at, "recorded": at}]}
+    return _seen(_WITHDRAWN, read_form(entry.content, Withdrawal).at, entry.id)
 
 
 _WRITERS: dict[str, Callable[[SubjectEntry, Sequence[SubjectEntry]], Fragment]] = {

@@ -223,6 +223,47 @@ def test_a_stop_is_not_signed_away(ward: Ward) -> None:
     unsigned(ward, "STP-05: met")
 
 
+DENIALS: dict[str, dict[str, Any]] = {
+    "an answer": {"answers": [{"answer": "no", "by": "Dr. Example"}]},
+    "a refutation": {"conditions": [{"status": "refuted"}]},
+}
+
+
+@pytest.mark.parametrize("said", DENIALS)
+@pytest.mark.parametrize(("name", "reason"), [("infusion_reaction", "STP-05"), ("consent_withdrawn", "HLD-07")])
+def test_no_export_turns_a_recorded_stop_into_a_hold(ward: Ward, name: str, reason: str, said: str) -> None:
+    """A person recorded it along the course: it stays a stop, and both sides are shown."""
+    ward.give(1)
+    ward.clock.set(START + 6 * HOUR)
+    if name == "consent_withdrawn":
+        ward.course.withdraw(ward.subject, Withdrawal(ward.now), token(), COORDINATOR)
+    else:
+        file(ward, 1, "6 h", ward.now, infusion_reaction="yes")
+    ward.clock.set(START + 7 * HOUR)
+    denial = {
+        kind: [one | {"name": name, "at" if kind == "answers" else "recorded": ward.text(0.2)} for one in entries]
+        for kind, entries in DENIALS[said].items()
+    }
+    ward.course.subjects.record(ward.subject, entry("record", {"patient": {"id": "anna"}} | denial), COORDINATOR)
+    view = ward.course.view(ward.subject)
+    assert (view.gate.decision, f"{reason}: met" in view.gate.because) == ("stop", True)
+    assert any("says no to what was recorded along the course" in one.text for one in view.answer.data_quality)
+
+
+def test_what_an_export_says_and_another_denies_is_open_as_before(ward: Ward) -> None:
+    """Only what the course itself recorded stands over a denial."""
+    ward.give(1)
+    ward.observe(1, START)
+    for answer in (
+        {"conditions": [{"name": "consent_withdrawn", "status": "active", "since": ward.text(1)}]},
+        {"answers": [{"name": "consent_withdrawn", "answer": "no", "by": "Dr. Example", "at": ward.text(0)}]},
+    ):
+        ward.course.subjects.record(ward.subject, entry("record", {"patient": {"id": "anna"}} | answer), COORDINATOR)
+    view = ward.course.view(ward.subject)
+    assert (view.gate.decision, "HLD-07: unknown" in view.gate.because) == ("hold", True)
+    assert not any("recorded along the course" in one.text for one in view.answer.data_quality)
+
+
 def test_a_stop_that_nobody_has_ruled_out_is_not_signed_away(ward: Ward) -> None:
     ward.give(1)
     ward.observe(1, START, infusion_reaction="unknown")

@@ -100,6 +100,8 @@ def test_a_retraction_of_one_of_two_does_not_come_to_mean_the_other() -> None:
     marked, _ = set_aside(content, {gone: WHY})
     (left,) = record(marked, withdrawn).measurements["creatinine"]
     assert (left.as_received, left.problem is None) == ("99 umol/L", False)
+    open_ones = {one.reference for one in record(marked, withdrawn).notes if "it is open" in one.text}
+    assert open_ones == {left.reference}, "nothing more is asked of what is set aside"
 
 
 def test_what_is_set_aside_is_another_input() -> None:
