@@ -178,6 +178,12 @@ def newest_screening(session: Session, actor: str, since: datetime) -> tuple[Scr
     return None if found is None else (found[0], found[1])
 
 
+def subject_of(session: Session, assessment_id: str) -> Subject | None:
+    """The subject of an assessment; none of one that a program asked for."""
+    query = select(Subject).join(Screening, Screening.subject_id == Subject.id)
+    return session.execute(query.where(Screening.assessment_id == assessment_id)).scalar_one_or_none()
+
+
 def screenings(session: Session, subject_id: str | None = None) -> list[Screening]:
     """The lines of the screening log, oldest first; of one subject, or all."""
     query = select(Screening).order_by(Screening.made_at, Screening.sequence)

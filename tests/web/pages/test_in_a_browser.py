@@ -162,7 +162,7 @@ def test_all_of_it_works_without_scripts(served: Serve, browser: Any, plain_brow
     assert named(driver, "d.fibrinogen.1.value").get_attribute("value") == ""
     named(driver, "subject").send_keys("S-1")
     follow(driver, named(driver, "save"))
-    assert "Saved." in find(driver, ".flash").text
+    assert "Saved. S-1 is a new subject" in find(driver, ".flash").text
     driver.get(f"{driver.current_url}/checklist")
     assert "Protocol checklist" in find(driver, "h1").text
 

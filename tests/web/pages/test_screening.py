@@ -313,7 +313,7 @@ def test_saving_enrols_records_assesses_and_shows_the_sheet(demo: TestClient, se
     form = ASKED | FIBRINOGEN | {"draft": draft, "subject": "S-017", "token": "once"}
     page = demo.post("/screening/save", data=form)
     assert page.status_code == 200
-    assert "Saved." in page.text
+    assert "Saved. S-017 is a new subject (seed-covid-4x)." in page.text
     assert verdict(page.text) == "Eligible, for clinician review"
     sheet = demo.get(f"{page.url.path}/checklist")
     assert "Protocol checklist" in sheet.text
@@ -325,6 +325,35 @@ def test_saving_enrols_records_assesses_and_shows_the_sheet(demo: TestClient, se
         actions = [one.action for one in session.execute(select(AuditEntry)).scalars()]
         assert audit.find_fault(session) is None
     assert actions == ["upload", "screen", "enrol", "record", "record", "assess", "read", "read"]
+
+
+def test_what_is_saved_leads_to_its_subject_and_more_data_are_added_there(demo: TestClient, service: Service) -> None:
+    form = ASKED | FIBRINOGEN | {"protocol": "he-2018", "dose_level": "2"}
+    first = demo.post("/screening/save", data=form | {"subject": "S-1", "token": "1"})
+    assert "Saved. S-1 is a new subject (he-2018)." in first.text
+    assert "A newer assessment" not in first.text
+    place = re.findall('href="(/subjects/[^"/]+)"', first.text)[0]
+    assert f'href="{place}/course"' in first.text
+    link = re.findall('href="(/screening[^"]*)">Add data', demo.get(place).text)[0]
+    page = demo.get(link).text
+    assert "The answer on this page is of this form alone" in text(page)
+    for name, said in (("subject", "S-1"), ("zone", "Asia/Shanghai")):
+        assert re.search(rf'name="{name}"[^>]* value="{said}"', page), name
+    assert '<option value="he-2018" selected>' in page
+    assert level_of(page) == "2"
+    second = demo.post("/screening/save", data=form | {"subject": "S-1", "token": "2", "d.fibrinogen.0.value": "4.3"})
+    assert "Saved. S-1 was known here" in second.text
+    older = demo.get(first.url.path).text
+    assert "A newer assessment of this subject exists" in older
+    assert f'href="{second.url.path}"' in older
+
+
+def test_a_saved_assessment_says_when_it_has_expired(demo: TestClient, service: Service) -> None:
+    form = ASKED | {"draft": draft_of(upload(demo, sample("eligible"))), "subject": "S-1", "token": "1"}
+    saved = demo.post("/screening/save", data=form).url.path
+    for at, has_expired in (("2020-04-06T10:00+08:00", False), ("2020-04-07T10:00+08:00", True)):
+        service.clock = lambda at=at: datetime.fromisoformat(at)  # type: ignore[misc]
+        assert ("has expired: assess again" in text(demo.get(saved).text)) is has_expired
 
 
 def with_patient(content: bytes, **changes: object) -> bytes:

@@ -16,6 +16,7 @@ from mscprotocol.errors import DataError, RequestError
 from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.protocols import STAGES
 from mscprotocol.store import audit, drafts, subjects, tables
+from mscprotocol.subject_chart import Recorded
 from mscprotocol.web.pages.layout import render_page, render_part
 from mscprotocol.web.pages.people import Person, of_app, require
 from mscprotocol.web.pages.posted import read_form, see_other, text_of
@@ -50,12 +51,16 @@ class Fields(dict[str, str]):
 
 @router.get(PATH)
 def show_screening(request: Request, person: Screener) -> Response:
-    """An empty form of a protocol; who comes back to it from what was just saved is led there."""
+    """An empty form of a protocol, or for more data of a subject; who has just saved one is led there."""
     service, _ = of_app(request)
     with service.database.reading() as session:
         saved = subjects.newest_screening(session, person.name, service.clock() - JUST_SAVED)
+        known = subjects.find(session, request.query_params.get("subject", ""))
     fields = Fields({name: value for name, value in request.query_params.items() if name in ("protocol", "stage")})
-    return _render(request, person, fields, _judge(request, person, fields, None), saved=saved)
+    if known is not None:
+        fields |= {"protocol": known.protocol_id, "zone": known.zone, "subject": known.number}
+        fields |= {"dose_level": known.dose_level or ""}
+    return _render(request, person, fields, _judge(request, person, fields, None), saved=saved, known=known)
 
 
 @router.post(PATH)
@@ -124,7 +129,15 @@ def _save(request: Request, person: Person, fields: Fields) -> Response:
     if fields["draft"]:
         with service.database.writing() as session:
             drafts.drop(session, fields["draft"], person.name)
-    return see_other(request, f"/assessments/{saved}", "Saved.")
+    return see_other(request, f"/assessments/{saved.assessment_id}", _tell(saved, len(screening.parts)))
+
+
+def _tell(saved: Recorded, parts: int) -> str:
+    """What was saved, and whether its number was known here: a slip in a number makes another subject."""
+    is_new = saved.entry is None or saved.entry.sequence <= parts
+    number, protocol = saved.subject.number, saved.subject.protocol_id
+    what = "is a new subject" if is_new else "was known here, and is assessed by everything that is recorded"
+    return f"Saved. {number} {what} ({protocol})."
 
 
 async def _sent(form: FormData) -> bytes | None:
@@ -175,7 +188,7 @@ def _page(
 
 def _render(
     request: Request, person: Person, fields: Fields, screening: Screening, status: int = 200,
-    *, saved: Saved = None, notice: str = "",
+    *, saved: Saved = None, known: tables.Subject | None = None, notice: str = "",
 ) -> Response:  # fmt: skip
     service, _ = of_app(request)
     return render_page(
@@ -183,6 +196,7 @@ def _render(
         "screening",
         status,
         saved=saved,
+        known=known,
         notice=notice,
         screening=screening,
         result=_result(screening, service.knowledge),

@@ -10,6 +10,7 @@ from fhir_adapters.plain_record import is_fhir
 from mscprotocol.errors import RequestError
 from mscprotocol.service import Caller, Service
 from mscprotocol.store.subjects import NewEntry
+from mscprotocol.subject_chart import Recorded
 from mscprotocol.subjects import NewSubject, Subjects
 from mscprotocol.timespan import CLOCK_TOLERANCE
 from mscprotocol.web.pages.screening_slips import find_slips
@@ -18,8 +19,8 @@ from mscprotocol.web.pages.screening_state import Screening, refuse
 STILL_TO_COME = "The time that was asked for is still to come: what follows then can be looked at, and not be saved."
 
 
-def save(service: Service, screening: Screening, fields: Mapping[str, str], caller: Caller) -> str:
-    """Record all parts of a screening and give the id of the assessment; a second click gives the first one's.
+def save(service: Service, screening: Screening, fields: Mapping[str, str], caller: Caller) -> Recorded:
+    """Record all parts of a screening, and give what that left behind with its assessment; a second click the same.
 
     Raises RequestError for a screening that cannot be assessed or a number that is none, DataError as reading does.
     """
@@ -35,9 +36,7 @@ def save(service: Service, screening: Screening, fields: Mapping[str, str], call
     token = sha256("\n".join((fields["token"], protocol, number)).encode()).hexdigest()
     new = NewSubject(number, protocol, request.zone, token, request.dose_level)
     entries = list(_entries(screening, fields))
-    recorded = Subjects(service).screen(new, entries, caller, request.stage, request.at)
-    assert recorded.assessment_id is not None
-    return recorded.assessment_id
+    return Subjects(service).screen(new, entries, caller, request.stage, request.at)
 
 
 def _entries(screening: Screening, fields: Mapping[str, str]) -> Iterator[NewEntry]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
@@ -9,7 +10,7 @@ from starlette.responses import HTMLResponse, Response
 
 from mscprotocol.rendering import render_html
 from mscprotocol.sign_off import list_signed
-from mscprotocol.store import assessments
+from mscprotocol.store import assessments, subjects
 from mscprotocol.web.pages.layout import render_page
 from mscprotocol.web.pages.people import Person, of_app, require
 from mscprotocol.web.pages.screening_result import Result
@@ -29,8 +30,13 @@ def show_assessment(request: Request, identity: str, person: Reader) -> Response
     result = Result(answer, service.knowledge) if is_current else None
     with service.database.reading() as session:
         signed = list_signed(session, stored)
+        subject = subjects.subject_of(session, identity)
+        newest = None if subject is None else subjects.screenings(session, subject.id)[-1]
+    until = answer.valid_until
     return render_page(
         request, "assessment", stored=stored, answer=answer, result=result, asides=(), places={}, signed=signed,
+        subject=subject, newer=newest if newest is not None and newest.assessment_id != identity else None,
+        has_expired=until is not None and datetime.fromisoformat(until) <= service.clock(),
         meanings=service.knowledge.signature_meanings, is_clinician="clinician" in person.roles,
         has_password=person.has_password,
     )  # fmt: skip
