@@ -17,8 +17,8 @@ from mscprotocol.cli import app
 from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.service import Service
 from mscprotocol.settings import Settings
-from mscprotocol.store.database import open_database
 from mscprotocol.web.app import create_app
+from tests.databases import new_database
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -48,7 +48,7 @@ def test_a_command_exists_with_its_options(words: list[str]) -> None:
 @pytest.fixture(scope="module")
 def client(knowledge: KnowledgeBase) -> Iterator[TestClient]:
     settings = Settings(database_url="sqlite://")
-    served = create_app(settings, Service(knowledge, open_database("sqlite://")))
+    served = create_app(settings, Service(knowledge, new_database()))
     with TestClient(served, base_url="http://127.0.0.1") as opened:
         yield opened
 

@@ -18,9 +18,9 @@ from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.sample_cases import PROTOCOL
 from mscprotocol.service import Service
 from mscprotocol.settings import Settings
-from mscprotocol.store.database import open_database
 from mscprotocol.store.tables import StoredAssessment
 from mscprotocol.web.app import create_app
+from tests.databases import new_database
 from tests.one_patient import AT, OnePatient
 from tests.screening.exports import screen
 from tests.web.pages.test_form_is_the_record import answered, facts, fill_in
@@ -83,7 +83,7 @@ def rows_of(record: dict[str, Any]) -> Iterator[dict[str, str]]:
 
 @pytest.fixture(scope="module")
 def doors(knowledge: KnowledgeBase, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doors]:
-    database = open_database("sqlite://")
+    database = new_database()
     service = Service(knowledge, database, clock=lambda: AT)
     app = create_app(Settings(database_url="sqlite://", requests_per_minute=0), service)
     with TestClient(app, base_url="http://127.0.0.1") as client:

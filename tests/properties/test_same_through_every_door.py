@@ -20,9 +20,9 @@ from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.listening import Keeper
 from mscprotocol.service import Service
 from mscprotocol.settings import Settings
-from mscprotocol.store.database import open_database
 from mscprotocol.store.tables import StoredAssessment
 from mscprotocol.web.app import create_app
+from tests.databases import new_database
 from tests.one_patient import ANSWERED, AT, DISEASES, LABS, LIMITED, STATES, SUPPORT, TESTS, Fact, OnePatient
 from tests.web.cds.calls import SERVICE, URL, call, entry_of, fill_prefetch
 
@@ -81,7 +81,7 @@ class Doors:
 
 @pytest.fixture(scope="module")
 def doors(knowledge: KnowledgeBase) -> Iterator[Doors]:
-    service = Service(knowledge, open_database("sqlite://"), clock=lambda: AT)
+    service = Service(knowledge, new_database(), clock=lambda: AT)
     app = create_app(Settings(database_url="sqlite://", requests_per_minute=0), service)
     with TestClient(app, base_url="http://127.0.0.1") as client:
         yield Doors(client, service, entry_of(client)["prefetch"])

@@ -2,59 +2,39 @@
 
 from __future__ import annotations
 
-import os
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
 from mscprotocol.store.database import Database, open_database
+from tests.databases import PostgreSQL, new_database, run_postgresql
 
 
 @pytest.fixture(scope="session")
-def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a PostgreSQL server of this session.
-
-    Its folder is not one of pytest's: the server runs as a user of its own, and each run of pytest closes the folders
-    of all runs to other users.
-    """
-    os.environ.setdefault("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("run")))
-    with TemporaryDirectory(prefix="mscprotocol-", ignore_cleanup_errors=True) as folder:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            import pgserver
-
-            server = pgserver.get_server(folder)
-        yield server.get_uri().replace("postgresql://", "postgresql+psycopg://")
-        server.cleanup()
+def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgreSQL]:
+    """The PostgreSQL server of this session."""
+    with run_postgresql(tmp_path_factory.mktemp("run")) as server:
+        yield server
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The address of an empty database."""
+    """The address of a database without tables."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/store.sqlite3"
-    address: str = request.getfixturevalue("postgresql")
-    _empty(address)
-    return address
+    server: PostgreSQL = request.getfixturevalue("postgresql")
+    return server.empty()
 
 
 @pytest.fixture
-def database(url: str) -> Iterator[Database]:
+def database(url: str, request: pytest.FixtureRequest) -> Iterator[Database]:
     """A database with the present tables."""
-    opened = open_database(url)
-    opened.migrate()
+    opened = new_database(url) if url.startswith("sqlite") else open_database(_filled(request))
     yield opened
     opened.close()
 
 
-def _empty(address: str) -> None:
-    from sqlalchemy import create_engine, text
-
-    engine = create_engine(address)
-    with engine.begin() as connection:
-        connection.execute(text("DROP SCHEMA public CASCADE"))
-        connection.execute(text("CREATE SCHEMA public"))
-    engine.dispose()
+def _filled(request: pytest.FixtureRequest) -> str:
+    server: PostgreSQL = request.getfixturevalue("postgresql")
+    return server.with_tables()

@@ -13,8 +13,8 @@ from starlette.testclient import TestClient
 from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.service import Service
 from mscprotocol.settings import Settings
-from mscprotocol.store.database import open_database
 from mscprotocol.web.app import create_app
+from tests.databases import new_database
 
 NOW = datetime(2020, 4, 6, 10, tzinfo=UTC)
 SECRET = "only for tests: 32 characters or more"
@@ -27,7 +27,7 @@ Start = Callable[..., TestClient]
 @pytest.fixture
 def service(knowledge: KnowledgeBase) -> Service:
     """A service with an empty database in memory, at a fixed time."""
-    return Service(knowledge, open_database("sqlite://"), clock=lambda: NOW)
+    return Service(knowledge, new_database(), clock=lambda: NOW)
 
 
 @pytest.fixture

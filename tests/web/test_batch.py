@@ -128,7 +128,6 @@ def test_a_defect_ends_its_line_only() -> None:
 
 def test_a_batch_beyond_the_limit_of_its_body_answers_what_came_and_says_where_it_ended(service: Service) -> None:
     """With all layers around, as a server drives them: a client that streams has its first answers by then."""
-    service.database.migrate()
     app = create_app(Settings(database_url="sqlite://", max_body_bytes=2 * len(RECORD) + 10), service)
     headers = [(b"content-type", b"application/x-ndjson"), (b"host", b"127.0.0.1")]
     scope = {"type": "http", "method": "POST", "path": URL, "query_string": b"", "headers": headers,

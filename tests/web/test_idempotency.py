@@ -21,9 +21,9 @@ from fhir_adapters.plain_forms import EXAMPLE
 from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.service import Service
 from mscprotocol.store import audit
-from mscprotocol.store.database import open_database
 from mscprotocol.store.tables import AuditEntry, IdempotentReply, StoredAssessment, UsedToken
 from mscprotocol.web.idempotency import KEPT, Claim, Reply, reply_once
+from tests.databases import new_database
 from tests.web.conftest import NOW
 
 RECORD = json.dumps(EXAMPLE).encode()
@@ -75,9 +75,7 @@ def test_an_error_frees_the_key(client: TestClient, service: Service) -> None:
 @pytest.fixture
 def shared(knowledge: KnowledgeBase, tmp_path: Path) -> Service:
     """A service whose database several threads use, each by a connection of its own."""
-    service = Service(knowledge, open_database(f"sqlite:///{tmp_path}/s.sqlite3"), clock=lambda: NOW)
-    service.database.migrate()
-    return service
+    return Service(knowledge, new_database(f"sqlite:///{tmp_path}/s.sqlite3"), clock=lambda: NOW)
 
 
 def make(body: bytes, store: Callable[[Session], None] = lambda _: None) -> Callable[[], Reply]:

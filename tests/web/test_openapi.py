@@ -19,10 +19,10 @@ from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.service import Service
 from mscprotocol.settings import Settings
 from mscprotocol.store import clients
-from mscprotocol.store.database import open_database
 from mscprotocol.web.api_description import BUNDLE_EXAMPLE
 from mscprotocol.web.app import create_app
 from mscprotocol.web.batch import NDJSON
+from tests.databases import new_database
 from tests.web.cds.calls import SERVICE
 from tests.web.conftest import NOW
 
@@ -53,7 +53,7 @@ class Described:
 def described(knowledge: KnowledgeBase, tmp_path_factory: pytest.TempPathFactory) -> Described:
     # A file, because a database in memory ends with each run of the application.
     url = f"sqlite:///{tmp_path_factory.mktemp('openapi')}/store.sqlite3"
-    service = Service(knowledge, open_database(url), clock=lambda: NOW)
+    service = Service(knowledge, new_database(url), clock=lambda: NOW)
     app = create_app(Settings(database_url=url, requests_per_minute=0), service)
     with service.database.writing() as session:
         _, key = clients.register(session, NOW, "tester", frozenset(clients.SCOPES))

@@ -40,7 +40,6 @@ def sign(key: Any = EC, header: dict[str, Any] | None = None, **claims: Any) -> 
 
 @pytest.fixture
 def verify(service: Service) -> Callable[[str], object]:
-    service.database.migrate()
     verifier = Verifier(service.database, service.clock)
     return lambda token: verifier.verify(token, AUDIENCE, lambda *_: KEYS)
 

@@ -29,7 +29,7 @@ UNREAD = "Elements that are not read, and so not compared: "
 UNCLEAR = "Not stated in a form that is read, and so not compared: "
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def knowledge(knowledge: KnowledgeBase) -> KnowledgeBase:
     """Rules of a site that has a code of its own for the product."""
     codes = {"product_codes": (parse_code("local CELLS-1"),)}

@@ -11,8 +11,8 @@ from starlette.testclient import TestClient
 from mscprotocol.service import Service
 from mscprotocol.settings import Settings
 from mscprotocol.store import users
-from mscprotocol.store.database import open_database
 from mscprotocol.web.app import create_app
+from tests.databases import new_database
 from tests.store.test_course import Ward
 from tests.web.conftest import CLOSED, NOW, Start
 from tests.web.pages.browser import PASSWORD, open_browser
@@ -32,13 +32,6 @@ def sign_in(client: TestClient, name: str, password: str = PASSWORD, **fields: s
     """Send the login form as a browser would; gives the status."""
     form = {"name": name, "password": password} | fields
     return client.post("/login", data=form, headers=SAME, follow_redirects=False).status_code
-
-
-@pytest.fixture
-def service(service: Service) -> Service:
-    """The service with its tables, so that users can be added before it starts."""
-    service.database.migrate()
-    return service
 
 
 @pytest.fixture
@@ -83,8 +76,7 @@ def plain_browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 @pytest.fixture
 def page() -> Iterator[Page]:
     """The pages of one subject, as whoever sits at the demo sees them."""
-    database = open_database("sqlite://")
-    database.migrate()
+    database = new_database()
     ward = Ward(database)
     app = create_app(Settings(database_url="sqlite://", requests_per_minute=0), ward.course.service)
     with TestClient(app, base_url="http://127.0.0.1") as client:

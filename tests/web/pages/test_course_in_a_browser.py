@@ -12,8 +12,8 @@ import pytest
 
 from mscprotocol.course_forms import Infusion
 from mscprotocol.settings import Settings
-from mscprotocol.store.database import open_database
 from mscprotocol.web.app import create_app
+from tests.databases import new_database
 from tests.store.people import COORDINATOR, token
 from tests.store.test_course import START, Ward
 from tests.web.conftest import CLOSED
@@ -109,8 +109,7 @@ def local(moment: datetime) -> str:
 
 @pytest.fixture
 def desk(tmp_path: Path, browser: Any, plain_browser: Any) -> Iterator[Desk]:
-    database = open_database(f"sqlite:///{tmp_path}/course.sqlite3")
-    database.migrate()
+    database = new_database(f"sqlite:///{tmp_path}/course.sqlite3")
     ward = Ward(database)
     for name, role in (("coordinator", "coordinator"), ("second", "coordinator"), ("clinician", "clinician")):
         add_user(ward.course.service, name, role)

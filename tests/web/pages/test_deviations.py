@@ -10,10 +10,10 @@ from sqlalchemy import select
 from starlette.testclient import TestClient
 
 from mscprotocol.settings import Settings
-from mscprotocol.store.database import open_database
 from mscprotocol.store.tables import Signature
 from mscprotocol.web.app import create_app
 from mscprotocol.web.pages.course import DEVIATING
+from tests.databases import new_database
 from tests.store.test_course import START, Ward
 from tests.web.conftest import CLOSED
 from tests.web.pages.conftest import PASSWORD, SAME, add_user, sign_in
@@ -24,8 +24,7 @@ EVIL = "<script>alert(1)</script>"
 
 @pytest.fixture
 def ward() -> Ward:
-    database = open_database("sqlite://")
-    database.migrate()
+    database = new_database()
     made = Ward(database)
     made.prepare(1)
     made.clock.set(START + timedelta(hours=1))

@@ -12,15 +12,14 @@ from mscprotocol.course_questions import event_findings
 from mscprotocol.definitions import Decision
 from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.rulebook import GATE, IMPROVED
-from mscprotocol.store.database import open_database
 from mscprotocol.web.pages.gate_lines import GateLine, explain_gate
+from tests.databases import new_database
 from tests.store.test_course import START, Ward
 
 
 @pytest.fixture(scope="module")
 def ward() -> Ward:
-    database = open_database("sqlite://")
-    database.migrate()
+    database = new_database()
     made = Ward(database)
     made.give(1)
     return made

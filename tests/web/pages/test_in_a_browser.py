@@ -16,9 +16,9 @@ from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.service import Service
 from mscprotocol.settings import Settings
 from mscprotocol.store import users
-from mscprotocol.store.database import open_database
 from mscprotocol.subjects import Subjects
 from mscprotocol.web.app import create_app
+from tests.databases import new_database
 from tests.patients import severe_and_worsening
 from tests.store.people import COORDINATOR, bundle, newcomer
 from tests.web.conftest import CLOSED, NOW
@@ -49,9 +49,7 @@ Serve = Callable[..., str]
 @pytest.fixture
 def service(knowledge: KnowledgeBase, tmp_path: Path) -> Service:
     """A service on a file: a browser asks for several things at once, which a database in memory cannot give."""
-    service = Service(knowledge, open_database(f"sqlite:///{tmp_path}/pages.sqlite3"), clock=lambda: NOW)
-    service.database.migrate()
-    return service
+    return Service(knowledge, new_database(f"sqlite:///{tmp_path}/pages.sqlite3"), clock=lambda: NOW)
 
 
 @pytest.fixture

@@ -20,11 +20,11 @@ from mscprotocol.errors import DataError
 from mscprotocol.records import find_faults
 from mscprotocol.settings import Settings
 from mscprotocol.store import assessments, signatures, subjects
-from mscprotocol.store.database import open_database
 from mscprotocol.store.tables import SubjectEntry
 from mscprotocol.subject_record import read_infusions
 from mscprotocol.verification import Kept, verify
 from mscprotocol.web.app import create_app
+from tests.databases import new_database
 from tests.patients import severe_and_worsening
 from tests.store.people import bundle
 from tests.store.test_course import STATED, Ward
@@ -47,8 +47,7 @@ class Walk:
 
     def __init__(self, seed: int) -> None:
         self.die, self.log = random.Random(seed), list[str]()
-        database = open_database("sqlite://")
-        database.migrate()
+        database = new_database()
         self.ward = Ward(database)
         service = self.ward.course.service
         month = {"session_idle_minutes": 10**6, "session_hours": 10**4, "requests_per_minute": 0}
