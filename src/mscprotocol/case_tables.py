@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from mscprotocol.answer import Assessment
-from mscprotocol.assessment import assess
+from mscprotocol.assessment import assess_all
 from mscprotocol.case import Request
 from mscprotocol.case_records import AT, build_record
 from mscprotocol.definitions import FindingDefinition, Ladder, Score
@@ -184,7 +184,7 @@ class Asked:
 
     @cached_property
     def answer(self) -> Assessment:
-        return assess(self.record, self.book, self.request)
+        return assess_all(self.record, (self.book,), self.request, brief=True)[0]  # no row asks what would settle it
 
     @property
     def outcome(self) -> tuple[str, str | None]:

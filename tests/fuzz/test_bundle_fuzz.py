@@ -38,7 +38,7 @@ from tests.fuzz.invariants import BrokenPromiseError, check_answer
 from tests.fuzz.mutations import mutate
 
 SEED = 2020
-CHUNKS, A_CHUNK = 15, 100
+CHUNKS, A_CHUNK = 6, 100
 SAMPLES = list(find_samples())
 CONTENTS = {sample.name: (sample.folder / "input.json").read_bytes() for sample in SAMPLES}
 BY_NAME = {sample.name: sample for sample in SAMPLES}

@@ -17,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import httpx2
+import pytest
 from sqlalchemy import func, select
 
 from mscprotocol import records
@@ -149,6 +150,7 @@ def prepare(database: Database) -> tuple[list[str], datetime]:
     return [ward.subject for ward in wards], started
 
 
+@pytest.mark.usefixtures("slow_passwords")
 def test_fifty_coordinators_at_one_server(url: str) -> None:
     database = open_database(url)
     database.migrate()
