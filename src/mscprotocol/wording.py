@@ -67,7 +67,7 @@ def _measurement(knowledge: KnowledgeBase, leaf: MeasurementLeaf) -> str:
     if leaf.not_before is not None:
         words.append(f"and not before: {knowledge.conditions[leaf.not_before].text.lower()}")
     if leaf.contradicted_by is not None:
-        words.append(f"(open where {knowledge.conditions[leaf.contradicted_by].text} was denied or ended since)")
+        words.append(f"(open where {knowledge.conditions[leaf.contradicted_by].text} was refuted, denied or ended)")
     if leaf.unless is not None:
         words.append(f"(not read with {leaf.unless.replace('_', ' ')})")
     if leaf.not_met_needs is not None:
