@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import msgspec
 
+from fhir_adapters.hl7v2_files import is_hl7v2
+from fhir_adapters.plain_record import is_fhir
 from mscprotocol.answer import Assessment, GateResult
 from mscprotocol.course_forms import Death, Events, Form, Infusion
 from mscprotocol.errors import DataError, RequestError
 from mscprotocol.store.subjects import REINSTATED
-from mscprotocol.subject_chart import Chart
+from mscprotocol.store.tables import SubjectEntry
+from mscprotocol.subject_chart import Chart, reached_stage
 from mscprotocol.subjects import Subjects
 
 NOT_ASKED = "the gate could not be asked"
@@ -59,6 +62,28 @@ def find_effect(subjects: Subjects, before: Chart, after: Chart, at: datetime, c
     entry = after.entries[-1]
     loosened = _loosened(_gate(old), _gate(new), is_back=entry.kind == REINSTATED)
     return Effect(entry.content, old, new, tuple(dict.fromkeys([*changed, *loosened])))
+
+
+def find_taken_away(subjects: Subjects, before: Chart, after: Chart, upload: bytes, at: datetime) -> list[str]:
+    """What is against the next infusion by an upload as it came, and is not where entries in it are set aside.
+
+    `after` holds it with these set aside, and what was typed instead. Nothing where no course has begun.
+    """
+    new = _gate(_judge(subjects, after, at)) if reached_stage(after) == "infusion" else None
+    if new is None:
+        return []
+    last, typed = after.entries[-1], after.entries[len(before.entries) + 1 :]
+    kind = "bundle" if is_hl7v2(upload) or is_fhir(upload) else "record"
+    came = SubjectEntry(id="", kind=kind, content=upload, sequence=last.sequence, made_at=at, actor=last.actor)
+    alone, beside = (
+        _gate(_judge(subjects, replace(before, entries=[*before.entries, came, *more]), at)) for more in ([], typed)
+    )
+    if alone is None:
+        return [NOT_ASKED]
+    # What was open may be settled by what was typed; only what is still open beside that is taken away.
+    against = [one for one in alone.because if not one.endswith(f": {_UNKNOWN}")]
+    against += [] if beside is None else beside.because
+    return [one for one in dict.fromkeys(against) if one not in new.because]
 
 
 def changed_facts(before: Form, after: Form) -> Iterator[str]:

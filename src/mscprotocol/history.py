@@ -82,9 +82,12 @@ def count_once(infusions: Sequence[Infusion], practice: Practice) -> Counted:
 
 
 def compare(one: Infusion, other: Infusion, practice: Practice) -> Literal["same", "unclear", "apart"]:
-    """Whether two charts are of one infusion: by our own id, else by their starts and lots."""
+    """Whether two charts are of one infusion: by our own id and what we recorded, else by their starts and lots."""
     if one.recorded_as and other.recorded_as:
-        return "same" if one.recorded_as == other.recorded_as else "apart"
+        if one.recorded_as != other.recorded_as:
+            return "apart"
+        # A copy that says otherwise does not take the place of what was recorded here.
+        return "same" if _facts(one) == _facts(other) else "unclear"
     if one.time is None or other.time is None:
         return "apart"  # each is a doubt already
     gap = max(one.time.earliest - other.time.latest, other.time.earliest - one.time.latest, timedelta(0))
@@ -93,6 +96,10 @@ def compare(one: Infusion, other: Infusion, practice: Practice) -> Literal["same
     is_exact = one.time.is_instant and other.time.is_instant
     is_one_lot = not one.lots or not other.lots or not set(one.lots).isdisjoint(other.lots)
     return "same" if is_exact and is_one_lot and gap <= length(practice.one_infusion_within) else "unclear"
+
+
+def _facts(one: Infusion) -> tuple[object, ...]:
+    return one.time, one.volume, one.deviation
 
 
 def _standing(one: Infusion) -> tuple[object, ...]:

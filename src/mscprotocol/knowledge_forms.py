@@ -162,7 +162,8 @@ class ConditionLeaf(Leaf):
     `answered_within` asks for a newer answer of a person than the dictionary does.
     `held_within` asks whether it was there at any time of a window, whatever is denied of now.
     `charted_within` is how long an entry that says "active" is believed without being charted anew.
-    `course_wins` lets an event that a course of ours recorded stand, whatever else denies it.
+    `lasting` is of events that end a course: what a course of ours recorded stands, whatever else denies it, and a yes
+    of a person since the first infusion is not undone by a later no.
     """
 
     condition: str
@@ -174,7 +175,7 @@ class ConditionLeaf(Leaf):
     any_clinical_status: Literal[True] | None = None
     by_onset: Literal[True] | None = None
     record_wins: Literal[True] | None = None
-    course_wins: Literal[True] | None = None
+    lasting: Literal[True] | None = None
     no_record: Literal["not_met"] | None = None
 
     @model_validator(mode="after")

@@ -46,9 +46,20 @@ def find_presence(series: Series, leaf: ConditionLeaf, at: datetime, shelf_life:
         _cast_part(ballot, find_presence(series, part, at, shelf_life))
     if leaf.record_wins and ballot.yes:
         ballot.no.clear()
-    if leaf.course_wins and any(isinstance(one.entry, Presence) and one.entry.recorded_as for one in ballot.yes):
+    return _decide_lasting(ballot, series, leaf, at) if leaf.lasting else decide(ballot, leaf)
+
+
+def _decide_lasting(ballot: Ballot, series: Series, leaf: ConditionLeaf, at: datetime) -> Found:
+    """The answer about an event that ends a course: what the course recorded stands, and no answer undoes another."""
+    if any(isinstance(one.entry, Presence) and one.entry.recorded_as for one in ballot.yes):
         denied = [Evidence(one.entry, used=False, why_not=Reason.CONFLICT) for one in ballot.no]
         return Found(Truth.MET, (), (*ballot.yes, *denied))
+    known = {id(one.entry) for one in ballot.yes}
+    begun = series.record.infusion_starts(at)
+    for answer in series.record.attestations.get(leaf.condition, ()):
+        is_yes = answer.answer is Truth.MET and answer.time is not None and not answer.time.is_after(at)
+        if is_yes and answer.time is not None and begun and answer.time.latest >= begun[0] and id(answer) not in known:
+            ballot.yes.append(Evidence(answer, used=True))
     return decide(ballot, leaf)
 
 
@@ -62,7 +73,7 @@ def _poll(series: Series, leaf: ConditionLeaf, definition: Condition, at: dateti
     _cast_attestation(ballot, series, leaf.condition, leaf.answered_within or definition.attested_for, at)
     for names, contrary in ((definition.denied_by, Truth.MET), (definition.requires, Truth.NOT_MET)):
         for name in names:
-            other = find_presence(series, ConditionLeaf(condition=name), at, shelf_life)
+            other = find_presence(series, ConditionLeaf(condition=name, lasting=True), at, shelf_life)
             if other.truth is contrary:
                 ballot.no.extend(one for one in other.evidence if one.used)
     return ballot

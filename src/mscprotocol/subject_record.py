@@ -21,7 +21,6 @@ from mscprotocol.timespan import CLOCK_TOLERANCE
 Fragment = dict[str, Any]
 Filed = tuple[SubjectEntry, Events]
 _encoder = msgspec.json.Encoder(decimal_format="number")
-_WITHDRAWN = "consent_withdrawn"
 NOT_ASSESSED = "not assessed"
 _IDENTITY = ("born", "sex")
 _LISTS = ("data", "conditions", "answers", "infusions")
@@ -191,13 +190,12 @@ def _infusion(entry: SubjectEntry, _: Sequence[SubjectEntry]) -> Fragment:
 def _events(entries: Sequence[SubjectEntry], lasting: Collection[str]) -> Iterator[Fragment]:
     """Answers as named persons gave them. What was seen stays seen: a later no does not undo it.
 
-    Nor does any answer of a form undo a withdrawal that is recorded as one: it is taken back by setting that aside.
-    What ends the course stands under the id of its form, so that no upload undoes it either. What one form leaves
-    unknown stays unknown until that form says otherwise: the next one asks about another time.
+    What ends the course, a withdrawal too, stands under the id of its entry, so that no upload or form undoes it: it is
+    taken back by putting that entry right. What one form leaves unknown stays unknown until that form says otherwise:
+    the next one asks about another time.
     """
     forms = _event_forms(entries)
     seen = _find_said(entries, "yes", forms, lasting)
-    stated = {_WITHDRAWN} if any(one.kind == "withdrawal" for one in entries) else set()
     newest = {(form.infusion, form.point): (entry, form) for entry, form in forms}
     unknown = _find_said(entries, "unknown", list(newest.values()), lasting)
     for name, (entry, form) in seen.items():
@@ -206,7 +204,7 @@ def _events(entries: Sequence[SubjectEntry], lasting: Collection[str]) -> Iterat
         said = {
             name: "unknown" if name in unknown and answer == "no" else answer
             for name, answer in form.answers.items()
-            if name not in seen.keys() | stated or answer == "yes"
+            if name not in seen or answer == "yes"
         }
         at = _written(form.observed)
         yield {"answers": [{"name": name, "answer": said[name], "by": entry.actor, "at": at} for name in said]}
@@ -252,7 +250,7 @@ def _event_forms(entries: Sequence[SubjectEntry]) -> list[Filed]:
 
 
 def _withdrawal(entry: SubjectEntry, _: Sequence[SubjectEntry]) -> Fragment:
-    return _seen(_WITHDRAWN, read_form(entry.content, Withdrawal).at, entry.id)
+    return _seen("consent_withdrawn", read_form(entry.content, Withdrawal).at, entry.id)
 
 
 _WRITERS: dict[str, Callable[[SubjectEntry, Sequence[SubjectEntry]], Fragment]] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -39,6 +39,7 @@ from mscprotocol.subject_record import CourseRules, gather_parts, summarise
 from mscprotocol.timespan import instant
 
 DOOR = "course"
+Check = Callable[[Chart, Chart], None]
 BEING_RECORDED = "charted elsewhere: it is the infusion that is recorded here after this assessment"
 SAME = "the same infusion as number {} of those recorded here, says {}: {}"
 # It doubles as the id of the patient in records of ours, so it follows the rule for ids of FHIR.
@@ -158,22 +159,23 @@ class Subjects:
             return self.add(session, chart, new, caller, with_assessment=assess)
 
     def screen(
-        self, new: NewSubject, entries: Sequence[NewEntry], caller: Caller, stage: Stage, at: datetime
-    ) -> Recorded:
+        self, new: NewSubject, entries: Sequence[NewEntry], caller: Caller, stage: Stage, at: datetime,
+        check: Check = lambda *_: None,
+    ) -> Recorded:  # fmt: skip
         """Record the parts of one screening, of a new subject or of one that is known, and assess it by all of them.
 
         Nobody is assessed at a stage that the course has passed: the worklist would show an answer without its gate.
         Subject, entries and assessment are one transaction. A form sent twice gives the first result back. Raises as
-        `enrol` and `record` do.
+        `enrol` and `record` do, and as `check` does, which sees the chart without the entries and with them.
         """
         self._check_new(new)
         try:
-            return self._screen(new, entries, caller, stage, at)
+            return self._screen(new, entries, caller, stage, at, check)
         except IntegrityError:  # somebody was faster: now it is found
-            return self._screen(new, entries, caller, stage, at)
+            return self._screen(new, entries, caller, stage, at, check)
 
     def _screen(
-        self, new: NewSubject, entries: Sequence[NewEntry], caller: Caller, stage: Stage, at: datetime
+        self, new: NewSubject, entries: Sequence[NewEntry], caller: Caller, stage: Stage, at: datetime, check: Check
     ) -> Recorded:
         with self.service.database.writing() as session:
             found = subjects.find_by_number(session, new.protocol, new.number)
@@ -183,9 +185,11 @@ class Subjects:
             if not fresh and entries:
                 last = known[entries[-1].token]
                 return Recorded(chart.subject, last, caused_by(chart, last), is_repeated=True)
+            before = chart
             for one in fresh:
                 check_entry(chart, one)
                 chart = self._append(session, chart, one, caller)
+            check(before, chart)
             stage = max(stage, reached_stage(chart), key=STAGES.index)
             answer, parts, request = self.judge(chart, at, stage)
             stored = self.keep(session, chart, answer, parts, request, caller)
@@ -298,8 +302,12 @@ class Subjects:
             one.reference: SAME.format(one.infusion, by.actor, one.reason) for one, by in told if one.said == "same"
         }
         separate = {one.reference: by.id for one, by in told if one.said == "separate"}
-        zone = ZoneInfo(chart.subject.zone)
-        return [mark_separate(set_aside(one, same, zone)[0], separate, zone) for one in parts] if told else parts
+        zone, uploads = ZoneInfo(chart.subject.zone), {one.content for one in chart.of_kind("bundle")}
+
+        def marked(part: bytes) -> bytes:  # nothing is said of what was recorded here, whatever id a chart has
+            return mark_separate(set_aside(part, same, zone)[0], separate, zone) if part in uploads else part
+
+        return [marked(one) for one in parts] if told else parts
 
     def course_rules(self, subject: Subject) -> CourseRules:
         """What the rules say of the subject's course."""

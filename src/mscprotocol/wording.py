@@ -90,8 +90,8 @@ def _condition(knowledge: KnowledgeBase, leaf: ConditionLeaf) -> str:
         text += f" began within {leaf.began_within.text}"
     if leaf.charted_within is not None:
         text += f" charted within {leaf.charted_within.text}"
-    if leaf.course_wins:
-        text += " (what the course recorded stands)"
+    if leaf.lasting:
+        text += " (once said it stands)"
     return text + (" (absent without a record)" if leaf.no_record else "")
 
 

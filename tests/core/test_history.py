@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from decimal import Decimal
 from itertools import permutations
 from typing import Any
 
@@ -69,8 +70,18 @@ def test_another_lot_at_the_same_time_is_a_question() -> None:
 def test_our_own_ids_decide_whatever_the_times_are() -> None:
     other = charted(STEP, "MedicationAdministration/infusion-1", recorded_as="entry-2")
     assert told(OURS, other).infusions == (OURS, other)
-    again = charted(APART * 2, "MedicationAdministration/copy", recorded_as="entry-1")
-    assert told(OURS, again).infusions == (OURS,)
+    again = charted(reference="MedicationAdministration/copy", recorded_as="entry-1")
+    assert len(told(OURS, again).infusions) == 1
+    assert not any(told(OURS, again).presences.values())
+
+
+@pytest.mark.parametrize("wrong", [{"after": -APART}, {"after": APART * 2}, {"volume": Decimal(100)}])
+def test_a_copy_by_our_id_that_says_otherwise_is_a_question(wrong: dict[str, Any]) -> None:
+    """It would have taken the place of the start, the volume or the deviation that was recorded here."""
+    copy = charted(reference="MedicationAdministration/copy", recorded_as="entry-1", **wrong)
+    record = told(OURS, copy)
+    assert len(record.infusions) == 1
+    assert {one.problem for one in record.presences["prior_msc_therapy"]} == {Reason.CONFLICT}
 
 
 def test_a_day_without_a_time_is_no_second_infusion() -> None:

@@ -297,7 +297,7 @@ def test_no_answer_of_a_form_undoes_a_withdrawal(ward: Ward, *, is_first: bool) 
     if not is_first:
         ward.course.withdraw(ward.subject, Withdrawal(START + timedelta(hours=2)), token(), COORDINATOR)
     gate = ward.course.view(ward.subject).gate
-    assert (gate.decision, "HLD-07: met" in gate.because) == ("stop", True)
+    assert (gate.decision, {"HLD-07: met", "REG-02: unknown"} <= set(gate.because)) == ("stop", True)
 
 
 def test_an_infusion_entered_in_error_can_be_entered_again(ward: Ward) -> None:

@@ -250,6 +250,32 @@ def test_no_export_turns_a_recorded_stop_into_a_hold(ward: Ward, name: str, reas
     assert any("says no to what was recorded along the course" in one.text for one in view.answer.data_quality)
 
 
+def test_no_later_answer_of_an_export_undoes_a_stop_that_one_told(ward: Ward) -> None:
+    """Two answers that differ are a contradiction, not the newer one alone; before the first infusion it is."""
+    ward.give(1)
+    ward.observe(1, START)
+    ready(ward, 2)
+    assert ward.course.view(ward.subject).gate.decision == "go"
+    for answer, hours in (("yes", 2), ("no", 1)):
+        said = {"name": "cardiac_arrest", "answer": answer, "by": "Dr. Example", "at": ward.text(hours)}
+        new = entry("record", {"patient": {"id": "anna"}, "answers": [said]})
+        ward.course.subjects.record(ward.subject, new, COORDINATOR)
+    gate = ward.course.view(ward.subject).gate
+    assert (gate.decision, gate.because) == ("hold", ["STP-06: unknown"])
+    unsigned(ward, "STP-06: unknown")
+
+
+def test_an_event_of_before_the_course_may_be_over(ward: Ward) -> None:
+    for answer, hours in (("yes", 30), ("no", 1)):
+        said = {"name": "cardiac_arrest", "answer": answer, "by": "Dr. Example", "at": ward.text(hours)}
+        new = entry("record", {"patient": {"id": "anna"}, "answers": [said]})
+        ward.course.subjects.record(ward.subject, new, COORDINATOR)
+    ward.give(1)
+    ward.observe(1, START)
+    ready(ward, 2)
+    assert ward.course.view(ward.subject).gate.decision == "go"
+
+
 def test_what_an_export_says_and_another_denies_is_open_as_before(ward: Ward) -> None:
     """Only what the course itself recorded stands over a denial."""
     ward.give(1)

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import re
+from typing import Any
 
+import pytest
 from sqlalchemy import select
 from starlette.testclient import TestClient
 
 from mscprotocol.service import Service
+from mscprotocol.store.subjects import NewEntry
 from mscprotocol.store.tables import StoredAssessment, SubjectEntry
 from mscprotocol.verification import Kept, verify
 from tests.adapters.hl7v2.messages import NOW, adt, oru, result
+from tests.patients import severe_and_worsening
+from tests.store.people import COORDINATOR, token
+from tests.store.test_course import START
+from tests.web.pages.subject_page import Page
 from tests.web.pages.test_screening import ASKED, draft_of, text, upload, verdict
+from tests.web.pages.test_signed_corrections import people
 
 LOW = result("21", code="777-3^Platelets^LN", unit="10*9/L")
 OTHER = result("98", number=2)
@@ -70,3 +79,32 @@ def test_a_diagnosis_of_a_message_is_set_aside_alone(demo: TestClient) -> None:
     assert verdict(demo.post("/screening/result", data=ASKED | fields).text) == "Ineligible"
     fields |= {name: "data-wrong"}
     assert verdict(demo.post("/screening/result", data=ASKED | fields).text) != "Ineligible"
+
+
+@pytest.mark.parametrize("who", ["coordinator", "clinician"])
+def test_nobody_but_a_clinician_takes_away_a_reason_of_the_gate(page: Page, who: str) -> None:
+    """An export with an exclusion, in which it is set aside, opened the gate of a running course unsigned."""
+    ward, client = page.ward, people(page)[who]
+    ward.prepare(1)
+    tree = json.loads(severe_and_worsening("anna", START.isoformat()).to_json())
+    code = {"coding": [{"system": "http://snomed.info/sct", "code": "59282003"}]}
+    embolism: dict[str, Any] = {
+        "resourceType": "Condition",
+        "id": "pe",
+        "subject": {"reference": "Patient/anna"},
+        "code": code,
+    }
+    system = "http://terminology.hl7.org/CodeSystem/condition-"
+    for name, value in (("verificationStatus", "confirmed"), ("clinicalStatus", "active")):
+        what = "ver-status" if value == "confirmed" else "clinical"
+        embolism[name] = {"coding": [{"system": f"{system}{what}", "code": value}]}
+    tree["entry"].append({"resource": embolism | {"onsetDateTime": "2020-03-20"}})
+    content = json.dumps(tree).encode()
+    ward.course.subjects.record(ward.subject, NewEntry("bundle", content, token()), COORDINATOR)
+    assert "EX-04: unknown" in ward.course.view(ward.subject).gate.because, "a named person has denied it"
+    form = ASKED | {"zone": "Europe/Berlin", "at": "", "subject": "S-001", "token": "t"}
+    form["draft"] = draft_of(client.post("/screening", data=form, files={"upload": ("export.json", content)}).text)
+    reply = client.post("/screening/save", data=form | {"aside.venous_thromboembolism": "data-wrong"})
+    is_taken = "EX-04: unknown" not in ward.course.view(ward.subject).gate.because
+    assert is_taken == (who == "clinician")
+    assert ("): a clinician saves it" in text(reply.text)) == (who == "coordinator")

@@ -121,7 +121,7 @@ def _save(request: Request, person: Person, fields: Fields) -> Response:
     service, _ = of_app(request)
     screening = _judge(request, person, fields, _draft(request, person, fields))
     try:
-        saved = save(service, screening, fields, person.caller)
+        saved = save(service, screening, fields, person)
     except (DataError, RequestError) as error:
         screening.error = str(error)
         screening.at_fault = error.field if isinstance(error, RequestError) else ""

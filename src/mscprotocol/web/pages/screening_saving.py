@@ -7,19 +7,25 @@ from hashlib import sha256
 
 from fhir_adapters.hl7v2_files import is_hl7v2
 from fhir_adapters.plain_record import is_fhir
+from mscprotocol.course_effects import find_taken_away
 from mscprotocol.errors import RequestError
-from mscprotocol.service import Caller, Service
+from mscprotocol.roles import CLINICIANS
+from mscprotocol.service import Service
 from mscprotocol.store.subjects import NewEntry
-from mscprotocol.subject_chart import Recorded
+from mscprotocol.subject_chart import Chart, Recorded
 from mscprotocol.subjects import NewSubject, Subjects
 from mscprotocol.timespan import CLOCK_TOLERANCE
+from mscprotocol.web.pages.people import Person
 from mscprotocol.web.pages.screening_slips import find_slips
 from mscprotocol.web.pages.screening_state import Screening, refuse
 
+TAKEN_AWAY = (
+    "What is set aside here takes away what is against the next infusion of this course ({}): a clinician saves it."
+)
 STILL_TO_COME = "The time that was asked for is still to come: what follows then can be looked at, and not be saved."
 
 
-def save(service: Service, screening: Screening, fields: Mapping[str, str], caller: Caller) -> Recorded:
+def save(service: Service, screening: Screening, fields: Mapping[str, str], person: Person) -> Recorded:
     """Record all parts of a screening, and give what that left behind with its assessment; a second click the same.
 
     Raises RequestError for a screening that cannot be assessed or a number that is none, DataError as reading does.
@@ -36,7 +42,17 @@ def save(service: Service, screening: Screening, fields: Mapping[str, str], call
     token = sha256("\n".join((fields["token"], protocol, number)).encode()).hexdigest()
     new = NewSubject(number, protocol, request.zone, token, request.dose_level)
     entries = list(_entries(screening, fields))
-    return Subjects(service).screen(new, entries, caller, request.stage, request.at)
+    subjects = Subjects(service)
+
+    def check(before: Chart, after: Chart) -> None:
+        """As along the course, nobody but a clinician takes away a reason of the gate."""
+        if screening.upload is None or not screening.asides or CLINICIANS & person.roles:
+            return
+        taken = find_taken_away(subjects, before, after, screening.upload, service.clock())
+        if taken:
+            raise RequestError("forbidden", TAKEN_AWAY.format("; ".join(taken)))
+
+    return subjects.screen(new, entries, person.caller, request.stage, request.at, check)
 
 
 def _entries(screening: Screening, fields: Mapping[str, str]) -> Iterator[NewEntry]:

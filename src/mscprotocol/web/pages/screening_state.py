@@ -71,6 +71,7 @@ class Screening:
     hints: dict[str, list[str]] = field(default_factory=dict)
     clocks: dict[str, list[Clock]] = field(default_factory=dict)
     asides: list[Aside] = field(default_factory=list)
+    upload: bytes | None = None
     parts: list[bytes] = field(default_factory=list)
     answer: Assessment | None = None
 
@@ -86,7 +87,7 @@ def judge(
     local = _zone(fields.get("zone", ""), zone)
     # A name that was taken out is none: answers without a person do not count.
     typed = Typed(fields, local, now.astimezone(local), fields["by"].strip() if "by" in fields else by)
-    screening = Screening(book, build_form(book), typed)
+    screening = Screening(book, build_form(book), typed, upload=upload)
     try:
         screening.request = _request(typed, book)
         screening.typed = Typed(fields, local, screening.request.at, typed.by)
