@@ -13,12 +13,10 @@ from datetime import datetime
 
 import msgspec
 
-from fhir_adapters.hl7v2_files import is_hl7v2
-from fhir_adapters.plain_record import is_fhir
 from mscprotocol.answer import Assessment, GateResult
 from mscprotocol.course_forms import Death, Events, Form, Infusion
 from mscprotocol.errors import DataError, RequestError
-from mscprotocol.store.subjects import REINSTATED
+from mscprotocol.store.subjects import REINSTATED, NewEntry
 from mscprotocol.store.tables import SubjectEntry
 from mscprotocol.subject_chart import Chart, reached_stage
 from mscprotocol.subjects import Subjects
@@ -64,7 +62,7 @@ def find_effect(subjects: Subjects, before: Chart, after: Chart, at: datetime, c
     return Effect(entry.content, old, new, tuple(dict.fromkeys([*changed, *loosened])))
 
 
-def find_taken_away(subjects: Subjects, before: Chart, after: Chart, upload: bytes, at: datetime) -> list[str]:
+def find_taken_away(subjects: Subjects, before: Chart, after: Chart, upload: NewEntry, at: datetime) -> list[str]:
     """What is against the next infusion by an upload as it came, and is not where entries in it are set aside.
 
     `after` holds it with these set aside, and what was typed instead. Nothing where no course has begun.
@@ -73,8 +71,8 @@ def find_taken_away(subjects: Subjects, before: Chart, after: Chart, upload: byt
     if new is None:
         return []
     last, typed = after.entries[-1], after.entries[len(before.entries) + 1 :]
-    kind = "bundle" if is_hl7v2(upload) or is_fhir(upload) else "record"
-    came = SubjectEntry(id="", kind=kind, content=upload, sequence=last.sequence, made_at=at, actor=last.actor)
+    said = {"kind": upload.kind, "content": upload.content, "sequence": last.sequence, "actor": last.actor}
+    came = SubjectEntry(id="", made_at=at, **said)
     alone, beside = (
         _gate(_judge(subjects, replace(before, entries=[*before.entries, came, *more]), at)) for more in ([], typed)
     )

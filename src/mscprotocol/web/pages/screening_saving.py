@@ -48,7 +48,8 @@ def save(service: Service, screening: Screening, fields: Mapping[str, str], pers
         """As along the course, nobody but a clinician takes away a reason of the gate."""
         if screening.upload is None or not screening.asides or CLINICIANS & person.roles:
             return
-        taken = find_taken_away(subjects, before, after, screening.upload, service.clock())
+        came = NewEntry(_kind_of(screening.upload), screening.upload, "")
+        taken = find_taken_away(subjects, before, after, came, service.clock())
         if taken:
             raise RequestError("forbidden", TAKEN_AWAY.format("; ".join(taken)))
 
@@ -62,5 +63,8 @@ def _entries(screening: Screening, fields: Mapping[str, str]) -> Iterator[NewEnt
     """
     typed = sha256("\n".join(f"{name}={value}" for name, value in sorted(fields.items())).encode()).hexdigest()
     for number, content in enumerate(screening.parts):
-        kind = "bundle" if is_hl7v2(content) or is_fhir(content) else "record"
-        yield NewEntry(kind, content, f"{typed[:48]}-{number}")
+        yield NewEntry(_kind_of(content), content, f"{typed[:48]}-{number}")
+
+
+def _kind_of(content: bytes) -> str:
+    return "bundle" if is_hl7v2(content) or is_fhir(content) else "record"
