@@ -41,7 +41,8 @@ _TAKES = {
     "infusion": "The number of the infusion is missing: open the page anew.",
     "code": "Choose one of the reasons that are offered.",
     "text": "The words are needed, in at most 2000 characters.",
-    "at": "When the consent was withdrawn is needed: a day and a time.",
+    "at": "When this happened is needed: a day and a time.",
+    "source": "Where it is known from is needed: who said so, or the document.",
 }
 _UNREAD = "The form cannot be read: open the page anew."
 _FIELD = re.compile(r"`\$\.(\w+)|missing required field `(\w+)`")

@@ -73,7 +73,7 @@ def test_every_other_session_ends_and_this_one_goes_on(
         ({"new": "short", "again": "short"}, {"new": "12 to 1000 characters"}),
         ({"new": "x" * 1001, "again": "x" * 1001}, {"new": "12 to 1000 characters"}),
         ({"again": "another sentence for test"}, {"again": "type the same one in both fields"}),
-        ({"new": PASSWORD, "again": PASSWORD}, {"new": "choose another one"}),
+        ({"new": PASSWORD, "again": PASSWORD}, {"new": "the same as the current one: choose another"}),
         ({"current": ""}, {"current": "Type the password that you logged in with."}),
         ({"current": "", "new": "", "again": ""}, {"current": "Type the", "new": "12 to 1000"}),
     ],

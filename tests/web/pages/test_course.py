@@ -145,6 +145,48 @@ def test_a_course_without_a_plan_has_words_instead_of_a_calendar(as_role: LogIn,
     assert "<h1>Nothing planned</h1>" in reply.text
 
 
+@pytest.mark.parametrize(
+    ("action", "typed", "says"),
+    [
+        ("death", {"at": "2020-03-27T09:00"}, "Where it is known from is needed"),
+        ("death", {"source": "the ward"}, "When this happened is needed"),
+        ("withdrawal", {}, "When this happened is needed"),
+    ],
+)
+def test_what_is_missing_is_told_by_its_own_name(page: Page, action: str, typed: dict[str, str], says: str) -> None:
+    status, shown = page.send(action, typed)
+    assert status == 422
+    assert says in shown.split('role="alert">')[1].split("</div>")[0]
+
+
+def test_a_lot_that_is_on_record_is_named_and_folded_away_until_more_is_typed(page: Page) -> None:
+    def part() -> str:
+        return shown.split('id="s-lot"')[1].split("</summary>")[0]
+
+    shown = page.client.get(f"{page.base}/course").text
+    assert ("on record" in part(), "<details>" in part()) == (False, False)
+    page.ward.prepare(1)
+    shown = page.client.get(f"{page.base}/course").text
+    assert "Lot <b><bdi>LOT-7</bdi></b> is on record for it." in part()
+    assert "<details><summary>Record another lot" in part()
+    typed = {"lot.d.product_viability.0.value": "85", "plan.start": "2020-03-28T10:00"}
+    shown = page.client.post(f"{page.base}/course/plan", data=form_of(shown) | typed).text
+    assert "<details open><summary>Record another lot" in part()
+    assert 'value="85"' in shown
+
+
+def test_without_a_plan_the_schedule_says_what_it_is_reckoned_from(page: Page) -> None:
+    page.ward.prepare(1)
+    says = "as if the first infusion began now"
+    assert says in page.client.get(f"{page.base}/course").text
+    page.send("plan", {"start": "2020-03-28T10:00"})
+    shown = page.client.get(f"{page.base}/course").text
+    assert says not in shown
+    linked = re.findall('href="#(s-[a-z]+)">', shown.split('aria-label="Steps"')[1].split("</nav>")[0])
+    assert linked == [f"s-{one}" for one in ("consent", "plan", "lot", "dose", "infusion", "withdrawal", "death")]
+    assert all(f'id="{one}"' in shown for one in linked)
+
+
 def test_nothing_is_planned_any_more_once_the_gate_says_stop(page: Page) -> None:
     ward = page.ward
     begun = ward.now

@@ -183,6 +183,7 @@ def test_a_lot_is_filled_in_and_a_running_infusion_ended(desk: Desk) -> None:
     ward = desk.ward
     ward.prepare(1)
     desk.open(desk.browser, "coordinator")
+    find(desk.browser, "#s-lot summary").click()
     desk.fill(desk.browser, "lot", lot="LOT-7", **{"d.product_viability.0.value": "85"})
     set_time(desk.browser, "lot.at.lot", local(ward.now))
     check_look(desk.browser, "a lot that is filled in")

@@ -214,6 +214,14 @@ def test_what_stands_beside_a_field_waits_with_it_only(knowledge: KnowledgeBase)
     }
 
 
+def test_notes_on_the_data_are_counted_under_the_verdict(demo: TestClient) -> None:
+    assert 'href="#notes"' not in typed(demo)
+    late = {"d__platelets__0__value": "210", "d__platelets__0__at": "2020-04-07T09:00"}
+    shown = typed(demo, **late, d__platelets__0__unit="10*9/L")
+    assert "1 note on the data : what was left out" in text(shown).split("Still needed")[0]
+    assert shown.count('id="notes"') == 1
+
+
 def test_not_done_and_unknown_are_answers(demo: TestClient) -> None:
     at = {"d__platelets__0__at": "2020-04-06T09:00"}
     page = text(typed(demo, d__platelets__0__said="not_done", **at))

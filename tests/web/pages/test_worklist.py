@@ -42,6 +42,28 @@ def people(service: Service) -> Subjects:
     return found
 
 
+def test_an_empty_list_says_whether_nobody_is_here_or_nobody_fits(as_role: LogIn, people: Subjects) -> None:
+    client = as_role("coordinator")
+    for query in ("q=nobody", "verdict=ineligible", "protocol=he-2018", "page=9"):
+        shown = text(client.get(f"/worklist?{query}").text)
+        assert "No subject fits what is chosen above. Show all of them." in shown
+    assert "No subject fits" not in client.get("/worklist").text
+
+
+def test_who_may_not_screen_is_not_asked_to(as_role: LogIn) -> None:
+    for role, may in (("coordinator", True), ("auditor", False)):
+        shown = as_role(role).get("/worklist").text
+        assert "No subject here yet." in shown
+        assert ("Screen the first one." in shown) is may
+
+
+def test_the_audit_page_leaves_out_what_was_not_chosen(as_role: LogIn) -> None:
+    client = as_role("auditor")
+    client.get("/worklist?protocol=he-2018")
+    shown = text(client.get("/audit").text)
+    assert re.search(r"subjects: 0 ?; protocol: he-2018 ?; searched: False", shown)
+
+
 def numbers(people: Subjects, **wanted: Any) -> list[str]:
     return [one.number for one in people.lines(Wanted(**wanted))[0]]
 

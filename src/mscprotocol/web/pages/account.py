@@ -70,7 +70,7 @@ def _find_problems(current: str, new: str, again: str) -> dict[str, str]:
     except ValueError as error:
         problems[NEW] = f"Choose another one: {error}."
     if new and new == current:
-        problems[NEW] = "This is the current password: choose another one."
+        problems[NEW] = "This is the same as the current one: choose another."
     if NEW not in problems and new != again:
         problems[AGAIN] = "This is not the new password above: type the same one in both fields."
     return problems

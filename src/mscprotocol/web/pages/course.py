@@ -37,6 +37,7 @@ from mscprotocol.web.pages.course_sections import (
     problems_of,
     read_fields,
     read_token,
+    typed_steps,
 )
 from mscprotocol.web.pages.gate_lines import explain_gate
 from mscprotocol.web.pages.layout import render_page
@@ -133,7 +134,8 @@ def _page(
         request, "course", 200 if failure is None else failure.status, gate_lines=reasons,
         death=read_death(chart), infusions=read_infusions(chart.standing),
         running=_running(chart), unmeasured=_unmeasured(chart), view=view,
-        chart=chart, failure=failure, fields=fields, is_against=is_against, unrecorded=unrecorded or {},
+        chart=chart, failure=failure, fields=fields, typed_steps=typed_steps(fields),
+        is_against=is_against, unrecorded=unrecorded or {},
         token=secrets.token_urlsafe(24), shown=SHOWN, is_clinician="clinician" in person.roles,
         may_record=bool(person.roles & {"coordinator", "clinician"}), has_password=person.has_password,
         lot=recorded_lot(chart.standing) or "", **words_of(course, chart.subject), **said,

@@ -73,12 +73,17 @@ def own_fields(fields: Fields, step: str) -> dict[str, str]:
 
 def other_fields(fields: Fields, done: str) -> dict[str, str]:
     """The fields of the other steps for which something was typed, passwords never."""
-    typed = {name.partition(".")[0] for name, said in fields.items() if said and _is_typed(name)} - {done}
+    typed = typed_steps(fields) - {done}
     return {
         name: said
         for name, said in fields.items()
         if name.partition(".")[0] in typed and not name.endswith(".password") and said
     }
+
+
+def typed_steps(fields: Fields) -> set[str]:
+    """The steps in which something was typed."""
+    return {name.partition(".")[0] for name, said in fields.items() if said and _is_typed(name)}
 
 
 def _is_typed(name: str) -> bool:
