@@ -16,7 +16,6 @@ from fhir_adapters.plain_record import parse_record
 from mscprotocol.course_forms import Consent, Events, Infusion, Lot, Withdrawal, read_form
 from mscprotocol.course_questions import FORM_COMPLETE
 from mscprotocol.store.tables import Screening, Subject, SubjectEntry, SubjectLine
-from mscprotocol.timespan import CLOCK_TOLERANCE
 
 Fragment = dict[str, Any]
 Filed = tuple[SubjectEntry, Events]
@@ -231,11 +230,10 @@ def _find_said(
 def _completeness(entries: Sequence[SubjectEntry], rules: CourseRules, at: datetime) -> Iterator[Fragment]:
     """Whether a form of an infusion is outstanding: that none is, says whoever filed the newest one by filing it.
 
-    That one is, the course itself knows at this very instant, so that no claim of an upload, however new, outvotes it.
+    That one is, the course itself knows at this very instant: a claim of an upload contradicts it, and settles nothing.
     """
     if rules.due(entries, at):
-        newest_of_all = (at + CLOCK_TOLERANCE).astimezone(UTC).isoformat()
-        yield {"conditions": [{"name": FORM_COMPLETE, "status": "refuted", "recorded": newest_of_all}]}
+        yield {"conditions": [{"name": FORM_COMPLETE, "status": "refuted", "recorded": _written(at)}]}
         return
     last = next_infusion(entries) - 1
     filed = [(entry.actor, form) for entry, form in _event_forms(entries) if form.infusion == last]

@@ -130,6 +130,7 @@ def test_once_it_has_come_the_patient_is_screened_again(tmp_path):
 
     assert again(BEGUN).why == {"new": 1}
     assert again("2021-05-01T00:00:00+00:00").why == {"unchanged": 1}
+    assert again("").why == {"unchanged": 1}, "a run that does not say when it began"
     run = again("2021-06-02T00:00:00+00:00")
     assert run.why == {"time has passed": 1}
     assert run.answers["p", PROTOCOL]["at"].startswith("2021-06-01")

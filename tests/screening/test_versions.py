@@ -99,7 +99,23 @@ def test_patients_of_one_identifier_are_reported(tmp_path):
 
 # -- ids that were counted anew ------------------------------------------------------------------------
 
+BOTH = {"coding": [{"system": "http://loinc.org", "code": "777-3"}, *OTHER["coding"]]}
 SPO2 = {"coding": [{"system": "http://loinc.org", "code": "59408-5"}]}
+
+
+@pytest.mark.parametrize("codes", [BOTH, None], ids=["one code in common", "no code"])
+@pytest.mark.parametrize("is_first", [True, False])
+def test_one_thing_that_is_coded_otherwise_is_replaced_and_retracted(tmp_path, codes, is_first):
+    """A code beside the one they share, or none at all, makes no second thing of it."""
+    entries = entries_of({}, {"code": codes, "status": "entered-in-error"})
+    if codes is None:
+        del entries[0]["resource"]["code"]
+    if not is_first:
+        entries = [*entries[1:], entries[0]]
+    answer = screen(write_lines(tmp_path / "in", entries), tmp_path / "out").answers["eligible", PROTOCOL]
+    evidence = [one for criterion in answer["criteria"] for one in criterion["evidence"]]
+    assert not any(one["why_not"] == "conflict" for one in evidence if one["datum"] == "Platelets")
+    assert not any("cannot be ordered" in one["text"] for one in answer["data_quality"])
 
 
 @pytest.mark.parametrize(

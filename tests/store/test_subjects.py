@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 import pytest
 from sqlalchemy import select, update
 
-from mscprotocol.course_forms import Consent, Events
+from mscprotocol.course_forms import Consent, Death, Events
 from mscprotocol.errors import DataError, RequestError
 from mscprotocol.store import assessments, audit
 from mscprotocol.store.database import Database
@@ -132,6 +132,27 @@ def test_data_that_are_added_to_a_course_do_not_hide_its_gate(ward: Ward, hours_
     assert (done.answer.stage, datetime.fromisoformat(done.answer.at)) == ("infusion", at)
     ((line,), _) = people.lines(Wanted())
     assert (line.gate, line.is_stopped) == ("stop", True)
+
+
+def test_data_of_before_a_death_are_still_saved(ward: Ward) -> None:
+    """Nobody is assessed after the death, and the worklist tells of it."""
+    ward.prepare(1)
+    ward.course.die(ward.subject, Death(START - timedelta(hours=1), "ward round"), token(), COORDINATOR)
+    fresh = bundle(severe_and_worsening("anna", START.isoformat()), "again-")
+    people, at = ward.course.subjects, START - timedelta(hours=5)
+    done = people.screen(newcomer(), [fresh], COORDINATOR, "screening", at)
+    assert done.answer is not None
+    ((line,), _) = people.lines(Wanted())
+    assert (line.gate, line.off_study) == ("stop", "died")
+
+
+def test_the_worklist_is_not_of_a_time_to_come(ward: Ward) -> None:
+    """Within the tolerance of clocks an answer may be of a few minutes later: the next one is of its own time."""
+    people = ward.course.subjects
+    for minutes in (4, 0):
+        fresh = bundle(severe_and_worsening("anna", START.isoformat()), f"m{minutes}-")
+        people.screen(newcomer(), [fresh], COORDINATOR, "screening", START + timedelta(minutes=minutes))
+    assert people.chart(ward.subject).screenings[-1].evaluated_at == START
 
 
 def raise_power_failure(*_: object) -> None:

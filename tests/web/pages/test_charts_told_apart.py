@@ -118,6 +118,22 @@ def test_a_procedure_of_a_message_is_told_apart_and_the_rest_of_it_is_read(page:
     assert {verify(Kept(one), knowledge, START).outcome for one in stored} == {"same"}
 
 
+def test_what_is_said_of_a_chart_marks_nothing_that_was_recorded_here(page: Page) -> None:
+    """An id of an upload may be one of those that our own data have when they are read."""
+    ward = page.ward
+    ward.give(1)
+    tree: Any = json.loads(charted(START).content)
+    tree["entry"][-1]["resource"] |= {"resourceType": "Observation", "id": "data-0"}
+    ward.course.subjects.record(ward.subject, NewEntry("bundle", json.dumps(tree).encode(), token()), COORDINATOR)
+    before = ward.course.subjects.parts(ward.course.subjects.chart(ward.subject), ward.now)[-1]
+    assert json.loads(before)["data"]
+    told = Charted("Observation/data-0", "same", 1, "seen on the sheet")
+    tell_charted(ward.course, ward.subject, told, token(), COORDINATOR)
+    parts = ward.course.subjects.parts(ward.course.subjects.chart(ward.subject), ward.now)
+    assert parts[-1] == before
+    assert any(b"seen on the sheet" in one for one in parts[:-1])
+
+
 def test_what_is_not_there_is_not_told_apart(page: Page) -> None:
     path, who = doubtful(page, in_words(START)), people(page)
     for fields in (said("same", reference="MedicationAdministration/other"), said("same", infusion="2"), said("no")):

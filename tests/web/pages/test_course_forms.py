@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from fhir_adapters.local_writing import TYPED_COMMA
-from mscprotocol.course_forms import ENDS_EARLY, NEEDS_REASON, Consent, Infusion, read_form
+from mscprotocol.course_forms import ENDS_EARLY, NEEDS_REASON, Consent, Infusion, Lot, read_form
 from mscprotocol.web.pages.course import NO_STEP
 from mscprotocol.web.pages.course_sections import STILL_TYPED
 from mscprotocol.web.pages.local_times import SHOWN_TWICE
@@ -225,6 +225,8 @@ def test_when_a_lot_was_true_is_asked_and_never_taken_to_be_now(page: Page) -> N
     assert "as on its certificate" in shown
     assert page.send("lot", said | {"at.lot": local(START)})[0] == 200
     assert page.send("lot", {"lot": "LOT-8"})[0] == 200, "a number alone holds at any time"
+    kept = page.ward.course.subjects.chart(page.ward.subject).of_kind("lot")[-1]
+    assert read_form(kept.content, Lot).product == {"lot": "LOT-8"}
 
 
 def test_a_gate_that_was_closed_at_the_start_says_why(page: Page) -> None:
