@@ -99,10 +99,14 @@ def take_doors(driver: Any, address: str, service: Any) -> None:
     log_in(driver, address, "anna")
     driver.get(f"{address}/screening")
     take(driver, "forbidden", 700, 480)
+    driver.get(f"{address}/account")
+    take(driver, "account", 700, 720)
 
 
 def take_screening(driver: Any, address: str) -> None:
-    """Go through the pages as a coordinator does who screens."""
+    """Go through the pages as a coordinator does who screens; each is there before it is scrolled or taken."""
+    from tests.web.pages.browser import find, follow
+
     load(driver, address, "one-lab-open")
     take(driver, "screening", 1180, 1000)
     take(driver, "screening-dark", 1180, 1000, dark=True)
@@ -112,21 +116,23 @@ def take_screening(driver: Any, address: str) -> None:
     driver.get(f"{address}/screening")
     driver.find_element("name", "d.weight.0.value").send_keys("200")
     driver.find_element("name", "d.fio2.0.value").send_keys("40")
-    driver.find_element("css selector", "button.primary").click()
+    follow(driver, find(driver, "button.primary"))
     driver.execute_script("document.getElementById('f-fio2').scrollIntoView()")
     take(driver, "screening-hints", 1180, 1000)
     load(driver, address, "eligible")
     driver.find_element("name", "subject").send_keys("S-017")
-    driver.find_element("name", "save").click()
+    follow(driver, driver.find_element("name", "save"))
     take(driver, "assessment", 1000, 1000)
 
 
 def load(driver: Any, address: str, sample: str) -> None:
     """Load the export of a sample patient."""
+    from tests.web.pages.browser import follow
+
     driver.get(f"{address}/screening")
     driver.find_element("name", "by").send_keys("Dr A. Example")
     driver.find_element("name", "upload").send_keys(str(ROOT / "samples" / sample / "input.json"))
-    driver.find_element("name", "load").click()
+    follow(driver, driver.find_element("name", "load"))
 
 
 def take(driver: Any, name: str, width: int, height: int, *, dark: bool = False) -> None:
