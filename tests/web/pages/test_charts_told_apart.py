@@ -15,7 +15,9 @@ from mscprotocol.course_amendments import amend
 from mscprotocol.course_charts import find_doubts, tell_charted
 from mscprotocol.course_deviations import deviate
 from mscprotocol.course_forms import Charted, Infusion
+from mscprotocol.errors import RequestError
 from mscprotocol.knowledge_loader import load_knowledge
+from mscprotocol.service import Caller
 from mscprotocol.store.subjects import NewEntry
 from mscprotocol.store.tables import StoredAssessment
 from mscprotocol.verification import Kept, verify
@@ -132,6 +134,18 @@ def test_what_is_said_of_a_chart_marks_nothing_that_was_recorded_here(page: Page
     parts = ward.course.subjects.parts(ward.course.subjects.chart(ward.subject), ward.now)
     assert parts[-1] == before
     assert any(b"seen on the sheet" in one for one in parts[:-1])
+
+
+def test_it_is_told_once_and_by_who_records(page: Page) -> None:
+    ward, click = page.ward, token()
+    ward.give(1)
+    ward.course.subjects.record(ward.subject, charted(START + timedelta(hours=5)), COORDINATOR)
+    told = Charted(REFERENCE, "separate", 1, "seen on the sheet")
+    with pytest.raises(RequestError, match="This is for"):
+        tell_charted(ward.course, ward.subject, told, click, Caller("auditor", frozenset({"auditor"})))
+    first, second = (tell_charted(ward.course, ward.subject, told, click, COORDINATOR) for _ in range(2))
+    assert (first.is_repeated, second.is_repeated) == (False, True)
+    assert len(ward.course.subjects.chart(ward.subject).of_kind("charted")) == 1
 
 
 def test_what_is_not_there_is_not_told_apart(page: Page) -> None:
