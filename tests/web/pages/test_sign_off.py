@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import select, update
 
+from mscprotocol.knowledge_loader import load_knowledge
 from mscprotocol.records import delete_subject, export_subject, find_subject
 from mscprotocol.store.tables import AuditEntry, Signature, StoredAssessment
 from tests.store.people import COORDINATOR
@@ -87,8 +89,8 @@ def test_it_is_stale_once_a_newer_answer_exists(page: Page) -> None:
     assert sign(who["clinician"], path).status_code == 409, "nobody releases by an answer that is not the newest"
 
 
-@pytest.mark.parametrize("what", ["a gate that holds", "time"])
-def test_nothing_else_is_released(page: Page, what: str) -> None:
+@pytest.mark.parametrize("what", ["a gate that holds", "time", "other rules"])
+def test_nothing_else_is_released(page: Page, what: str, tmp_path: Path) -> None:
     ward, who = page.ward, people(page)
     if what != "a gate that holds":
         ward.prepare(1)
@@ -96,6 +98,10 @@ def test_nothing_else_is_released(page: Page, what: str) -> None:
     if what == "time":
         ward.clock.set(ward.now + timedelta(hours=6))
         assert sign_in(who["clinician"], "dora") == 303
+    if what == "other rules":
+        site = tmp_path / "site.yaml"
+        site.write_text("product_codes: {seed-covid-4x: [local CELLS]}\n", encoding="utf-8")
+        ward.course.service.knowledge = load_knowledge(site=site)
     assert sign(who["clinician"], path).status_code == 409
     with ward.course.service.database.reading() as session:
         assert session.execute(select(Signature)).first() is None
