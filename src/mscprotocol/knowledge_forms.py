@@ -163,7 +163,7 @@ class ConditionLeaf(Leaf):
     `held_within` asks whether it was there at any time of a window, whatever is denied of now.
     `charted_within` is how long an entry that says "active" is believed without being charted anew.
     `lasting` is of events that end a course: what a course of ours recorded stands, whatever else denies it, and a yes
-    of a person since the first infusion is not undone by a later no.
+    of a person since the first infusion is not undone by a later no, nor what was charted since then by its end.
     """
 
     condition: str

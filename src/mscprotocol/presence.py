@@ -50,17 +50,28 @@ def find_presence(series: Series, leaf: ConditionLeaf, at: datetime, shelf_life:
 
 
 def _decide_lasting(ballot: Ballot, series: Series, leaf: ConditionLeaf, at: datetime) -> Found:
-    """The answer about an event that ends a course: what the course recorded stands, and no answer undoes another."""
+    """The answer about an event that ends a course: what the course recorded stands, and no answer undoes another.
+
+    What was there since the first infusion was there, though it be over: an arrest is soon charted as resolved.
+    """
     if any(isinstance(one.entry, Presence) and one.entry.recorded_as for one in ballot.yes):
         denied = [Evidence(one.entry, used=False, why_not=Reason.CONFLICT) for one in ballot.no]
         return Found(Truth.MET, (), (*ballot.yes, *denied))
     known = {id(one.entry) for one in ballot.yes}
-    begun = series.record.infusion_starts(at)
-    for answer in series.record.attestations.get(leaf.condition, ()):
-        is_yes = answer.answer is Truth.MET and answer.time is not None and not answer.time.is_after(at)
-        if is_yes and answer.time is not None and begun and answer.time.latest >= begun[0] and id(answer) not in known:
-            ballot.yes.append(Evidence(answer, used=True))
+    affirmed = [one for one in series.record.attestations.get(leaf.condition, ()) if one.answer is Truth.MET]
+    charted = [one for one in series.presences(leaf.condition) if one.present is Truth.MET]
+    for one in (*affirmed, *charted):
+        if id(one) not in known and _is_of_course(one, series, at):
+            ballot.yes.append(Evidence(one, used=True))
     return decide(ballot, leaf)
+
+
+def _is_of_course(entry: Entry, series: Series, at: datetime) -> bool:
+    """Whether an entry may be of the time since the first infusion."""
+    begun = series.record.infusion_starts(at)
+    if not begun or entry.time is None:
+        return False
+    return entry.time.latest >= begun[0] and not entry.time.is_after(at)
 
 
 def _poll(series: Series, leaf: ConditionLeaf, definition: Condition, at: datetime, shelf_life: ShelfLife) -> Ballot:

@@ -265,6 +265,21 @@ def test_no_later_answer_of_an_export_undoes_a_stop_that_one_told(ward: Ward) ->
     unsigned(ward, "STP-06: unknown")
 
 
+@pytest.mark.parametrize(("began", "gate"), [(3, "hold"), (-3, "go")])
+def test_an_event_of_the_course_counts_though_it_is_charted_as_over(ward: Ward, began: int, gate: str) -> None:
+    """An arrest three hours after the infusion was resolved in minutes: with every form saying no, the gate said go."""
+    ward.give(1)
+    ward.observe(1, START)
+    ready(ward, 2)
+    at = (START + began * HOUR).isoformat()
+    arrest = {"name": "cardiac_arrest", "status": "resolved", "since": at, "until": at, "recorded": at}
+    ward.course.subjects.record(
+        ward.subject, entry("record", {"patient": {"id": "anna"}, "conditions": [arrest]}), COORDINATOR
+    )
+    assert ward.course.view(ward.subject).gate.decision == gate
+    assert ("STP-06: unknown" in ward.course.view(ward.subject).gate.because) == (gate == "hold")
+
+
 def test_an_event_of_before_the_course_may_be_over(ward: Ward) -> None:
     for answer, hours in (("yes", 30), ("no", 1)):
         said = {"name": "cardiac_arrest", "answer": answer, "by": "Dr. Example", "at": ward.text(hours)}

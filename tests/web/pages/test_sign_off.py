@@ -107,6 +107,18 @@ def test_nothing_else_is_released(page: Page, what: str, tmp_path: Path) -> None
         assert session.execute(select(Signature)).first() is None
 
 
+@pytest.mark.parametrize("what", ["another meaning", "of another answer"])
+def test_a_signature_that_is_no_release_releases_nothing(page: Page, what: str) -> None:
+    ward, who = page.ward, people(page)
+    ward.prepare(1)
+    path = keep(page, who["coordinator"])
+    assert sign(who["clinician"], path, "reviewed" if what == "another meaning" else "released").status_code == 200
+    assert (schedule(page)[0] == "released") == (what != "another meaning")
+    with ward.course.service.database.writing() as session:
+        session.execute(update(Signature).values(content_sha256="0" * 64))
+    assert schedule(page)[0] == "proposed"
+
+
 def test_what_signs_an_act_is_no_meaning_of_an_answer(page: Page) -> None:
     who = people(page)
     page.ward.prepare(1)
@@ -127,4 +139,8 @@ def test_a_signature_of_an_altered_answer_says_so(page: Page) -> None:
     assert "not of this answer" in who["clinician"].get(path).text
     with ward.course.service.database.writing() as session:
         session.execute(update(StoredAssessment).values(verdict="ineligible"))
+        seal = session.execute(
+            select(StoredAssessment.seal_sha256).where(StoredAssessment.id == path[13:])
+        ).scalar_one()
+    assert sign(who["clinician"], path, "reviewed", seen=seal).status_code == 409, "what is under the seal was altered"
     assert "not of this answer" in who["clinician"].get(page.base).text
