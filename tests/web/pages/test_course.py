@@ -17,7 +17,7 @@ from mscprotocol.store.subjects import NewEntry, Wanted
 from mscprotocol.store.tables import Signature
 from mscprotocol.subjects import Subjects
 from tests.patients import severe_and_worsening
-from tests.store.people import bundle, entry, newcomer, token
+from tests.store.people import COORDINATOR, SECOND, bundle, entry, newcomer, token
 from tests.store.test_course import STATED
 from tests.web.conftest import NOW
 from tests.web.pages.conftest import LogIn
@@ -173,6 +173,17 @@ def test_a_lot_that_is_on_record_is_named_and_folded_away_until_more_is_typed(pa
     shown = page.client.post(f"{page.base}/course/plan", data=form_of(shown) | typed).text
     assert "<details open><summary>Record another lot" in part()
     assert 'value="85"' in shown
+
+
+def test_what_is_open_has_a_way_to_be_recorded(page: Page) -> None:
+    link = f'href="/screening?subject={page.ward.subject}"'
+    shown = page.client.get(f"{page.base}/course").text
+    assert ('<span class="word">hold</span>' in shown, link in shown) == (True, True)
+    page.ward.prepare(1)
+    for who in (COORDINATOR, SECOND):
+        page.ward.check(1, who=who)
+    shown = page.client.get(f"{page.base}/course").text
+    assert ('<span class="word">go</span>' in shown, link in shown) == (True, False)
 
 
 def test_without_a_plan_the_schedule_says_what_it_is_reckoned_from(page: Page) -> None:
