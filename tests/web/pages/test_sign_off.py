@@ -13,7 +13,7 @@ from sqlalchemy import select, update
 from mscprotocol.knowledge_loader import load_knowledge
 from mscprotocol.records import delete_subject, export_subject, find_subject
 from mscprotocol.store.tables import AuditEntry, Signature, StoredAssessment
-from tests.store.people import COORDINATOR
+from tests.store.people import COORDINATOR, entry
 from tests.web.pages.conftest import PASSWORD, sign_in
 from tests.web.pages.subject_page import Page
 from tests.web.pages.test_signed_corrections import people
@@ -117,6 +117,18 @@ def test_a_signature_that_is_no_release_releases_nothing(page: Page, what: str) 
     with ward.course.service.database.writing() as session:
         session.execute(update(Signature).values(content_sha256="0" * 64))
     assert schedule(page)[0] == "proposed"
+
+
+def test_a_release_does_not_outlast_the_gate(page: Page) -> None:
+    """What was recorded since, and not assessed yet, counts at once."""
+    ward, who = page.ward, people(page)
+    ward.prepare(1)
+    assert sign(who["clinician"], keep(page, who["coordinator"])).status_code == 200
+    hit = {"name": "hit", "status": "active", "since": ward.text(9)}
+    new = entry("record", {"patient": {"id": "anna"}, "conditions": [hit]})
+    ward.course.subjects.record(ward.subject, new, COORDINATOR, assess=False)
+    view = ward.course.view(ward.subject)
+    assert (view.gate.decision == "go", view.is_released, "released" in schedule(page)) == (False, False, False)
 
 
 def test_what_signs_an_act_is_no_meaning_of_an_answer(page: Page) -> None:
