@@ -32,7 +32,7 @@ from mscprotocol.course_forms import (
     read_form,
     write_form,
 )
-from mscprotocol.course_questions import FORM_COMPLETE, event_names
+from mscprotocol.course_questions import DECISIONS, FORM_COMPLETE, UNDECIDED, event_names
 from mscprotocol.course_view import CourseView
 from mscprotocol.errors import RequestError
 from mscprotocol.gate_reasons import find_binding
@@ -60,8 +60,6 @@ class Signed:
     seen: str
 
 
-# Only a clinician decides these; anybody who records may answer the other questions.
-DECISIONS = ("continue_despite_improvement", "marked_improvement")
 # What is put right by a form of its own; a dose check is done again, and a signature lapses.
 CORRECTABLE = ("consent", "plan", "lot", "infusion", "events", "withdrawal", "death")
 BINDING = "No signature sets this aside: {}. What was given all the same is recorded as a protocol deviation."
@@ -224,7 +222,7 @@ class Course:
         if CLINICIANS & caller.scopes:
             return
         if any(form.answers.get(one) == "yes" for one in DECISIONS):
-            raise RequestError("forbidden", "Only a clinician says that the patient has improved, or goes on.")
+            raise RequestError("forbidden", UNDECIDED)
         before = next((read_form(one.content, Events) for one in chart.standing if one.id == new.supersedes), form)
         if any(said == "yes" and form.answers.get(name) != "yes" for name, said in before.answers.items()):
             raise RequestError("forbidden", "Only a clinician takes back what was seen.")

@@ -8,6 +8,9 @@ from mscprotocol.definitions import FindingDefinition
 from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.knowledge_forms import ConditionLeaf, FindingLeaf, walk_leaves
 
+# Only a clinician decides these; anybody who records may answer the other questions.
+DECISIONS = ("continue_despite_improvement", "marked_improvement")
+UNDECIDED = "Only a clinician says that the patient has improved, or goes on."
 FORM_COMPLETE = "adverse_event_form_complete"  # what the filed forms say themselves, and nobody is asked
 
 

@@ -109,3 +109,20 @@ def test_nobody_but_a_clinician_takes_away_a_reason_of_the_gate(page: Page, who:
     assert is_taken == (who == "clinician")
     refusal = re.findall(r"takes away what is against .*?: a clinician saves it", text(reply.text))
     assert ["EX-04: unknown" in one for one in refusal] == ([True] if who == "coordinator" else [])
+
+
+@pytest.mark.parametrize("who", ["coordinator", "clinician"])
+def test_nobody_but_a_clinician_decides_to_go_on(page: Page, who: str) -> None:
+    """The event form refused it, the screening form of the same subject took it."""
+    ward, client = page.ward, people(page)[who]
+    ward.prepare(1)
+    form = ASKED | {"zone": "Europe/Berlin", "at": "", "subject": "S-001", "token": "t"}
+    for name in ("continue_despite_improvement", "marked_improvement"):
+        reply = client.post("/screening/save", data=form | {f"c.{name}.said": "yes"})
+        assert ("Only a clinician says that the patient has improved" in text(reply.text)) == (who == "coordinator")
+    dated = {"c.continue_despite_improvement.said": "yes", "c.continue_despite_improvement.since": "2020-03-26"}
+    reply = client.post("/screening/save", data=form | dated)
+    assert ("Only a clinician says that the patient has improved" in text(reply.text)) == (who == "coordinator")
+    before = len(ward.course.subjects.chart(ward.subject).entries)
+    client.post("/screening/save", data=form | {"c.marked_improvement.said": "no"})
+    assert len(ward.course.subjects.chart(ward.subject).entries) == before + 1

@@ -6,13 +6,14 @@ from collections.abc import Iterator, Mapping
 from hashlib import sha256
 
 from fhir_adapters.hl7v2_files import is_hl7v2
-from fhir_adapters.plain_record import is_fhir
+from fhir_adapters.plain_record import is_fhir, parse_record
 from mscprotocol.course_effects import find_taken_away
+from mscprotocol.course_questions import DECISIONS, UNDECIDED
 from mscprotocol.errors import RequestError
 from mscprotocol.roles import CLINICIANS
 from mscprotocol.service import Service
 from mscprotocol.store.subjects import NewEntry
-from mscprotocol.subject_chart import Chart, Recorded
+from mscprotocol.subject_chart import Chart, Recorded, reached_stage
 from mscprotocol.subjects import NewSubject, Subjects
 from mscprotocol.timespan import CLOCK_TOLERANCE
 from mscprotocol.web.pages.people import Person
@@ -45,8 +46,12 @@ def save(service: Service, screening: Screening, fields: Mapping[str, str], pers
     subjects = Subjects(service)
 
     def check(before: Chart, after: Chart) -> None:
-        """As along the course, nobody but a clinician takes away a reason of the gate."""
-        if screening.upload is None or not screening.asides or CLINICIANS & person.roles:
+        """As along the course, nobody but a clinician takes away a reason of the gate, or decides to go on."""
+        if CLINICIANS & person.roles:
+            return
+        if reached_stage(after) == "infusion" and any(map(_decides, screening.parts)):
+            raise RequestError("forbidden", UNDECIDED)
+        if screening.upload is None or not screening.asides:
             return
         came = NewEntry(_kind_of(screening.upload), screening.upload, "")
         taken = find_taken_away(subjects, before, after, came, service.clock())
@@ -64,6 +69,17 @@ def _entries(screening: Screening, fields: Mapping[str, str]) -> Iterator[NewEnt
     typed = sha256("\n".join(f"{name}={value}" for name, value in sorted(fields.items())).encode()).hexdigest()
     for number, content in enumerate(screening.parts):
         yield NewEntry(_kind_of(content), content, f"{typed[:48]}-{number}")
+
+
+def _decides(content: bytes) -> bool:
+    """Whether a record of ours says anything but no or unknown of what is a clinician's to decide."""
+    if _kind_of(content) != "record":
+        return False
+    record = parse_record(content)
+    said = [(one.name, str(one.answer)) for one in record.answers]
+    said += [(one.name or one.code or "", one.status or "") for one in record.conditions]
+    decided = (what for name, what in said if any(one in name for one in DECISIONS))
+    return any(what.strip().lower() not in ("no", "unknown", "refuted") for what in decided)
 
 
 def _kind_of(content: bytes) -> str:
