@@ -38,7 +38,7 @@ from mscprotocol.record import Infusion, PatientRecord
 from mscprotocol.rulebook import DOSE_STATUS, OUTLOOK, VERDICT, Rulebook
 from mscprotocol.schedule import length
 from mscprotocol.scores import Scores
-from mscprotocol.treatment import plan_treatment
+from mscprotocol.treatment import close_rows, plan_treatment
 
 
 @lru_cache(maxsize=1)
@@ -104,7 +104,7 @@ def _answer(case: Case, *, brief: bool = False) -> Assessment:
         coagulopathy=reporting.report_tier(case),
         timing=reporting.report_timing(case),
         dose=plan.dose,
-        schedule=plan.schedule,
+        schedule=close_rows(plan.schedule) if gate is not None and gate.decision == "stop" else plan.schedule,
         gate=gate,
         needed=find_needs(case),
         warnings=[*warn_of_fragility(margins), *reporting.report_warnings(case)],

@@ -35,7 +35,7 @@ from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.knowledge_forms import ConclusionLeaf
 from mscprotocol.plots import TimelineBar
 from mscprotocol.protocols import Checklist, ChecklistItem, Practice, Protocol, Schedule, Sourced
-from mscprotocol.schedule import TAKEN_PLACE
+from mscprotocol.schedule import CLOSED, TAKEN_PLACE
 
 
 def build_dose(answer: Assessment) -> Iterator[Fact]:
@@ -122,6 +122,8 @@ def build_schedule_notes(answer: Assessment, protocol: Protocol, practice: Pract
         yield _number(label, number)
     if any(row.status == "conditional" for row in answer.schedule):
         yield Line("Conditional: the verdict is open. No infusion follows from this plan until it is settled.")
+    if any(row.status == CLOSED for row in answer.schedule):
+        yield Line("Closed: as things stand nothing more is to be given, and no boxes are printed for it.")
     if answer.dose.status == "withheld" and answer.schedule:
         yield Line(f"The dose is withheld, so no infusion follows from this plan. {' '.join(answer.dose.because)}")
 
@@ -170,7 +172,7 @@ def build_timeline(rows: Sequence[ScheduleRow]) -> tuple[TimelineBar, ...]:
 
 
 def build_infusions(answer: Assessment, checklist: Checklist, knowledge: KnowledgeBase) -> Iterator[InfusionSheet]:
-    """The sheet of each infusion."""
+    """The sheet of each infusion that was given or is to come; an end of the course leaves the others without one."""
     blocks = (
         "An answer that is Unknown or left out holds the infusion. Known so far, in italics: (bedside) no record is "
         f"asked, only a person there can say; (not asked yet) belongs to a stage after {answer.stage}."
@@ -178,6 +180,8 @@ def build_infusions(answer: Assessment, checklist: Checklist, knowledge: Knowled
     later = "To be observed: the record says nothing yet. An answer left out holds the next infusion."
     protocol = knowledge.protocols[answer.protocol.id]
     for row in answer.schedule:
+        if row.status == CLOSED:
+            continue
         before, during, after = (
             [item for item in items if protocol.asks(item, row.infusion)]
             for items in (_of_protocol(checklist.before, protocol, knowledge), checklist.during, checklist.after)

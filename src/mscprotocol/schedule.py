@@ -12,6 +12,7 @@ from mscprotocol.protocols import Schedule, Sourced
 
 # What a row of the schedule says of an infusion that took place.
 TAKEN_PLACE = ("given", "stopped")
+CLOSED = "closed"
 _MINUTES = {"min": 1, "h": 60, "d": 24 * 60}
 
 
@@ -73,7 +74,7 @@ def course_state(schedule: Schedule, closes: Sourced, given: Sequence[datetime],
         return "open"
     now = at.astimezone(UTC)
     if now > done[0] + length(closes):
-        return "closed"
+        return CLOSED
     if now < done[-1] + _length(schedule.earliest):
         return "too_early"
     return "missed" if now > done[-1] + _length(schedule.latest) else "open"

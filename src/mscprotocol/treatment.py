@@ -17,7 +17,7 @@ from mscprotocol.needs import valid_until
 from mscprotocol.protocols import Sourced
 from mscprotocol.record import Infusion, Measurement
 from mscprotocol.rulebook import DOSE_STATUS
-from mscprotocol.schedule import TAKEN_PLACE, ScheduledInfusion, course_state, plan_schedule
+from mscprotocol.schedule import CLOSED, TAKEN_PLACE, ScheduledInfusion, course_state, plan_schedule
 from mscprotocol.wording import describe_quantity
 
 _WITHHELD = {
@@ -51,6 +51,11 @@ def plan_treatment(case: Case) -> Treatment:
     else:
         dose = _dose(case)
     return Treatment(dose, _schedule(case))
+
+
+def close_rows(rows: Sequence[ScheduleRow]) -> list[ScheduleRow]:
+    """The schedule of a course that the gate ended: what was not given is not to be given."""
+    return [row if row.status in TAKEN_PLACE else replace(row, status=CLOSED) for row in rows]
 
 
 def _why_withheld(case: Case) -> list[str]:
@@ -246,8 +251,8 @@ def _settled(row: ScheduledInfusion, given: Infusion | None, state: str, *, foll
     """A row with what became of it: an infusion that was stopped, one whose window is over, a course that is closed."""
     if given is not None:
         return replace(row, status="stopped") if given.status == "stopped" else row
-    if state == "closed":
-        return replace(row, status="closed")
+    if state == CLOSED:
+        return replace(row, status=CLOSED)
     return replace(row, status="missed") if state == "missed" and row.infusion == following else row
 
 

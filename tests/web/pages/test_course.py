@@ -210,6 +210,11 @@ def test_nothing_is_planned_any_more_once_the_gate_says_stop(page: Page) -> None
         "given", *["<b>not to be given:</b> the gate says stop"] * 3
     ]  # fmt: skip
     assert re.findall("<li><b>([^<]+)</b>", shown)[0] == "STP-05: met"
+    assert [row.status for row in ward.course.view(ward.subject).answer.schedule] == ["given", *["closed"] * 3]
+    kept = ward.course.subjects.chart(ward.subject).screenings[-1].assessment_id
+    sheet = page.client.get(f"/assessments/{kept}/checklist").text
+    assert re.findall(r"Infusion (\d): day", sheet) == ["1"], "nobody prints boxes for what is not to be given"
+    assert "Closed: as things stand nothing more is to be given" in sheet
     reply = page.client.get(f"{page.base}/course.ics")
     assert (reply.status_code, "The course is stopped, so there is no calendar." in reply.text) == (409, True)
 
