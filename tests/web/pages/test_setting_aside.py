@@ -126,3 +126,5 @@ def test_nobody_but_a_clinician_decides_to_go_on(page: Page, who: str) -> None:
     before = len(ward.course.subjects.chart(ward.subject).entries)
     client.post("/screening/save", data=form | {"c.marked_improvement.said": "no"})
     assert len(ward.course.subjects.chart(ward.subject).entries) == before + 1
+    elsewhere = client.post("/screening/save", data=form | {"subject": "S-2", "c.marked_improvement.said": "yes"})
+    assert "Only a clinician" not in text(elsewhere.text), "before a course there is nothing to go on with"
