@@ -211,7 +211,8 @@ def _render(answer: Assessment, form: str, knowledge: KnowledgeBase) -> bytes:
         return write_calendar(answer, code, length(practice.duration))
     from mscprotocol.rendering import render_html, render_pdf
 
-    return render_pdf(answer, knowledge) if form == "pdf" else render_html(answer, knowledge).encode()
+    html = render_html(answer, knowledge)
+    return render_pdf(html) if form == "pdf" else html.encode()
 
 
 # -- arguments ---------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from datetime import datetime
 
 import msgspec
 
-from mscprotocol.answer import NeededItem
+from mscprotocol.answer import Assessment, NeededItem
 from mscprotocol.case import GATING, MET, NOT_MET, TRIGGERS, Case, Judgement
 from mscprotocol.definitions import Score
 from mscprotocol.findings import Findings
@@ -76,6 +76,11 @@ def valid_until(judgements: list[Judgement]) -> tuple[datetime, str] | None:
     """The first instant at which a decided mandatory criterion could change without new data, and which one."""
     ends = [(one.expires, one.id) for one in judgements if one.is_mandatory and one.expires is not None]
     return min(ends, default=None)
+
+
+def has_expired(answer: Assessment, at: datetime) -> bool:
+    """Whether something that an answer decided lapsed by an instant, so that it holds no longer."""
+    return answer.valid_until is not None and datetime.fromisoformat(answer.valid_until) <= at
 
 
 def is_bedside(book: Rulebook, findings: Findings, leaf_key: str) -> bool:

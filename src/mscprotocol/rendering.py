@@ -30,12 +30,15 @@ class RenderingError(MscProtocolError):
     """The sheet could not be made, for a reason that the user can mend."""
 
 
-def render_html(answer: Assessment, knowledge: KnowledgeBase, signed: Sequence[Signed] = ()) -> str:
+def render_html(
+    answer: Assessment, knowledge: KnowledgeBase, signed: Sequence[Signed] = (), *, has_expired: bool = False
+) -> str:
     """The checklist as one HTML file that loads nothing: it prints on A4 and Letter and reads on any screen.
 
-    `signed` are the sign-offs of the answer, by name, meaning and time.
+    `signed` are the sign-offs of the answer, by name, meaning and time; `has_expired` says so above all else.
     """
-    return fill_template("checklist", sheet=build_checklist(answer, knowledge), signatures=build_signatures(signed))
+    sheet = build_checklist(answer, knowledge)
+    return fill_template("checklist", sheet=sheet, signatures=build_signatures(signed), has_expired=has_expired)
 
 
 def fill_template(name: str, **values: object) -> str:
@@ -43,10 +46,8 @@ def fill_template(name: str, **values: object) -> str:
     return template_environment().get_template(f"{name}.html.j2").render(style=_style(name), **values)
 
 
-def render_pdf(
-    answer: Assessment, knowledge: KnowledgeBase, paper: Paper = "A4", signed: Sequence[Signed] = ()
-) -> bytes:
-    """The checklist as PDF. Needs the extra `pdf`."""
+def render_pdf(html: str, paper: Paper = "A4") -> bytes:
+    """A checklist of `render_html` as PDF. Needs the extra `pdf`."""
     try:
         from weasyprint import CSS, HTML
         from weasyprint.urls import FatalURLFetchingError, URLFetcher
@@ -55,7 +56,7 @@ def render_pdf(
 
     # No protocol is allowed, and a refusal is fatal: a sheet that asks for an address holds something not ours.
     nothing = URLFetcher(allowed_protocols=(), fail_on_errors=True)
-    page = HTML(string=render_html(answer, knowledge, signed), url_fetcher=nothing)
+    page = HTML(string=html, url_fetcher=nothing)
     try:
         pdf: bytes = page.write_pdf(stylesheets=[CSS(string=f"@page {{ size: {paper} }}")])
     except FatalURLFetchingError as error:  # a BaseException, which no door would turn into its own language

@@ -24,6 +24,7 @@ from mscprotocol.case import Request
 from mscprotocol.errors import DataError, MscProtocolError
 from mscprotocol.fingerprint import CODE_PART
 from mscprotocol.knowledge import KnowledgeBase
+from mscprotocol.needs import has_expired
 from mscprotocol.rulebook import compile_rulebook
 from mscprotocol.store import assessments, audit
 from mscprotocol.store.inbox import find_contents
@@ -117,8 +118,7 @@ def verify(kept: Kept, knowledge: KnowledgeBase, at: datetime) -> Verified:
         return Verified("altered", ["the seal is broken: something in the record was changed"])
     if {digest_message(one) for one in kept.messages} != set(assessments.messages_of(kept.stored)):
         return Verified("altered", ["a message that it was made of is missing, or was changed"])
-    has_expired = answer.valid_until is not None and datetime.fromisoformat(answer.valid_until) <= at
-    return Verified(*_replay(kept, answer, knowledge), has_expired)
+    return Verified(*_replay(kept, answer, knowledge), has_expired(answer, at))
 
 
 def _intact_answer(stored: StoredAssessment) -> Assessment | None:

@@ -224,7 +224,7 @@ def test_a_missing_name_in_the_template_is_an_error() -> None:
 @pytest.fixture(scope="module")
 def long_pdf(knowledge: KnowledgeBase) -> list[str]:
     answer = with_many_needs(with_name(make_answer("undetermined"), "Zoë Ångström"), 40)
-    return [page.extract_text() for page in PdfReader(io.BytesIO(render_pdf(answer, knowledge))).pages]
+    return [page.extract_text() for page in PdfReader(io.BytesIO(render_pdf(render_html(answer, knowledge)))).pages]
 
 
 def test_every_page_says_whose_it_is_and_where_it_stands(long_pdf: list[str], knowledge: KnowledgeBase) -> None:
@@ -254,7 +254,7 @@ def test_a_row_is_never_split(long_pdf: list[str]) -> None:
 def test_both_papers(
     paper: rendering.Paper, size: tuple[int, int], ineligible: Assessment, knowledge: KnowledgeBase
 ) -> None:
-    pages = PdfReader(io.BytesIO(render_pdf(ineligible, knowledge, paper))).pages
+    pages = PdfReader(io.BytesIO(render_pdf(render_html(ineligible, knowledge), paper))).pages
     assert {(round(page.mediabox.width), round(page.mediabox.height)) for page in pages} == {size}
 
 
@@ -264,7 +264,7 @@ def test_pdf_refuses_to_fetch(
 ) -> None:
     monkeypatch.setattr(rendering, "_style", lambda _: Markup("@import url({});").format(address))
     with pytest.raises(RenderingError, match="loads nothing"):
-        render_pdf(ineligible, knowledge)
+        render_pdf(render_html(ineligible, knowledge))
 
 
 def test_without_weasyprint_the_extra_is_named(
@@ -272,4 +272,4 @@ def test_without_weasyprint_the_extra_is_named(
 ) -> None:
     monkeypatch.setitem(sys.modules, "weasyprint", None)
     with pytest.raises(RenderingError, match=r"pip install mscprotocol\[pdf\]"):
-        render_pdf(ineligible, knowledge)
+        render_pdf(render_html(ineligible, knowledge))

@@ -18,7 +18,6 @@ from fhir_adapters.writing import encode
 from mscprotocol.answer import to_json
 from mscprotocol.checklist import build_checklist
 from mscprotocol.knowledge import KnowledgeBase
-from mscprotocol.rendering import render_html
 from mscprotocol.service import Answered, Caller, Order, Service
 from mscprotocol.settings import Settings
 from mscprotocol.store import assessments, audit
@@ -191,7 +190,7 @@ def _checklist(service: Service, identity: str, caller: Caller, form: Form) -> R
     sheet = find_sheet(service, identity, caller)
     if form == "json":
         return Response(msgspec.json.encode(build_checklist(sheet.answer, service.knowledge)), media_type=JSON)
-    page = render_html(sheet.answer, service.knowledge, sheet.signed)
+    page = sheet.html(service.knowledge)
     return Response(page, headers={"content-security-policy": SHEET_POLICY}, media_type="text/html")
 
 

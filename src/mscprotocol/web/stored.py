@@ -8,7 +8,9 @@ from anyio import CapacityLimiter, to_thread
 from starlette.responses import Response
 
 from mscprotocol.answer import Assessment
-from mscprotocol.rendering import RenderingError, render_pdf
+from mscprotocol.knowledge import KnowledgeBase
+from mscprotocol.needs import has_expired
+from mscprotocol.rendering import RenderingError, render_html, render_pdf
 from mscprotocol.retention import find_expiry
 from mscprotocol.service import Answered, Caller, Service
 from mscprotocol.sign_off import SignedOff, list_signed
@@ -48,10 +50,15 @@ def find_stored(service: Service, identity: str, caller: Caller, what: str) -> S
 
 @dataclass(frozen=True)
 class Sheet:
-    """An answer whose checklist is wanted, and who has signed it."""
+    """An answer whose checklist is wanted, who has signed it, and whether it holds no longer."""
 
     answer: Assessment
     signed: list[SignedOff]
+    has_expired: bool
+
+    def html(self, knowledge: KnowledgeBase) -> str:
+        """The checklist as a page."""
+        return render_html(self.answer, knowledge, self.signed, has_expired=self.has_expired)
 
 
 def find_sheet(service: Service, identity: str, caller: Caller) -> Sheet:
@@ -60,7 +67,8 @@ def find_sheet(service: Service, identity: str, caller: Caller) -> Sheet:
     if stored.rulebase_sha256 != service.knowledge.sha256:
         raise ProblemError(409, "rules_changed", "The rules have changed since: assess again, or read the answer.")
     with service.database.reading() as session:
-        return Sheet(assessments.read_answer(stored), list_signed(session, stored))
+        answer = assessments.read_answer(stored)
+        return Sheet(answer, list_signed(session, stored), has_expired(answer, service.clock()))
 
 
 class PdfQueue:
@@ -94,7 +102,7 @@ pdf_queue = PdfQueue()
 def _make_pdf(service: Service, identity: str, caller: Caller) -> bytes:
     sheet = find_sheet(service, identity, caller)
     try:
-        return render_pdf(sheet.answer, service.knowledge, "A4", sheet.signed)
+        return render_pdf(sheet.html(service.knowledge))
     except RenderingError:
         text = "This installation makes no PDF: take the checklist as HTML and print that."
         raise ProblemError(406, "not_acceptable", text) from None

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
+import pypdf
 import pytest
 from sqlalchemy import select
 from starlette.testclient import TestClient
@@ -224,3 +226,15 @@ def test_the_calendar_names_nobody(subject: str, as_role: LogIn) -> None:
     assert reply.text.count("BEGIN:VEVENT") == 4
     assert "anna" not in reply.text.lower()
     assert "draft - not an order" in reply.text.replace("\r\n ", "")
+
+
+def test_a_sheet_that_is_made_after_its_answer_expired_says_so_on_top(page: Page) -> None:
+    ward = page.ward
+    ward.prepare(1)
+    kept = ward.course.subjects.chart(ward.subject).screenings[-1].assessment_id
+    sheets = (f"/assessments/{kept}/checklist", "/worklist/sheets", f"/api/v1/assessments/{kept}/checklist")
+    assert ["Expired when this sheet was made" in page.client.get(one).text for one in sheets] == [False] * 3
+    ward.clock.set(datetime.fromisoformat(str(ward.course.view(ward.subject).answer.valid_until)))
+    assert ["Expired when this sheet was made" in page.client.get(one).text for one in sheets] == [True] * 3
+    pdf = pypdf.PdfReader(io.BytesIO(page.client.get(f"{sheets[0]}.pdf").content))
+    assert "Expired when this sheet was made" in pdf.pages[0].extract_text()

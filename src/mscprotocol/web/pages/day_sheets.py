@@ -13,7 +13,6 @@ from starlette.responses import HTMLResponse, Response
 
 from mscprotocol.answer import Assessment
 from mscprotocol.checklist_parts import print_date
-from mscprotocol.rendering import render_html
 from mscprotocol.schedule import TAKEN_PLACE
 from mscprotocol.service import Service
 from mscprotocol.store import assessments
@@ -39,7 +38,7 @@ def print_sheets(request: Request, person: Reader, day: date | None = None) -> R
     chosen = day or service.clock().astimezone(ZoneInfo(settings.zone)).date()
     wanted = list(_due(service, chosen))
     found = [find_sheet(service, one, person.caller) for one in wanted[:_MOST]]
-    sheets = [render_html(one.answer, service.knowledge, one.signed) for one in found]
+    sheets = [one.html(service.knowledge) for one in found]
     if not sheets:
         text = f"Nobody is due for an infusion on {print_date(chosen)} by an answer of the present rules."
         raise ProblemError(404, "not_found", text)

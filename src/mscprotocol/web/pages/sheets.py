@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import HTMLResponse, Response
 
-from mscprotocol.rendering import render_html
+from mscprotocol.needs import has_expired
 from mscprotocol.sign_off import list_signed
 from mscprotocol.store import assessments, subjects
 from mscprotocol.web.pages.layout import render_page
@@ -32,11 +31,10 @@ def show_assessment(request: Request, identity: str, person: Reader) -> Response
         signed = list_signed(session, stored)
         subject = subjects.subject_of(session, identity)
         newest = None if subject is None else subjects.screenings(session, subject.id)[-1]
-    until = answer.valid_until
     return render_page(
         request, "assessment", stored=stored, answer=answer, result=result, asides=(), places={}, signed=signed,
         subject=subject, newer=newest if newest is not None and newest.assessment_id != identity else None,
-        has_expired=until is not None and datetime.fromisoformat(until) <= service.clock(),
+        has_expired=has_expired(answer, service.clock()),
         meanings=service.knowledge.signature_meanings, is_clinician="clinician" in person.roles,
         has_password=person.has_password,
     )  # fmt: skip
@@ -47,7 +45,7 @@ def show_checklist(request: Request, identity: str, person: Reader) -> Response:
     """The checklist as one page to print."""
     service, _ = of_app(request)
     sheet = find_sheet(service, identity, person.caller)
-    page = render_html(sheet.answer, service.knowledge, sheet.signed)
+    page = sheet.html(service.knowledge)
     return HTMLResponse(page, headers={"content-security-policy": SHEET_POLICY})
 
 
