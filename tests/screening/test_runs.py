@@ -262,7 +262,7 @@ def test_a_time_after_the_encounter_began(tmp_path):
 @pytest.mark.parametrize("workers", ["1", "2"])
 @pytest.mark.parametrize("stage", ["files read", "patients screened"])
 def test_an_interrupted_run_says_how_it_is_taken_up(folder, whole, tmp_path, stage, workers):
-    """Ctrl-C goes to every process of the terminal."""
+    """Ctrl-C goes to every process of the terminal; what runs the tests in the background may ignore it for its own."""
     out = tmp_path / "out"
     said = ["screen", str(folder), "--out", str(out), "--at", AT, "--workers", workers]
     program = tmp_path / "program.py"
@@ -270,6 +270,7 @@ def test_an_interrupted_run_says_how_it_is_taken_up(folder, whole, tmp_path, sta
         "import os, signal\n"
         "from mscprotocol.screening.progress import Reporter\n"
         "from mscprotocol.cli import app\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "follow = Reporter.follow\n"
         "def interrupted(self, name, items, *more):\n"
         "    for item in follow(self, name, items, *more):\n"
