@@ -6,7 +6,7 @@ import html
 import io
 import json
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pypdf
@@ -18,7 +18,7 @@ from fhir_adapters.requirements import conditions_of, measurements_of
 from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.rulebook import compile_rulebook
 from mscprotocol.service import Service
-from mscprotocol.store import assessments, audit
+from mscprotocol.store import assessments, audit, drafts
 from mscprotocol.store.tables import AuditEntry, ScreeningDraft, StoredAssessment, Subject, SubjectEntry
 from mscprotocol.web.pages.screening_fields import build_form
 from mscprotocol.web.pages.screening_slips import find_unused
@@ -490,7 +490,31 @@ def test_nobody_gets_anywhere_without_a_login(as_role: LogIn) -> None:
 
 def test_an_upload_is_seen_by_who_uploaded_it(as_role: LogIn) -> None:
     draft = draft_of(upload(as_role("coordinator"), sample("eligible")))
-    assert as_role("clinician").post("/screening", data=ASKED | {"draft": draft}).status_code == 410
+    page = as_role("clinician").post("/screening", data=ASKED | {"draft": draft}).text
+    assert ("no longer kept" in page, "An export is loaded" in page, verdict(page)) == (True, False, "")
+
+
+def test_an_upload_that_is_no_longer_kept_takes_nothing_that_was_typed_with_it(
+    demo: TestClient, service: Service
+) -> None:
+    draft = draft_of(upload(demo, sample("eligible")))
+    with service.database.writing() as session:
+        session.get_one(ScreeningDraft, draft).made_at -= drafts.LIFE + timedelta(minutes=1)
+    typed = ASKED | FIBRINOGEN | {"draft": draft, "aside.platelets": "data-wrong", "subject": "S-1", "token": "1"}
+    for path, status in (("/screening", 200), ("/screening/save", 422)):
+        reply = demo.post(path, data=typed)
+        assert (reply.status_code, "exports wait in a form for a day" in reply.text) == (status, True)
+        assert verdict(reply.text) == "", "nothing is said of the part that is left"
+        for name, said in typed.items():
+            assert re.search(
+                rf'name="{name}"[^>]*(?:value="{said}"|>(?:[^/]|/[^s])*value="{said}" selected)', reply.text
+            )
+        assert 'href="#upload"' in reply.text
+    swapped = demo.post("/screening/result", data=typed)
+    assert (swapped.status_code, "Load it again" in swapped.text) == (200, True), "as the page asks it while one types"
+    again = demo.post("/screening", data=typed, files={"upload": ("export.json", sample("eligible"))}).text
+    assert "no longer kept" not in again
+    assert "Set aside Platelets" in text(again)
 
 
 def test_an_upload_says_whom_it_is_of_and_what_number_was_typed(demo: TestClient, service: Service) -> None:

@@ -24,7 +24,7 @@ from mscprotocol.web.pages.screening_result import Result, places_of
 from mscprotocol.web.pages.screening_saving import save
 from mscprotocol.web.pages.screening_slips import find_unused, is_said
 from mscprotocol.web.pages.screening_state import Screening, find_unreadable, judge, read_level
-from mscprotocol.web.problems import ProblemError, status_of
+from mscprotocol.web.problems import status_of
 
 PATH = "/screening"
 JUST_SAVED = timedelta(minutes=15)
@@ -35,6 +35,10 @@ NOT_LOADED = (
 NOT_SAVED = (
     "Nothing is saved yet. The export that was chosen had not been loaded; now it is. Look at what follows with it, "
     "and save then."
+)
+GONE = (
+    "The export that was loaded is no longer kept here: exports wait in a form for a day. Load it again; what was "
+    "typed stays."
 )
 Saved = tuple[tables.Screening, tables.Subject] | None
 router = APIRouter()
@@ -60,7 +64,7 @@ def show_screening(request: Request, person: Screener) -> Response:
     if known is not None:
         fields |= {"protocol": known.protocol_id, "zone": known.zone, "subject": known.number}
         fields |= {"dose_level": known.dose_level or ""}
-    return _render(request, person, fields, _judge(request, person, fields, None), saved=saved, known=known)
+    return _render(request, person, fields, _judge(request, person, fields), saved=saved, known=known)
 
 
 @router.post(PATH)
@@ -80,20 +84,20 @@ def _screen(request: Request, person: Person, fields: Fields, content: bytes | N
         why = find_unreadable(content, service.knowledge, fields, settings.zone)
         if why:
             notice = NOT_LOADED.format(why=why.rstrip("."))
-            return _page(request, person, fields, _draft(request, person, fields), 422, notice=notice)
+            return _page(request, person, fields, 422, notice=notice)
         with service.database.writing() as session:
             at = service.clock()
             fields["draft"] = drafts.keep(session, at, person.name, content)
             audit.append(session, at, person.name, "upload", f"Draft/{fields['draft']}")
         fields.pop("paste", None)
-    return _page(request, person, fields, _draft(request, person, fields), notice=done)
+    return _page(request, person, fields, notice=done)
 
 
 @router.post(f"{PATH}/result")
 def show_result(request: Request, person: Screener, form: Posted) -> Response:
     """The part of the page that follows from the form, and the hints beside its fields."""
     fields = _fields(form)
-    screening = _judge(request, person, fields, _draft(request, person, fields))
+    screening = _judge(request, person, fields)
     result = _result(screening, of_app(request)[0].knowledge)
     return render_part(
         "screening_result",
@@ -119,7 +123,7 @@ async def save_screening(request: Request, person: Screener, form: Posted) -> Re
 
 def _save(request: Request, person: Person, fields: Fields) -> Response:
     service, _ = of_app(request)
-    screening = _judge(request, person, fields, _draft(request, person, fields))
+    screening = _judge(request, person, fields)
     try:
         saved = save(service, screening, fields, person)
     except (DataError, RequestError) as error:
@@ -153,32 +157,31 @@ def _fields(form: FormData) -> Fields:
     return Fields({name: value for name, value in form.items() if isinstance(value, str)})
 
 
-def _draft(request: Request, person: Person, fields: Fields) -> bytes | None:
-    service, _ = of_app(request)
-    if not fields.get("draft"):
-        return None
-    with service.database.reading() as session:
-        found = drafts.read(session, fields["draft"], person.name, service.clock())
-    if found is None:
-        raise ProblemError(410, "gone", "The uploaded export is no longer kept here: upload it again.")
-    return found
-
-
-def _judge(request: Request, person: Person, fields: Fields, upload: bytes | None) -> Screening:
+def _judge(request: Request, person: Person, fields: Fields) -> Screening:
+    """What follows from the fields and the export that waits for them; nothing where that one waits no more."""
     service, settings = of_app(request)
+    upload = _draft(request, person, fields)
     screening = judge(service.knowledge, fields, upload, service.clock(), settings.zone, _own_name(person))
     if upload is not None:
         patient = None if screening.answer is None else screening.answer.patient
         whose = drafts.Whose(None if patient is None else drafts.marks_of(patient), fields["subject"].strip())
         drafts.describe(service.database, fields["draft"], person.name, whose)
+    elif fields["draft"]:
+        screening.answer, screening.error, screening.at_fault = None, GONE, "upload"
     return screening
 
 
-def _page(
-    request: Request, person: Person, fields: Fields, upload: bytes | None, status: int = 200, *, notice: str = ""
-) -> Response:
+def _draft(request: Request, person: Person, fields: Fields) -> bytes | None:
+    if not fields["draft"]:
+        return None
     service, _ = of_app(request)
-    screening = _judge(request, person, fields, upload)
+    with service.database.reading() as session:
+        return drafts.read(session, fields["draft"], person.name, service.clock())
+
+
+def _page(request: Request, person: Person, fields: Fields, status: int = 200, *, notice: str = "") -> Response:
+    service, _ = of_app(request)
+    screening = _judge(request, person, fields)
     if screening.answer is not None:
         with service.database.writing() as session:
             detail = {"protocol": screening.book.protocol.id}

@@ -32,7 +32,8 @@ def save(service: Service, screening: Screening, fields: Mapping[str, str], pers
     Raises RequestError for a screening that cannot be assessed or a number that is none, DataError as reading does.
     """
     if screening.answer is None or screening.request is None:
-        raise RequestError("invalid_request", screening.error or "Nothing is said yet: there is nothing to save.")
+        text = screening.error or "Nothing is said yet: there is nothing to save."
+        raise RequestError("invalid_request", text, screening.at_fault)
     if not fields["subject"].strip():
         raise RequestError("invalid_request", "A screening is saved under the subject number of the trial: enter it.")
     if screening.request.at > service.clock() + CLOCK_TOLERANCE:
