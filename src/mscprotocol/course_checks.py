@@ -15,16 +15,29 @@ from mscprotocol.errors import RequestError
 from mscprotocol.protocols import Practice
 from mscprotocol.schedule import length
 from mscprotocol.store.subjects import NewEntry
+from mscprotocol.store.tables import SubjectEntry
 from mscprotocol.subject_chart import Chart
 from mscprotocol.subject_record import CourseRules, next_infusion, read_infusions, recorded_lot
 from mscprotocol.timespan import CLOCK_TOLERANCE, TimeSpan, instant
 
 BEFORE = "before"  # the questions asked again at the gate, beside those that are due after an infusion
 ENTERED_IN_ERROR = "entered-in-error"
+FILED = (
+    "This form is on record for this infusion, as entry {}: correct that one, or set it aside as entered in error. "
+    "What is seen later goes into the form of a later time, or into “before”."
+)
 _DONE = ("started", "ended", "observed", "given", "at")
 _NOT_AS_CHECKED = (
     "This infusion is not the one that gate and dose check were about ({}): put it right, if it is a slip."
 )
+
+
+class FiledError(RequestError):
+    """A second form of a point of an infusion, whose answers could take back those of the first, by its id."""
+
+    def __init__(self, entry: SubjectEntry) -> None:
+        super().__init__("conflict", FILED.format(entry.sequence), "point")
+        self.entry = entry.id
 
 
 @dataclass(frozen=True)
@@ -47,6 +60,9 @@ class CourseChecks:
             return
         if isinstance(form, Events):
             self._check_events(chart, form)
+            filed = None if new.supersedes is not None else self.rules.find_filed(chart.standing, form)
+            if filed is not None:
+                raise FiledError(filed)
         if new.supersedes is not None:
             _check_replaced(chart, form, new)
         elif not isinstance(form, Events) and number != next_infusion(chart.standing):

@@ -63,9 +63,29 @@ class CourseRules:
             if about.started + after <= at and not any(self._counts(one, about, point) for one in forms)
         ]
 
+    def find_filed(self, entries: Sequence[SubjectEntry], new: Events) -> SubjectEntry | None:
+        """The form of the same point of the same infusion that a new one would answer anew; none for any other point.
+
+        A form that is not whole is completed by a new one that repeats its answers.
+        """
+        about = next((one for one in read_infusions(entries) if one.infusion == new.infusion), None)
+        if about is None or new.point not in self.forms:
+            return None
+        for entry, form in _event_forms(entries):
+            is_of_it = self._is_of(form, about, new.point)
+            if is_of_it and (self._is_whole(form) or not form.answers.items() <= new.answers.items()):
+                return entry
+        return None
+
     def _counts(self, form: Events, about: Infusion, point: str) -> bool:
+        return self._is_of(form, about, point) and self._is_whole(form)
+
+    def _is_of(self, form: Events, about: Infusion, point: str) -> bool:
         is_of_it = (form.infusion, form.point) == (about.infusion, point)
-        return is_of_it and form.observed >= self.opens(about, point) and self.asked <= form.answers.keys()
+        return is_of_it and form.observed >= self.opens(about, point)
+
+    def _is_whole(self, form: Events) -> bool:
+        return self.asked <= form.answers.keys()
 
 
 def gather_parts(patient_id: str, entries: Sequence[SubjectEntry], rules: CourseRules, at: datetime) -> list[bytes]:

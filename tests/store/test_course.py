@@ -95,11 +95,11 @@ class Ward:
         answer: Assessment = self.infuse(number, **more).answer
         return answer
 
-    def observe(self, number: int, started: datetime, until: float = 72, **answers: str) -> None:
+    def observe(self, number: int, started: datetime, until: float = 72, since: float = 6, **answers: str) -> None:
         """The forms at 6, 24 and 72 h, nothing seen but what is said; the clock is then at the last of them."""
         for hours in (6, 24, 72):
-            if hours > until:
-                break
+            if not since <= hours <= until:
+                continue
             self.clock.set(started + timedelta(hours=hours))
             said: Any = dict.fromkeys(self.course.questions()[:-2], "no") | {"marked_improvement": "no"} | answers
             self.course.events(self.subject, Events(number, f"{hours} h", self.now, said), token(), COORDINATOR)
@@ -171,7 +171,7 @@ def test_stopped_on_a_reaction_and_no_later_no_undoes_it(ward: Ward) -> None:
     answer = ward.give(1, status="stopped", stop_reason="urticaria")
     assert answer.schedule[0].status == "stopped"
     ward.observe(1, START, until=6, infusion_reaction="yes")
-    ward.observe(1, START)
+    ward.observe(1, START, since=24)
     ward.prepare(2)
     view = ward.course.view(ward.subject)
     assert view.gate.decision == "stop"

@@ -9,13 +9,15 @@ import pytest
 from msgspec.structs import replace
 
 from mscprotocol.course_actions import GateClosedError
+from mscprotocol.course_amendments import amend
+from mscprotocol.course_checks import FiledError
 from mscprotocol.course_deviations import deviate
-from mscprotocol.course_forms import Consent, Events, Infusion, Lot, Override, Plan, Withdrawal
+from mscprotocol.course_forms import Consent, Events, Infusion, Lot, Override, Plan, Withdrawal, read_form
 from mscprotocol.course_questions import FORM_COMPLETE
 from mscprotocol.errors import RequestError
 from mscprotocol.store.database import Database
 from mscprotocol.timespan import CLOCK_TOLERANCE
-from tests.store.people import CLINICIAN, COORDINATOR, SECOND, entry, token
+from tests.store.people import CLINICIAN, COORDINATOR, SECOND, entry, sign_seen, token
 from tests.store.test_course import START, Ward, charted, put_right
 
 HOUR = timedelta(hours=1)
@@ -397,8 +399,48 @@ def test_what_one_form_leaves_unknown_the_next_does_not_answer(ward: Ward) -> No
         file(ward, 1, f"{hours} h", ward.now)
     ward.prepare(2)
     assert "STP-01: unknown" in ward.course.view(ward.subject).gate.because
-    file(ward, 1, "6 h", START + 6 * HOUR)
+    wrong = ward.course.subjects.chart(ward.subject).of_kind("events")[0]
+    said = read_form(wrong.content, Events)
+    answers: Any = said.answers | {"vasopressor_escalation": "no"}
+    put_right(ward, Events(1, "6 h", said.observed, answers), wrong.id)
     assert ward.course.view(ward.subject).gate.decision == "go", "the form of that time says so itself"
+
+
+@pytest.mark.parametrize("said", ["unknown", "yes", "no"])
+def test_a_second_form_of_a_point_does_not_answer_the_first_anew(ward: Ward, said: str) -> None:
+    """Hazard: what was left unknown was settled by filing the form again, which nobody signed."""
+    ward.give(1)
+    ward.observe(1, START, until=6, vasopressor_escalation=said)
+    ward.prepare(2)
+    first, gate = ward.course.subjects.chart(ward.subject).of_kind("events")[0], ward.course.view(ward.subject).gate
+    with pytest.raises(FiledError, match="correct that one") as caught:
+        file(ward, 1, "6 h", ward.now)
+    assert (caught.value.entry, ward.course.view(ward.subject).gate) == (first.id, gate)
+    file(ward, 1, "before", ward.now)
+    ward.clock.set(START + 24 * HOUR)
+    file(ward, 1, "24 h", ward.now)
+    aside = token()
+    reason = "of another patient"
+    if said == "no":  # nothing is loosened: the form is due again
+        amend(ward.course, ward.subject, first.id, "in_error", reason, aside, COORDINATOR)
+    else:
+        sign_seen(
+            lambda signed: amend(ward.course, ward.subject, first.id, "in_error", reason, aside, CLINICIAN, signed),
+            ward.now,
+        )
+    file(ward, 1, "6 h", ward.now)
+
+
+def test_a_form_that_is_not_whole_is_completed_and_not_contradicted(ward: Ward) -> None:
+    ward.give(1)
+    ward.clock.set(START + 6 * HOUR)
+    part: Any = {"infusion_reaction": "unknown", "new_infection": "no"}
+    ward.course.events(ward.subject, Events(1, "6 h", ward.now, part), token(), COORDINATOR)
+    for answers in ({"infusion_reaction": "no"}, {"infusion_reaction": "unknown", "new_infection": "unknown"}):
+        with pytest.raises(FiledError):
+            file(ward, 1, "6 h", ward.now, **answers)
+    file(ward, 1, "6 h", ward.now, infusion_reaction="unknown")
+    assert ward.course.view(ward.subject).due == []
 
 
 @pytest.mark.parametrize("ahead", [timedelta(0), CLOCK_TOLERANCE])

@@ -97,6 +97,20 @@ def test_what_was_typed_for_one_infusion_is_not_taken_for_the_next(page: Page) -
     assert "withdrawal.text=typed words" in kept(reply.text)
 
 
+def test_a_second_form_of_a_point_leads_to_the_first(page: Page) -> None:
+    ward = page.ward
+    ward.give(1)
+    ward.observe(1, START, until=6)
+    first = ward.course.subjects.chart(ward.subject).of_kind("events")[0]
+    fields = {"infusion": "1", "point": "6 h", "observed": local(ward.now), "q.infusion_reaction": "yes"}
+    status, text = post(page, "events", **{f"events.{name}": said for name, said in fields.items()})
+    link = f'<a href="{page.base}/entries/{first.id}">Open that entry, to correct it</a>'
+    assert (status, link in text) == (409, True)
+    assert '<a href="#i-events.point">This form is on record' in text
+    assert kept(text) >= {"events.q.infusion_reaction=yes"}
+    assert "<option selected>before</option>" in page.client.get(f"{page.base}/course").text, "none is due"
+
+
 @pytest.mark.parametrize("junk", ["", "soon", "<b>", "-1", "9" * 40, "1e3", "é" * 3000])
 @pytest.mark.parametrize("action", ["consent", "plan", "lot", "dose", "infusion", "events", "withdrawal"])
 def test_what_is_wrong_is_said_in_the_words_of_who_fills_it_in(page: Page, action: str, junk: str) -> None:

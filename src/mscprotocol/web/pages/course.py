@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from mscprotocol.course_actions import Course, GateClosedError
 from mscprotocol.course_amendments import RETRACTABLE
+from mscprotocol.course_checks import FiledError
 from mscprotocol.course_deviations import deviate
 from mscprotocol.course_forms import Death, Form, Infusion, Override, read_form
 from mscprotocol.errors import DataError, RequestError
@@ -86,7 +87,8 @@ def act(request: Request, identity: str, action: str, person: Recorder, form: Po
         _ACTIONS[action](_Step(request, course, identity, person, typed, read_token(fields, step)))
     except (RequestError, DataError) as error:
         because = error.gate.because if isinstance(error, GateClosedError) else ()
-        failure = Failure(str(error), status_of(error), step, problems_of(error, step), because)
+        filed = error.entry if isinstance(error, FiledError) else ""
+        failure = Failure(str(error), status_of(error), step, problems_of(error, step), because, filed)
         return _page(request, identity, person, fields, failure, is_against=_is_against(action, error.code))
     except ProblemError as error:
         if error.code != NOT_SIGNED:

@@ -31,7 +31,8 @@ _SHORTEST, _LONGEST = 16, 64
 class Failure:
     """Why a step was not done: words, the status of the answer, the step, and what is wrong with each of its fields.
 
-    `because` are the reasons of the gate that was closed at the time in question, which is not that of the page.
+    `because` are the reasons of the gate that was closed at the time in question, which is not that of the page;
+    `entry` is what is on record already, and is corrected instead.
     """
 
     text: str
@@ -39,6 +40,7 @@ class Failure:
     step: str = ""
     problems: Fields = field(default_factory=dict)
     because: Sequence[str] = ()
+    entry: str = ""
 
 
 def problems_of(error: RequestError | DataError, step: str) -> dict[str, str]:
