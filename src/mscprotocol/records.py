@@ -16,6 +16,7 @@ from sqlalchemy import CursorResult, Result, delete, select
 from sqlalchemy.orm import Session
 
 from mscprotocol import retention
+from mscprotocol.anchors import find_loose
 from mscprotocol.errors import RequestError
 from mscprotocol.store import assessments, audit, drafts, inbox, signatures, subjects
 from mscprotocol.store.database import Database
@@ -34,7 +35,7 @@ _POSTGRESQL = "PostgreSQL has a command of its own for this: pg_dump --format=cu
 
 
 def find_faults(session: Session) -> Iterator[str]:
-    """Everything kept that is not as it was when it was written: the audit chain, each entry, each assessment."""
+    """Everything kept that is not as it was when it was written: the audit chain, seals, and what follows."""
     fault = audit.find_fault(session)
     if fault is not None:
         yield f"audit entry {fault.sequence}: {fault.what}"
@@ -49,8 +50,10 @@ def find_faults(session: Session) -> Iterator[str]:
             yield f"Assessment/{stored.id}: altered"
         for name in (stored.seal_sha256, f"Assessment/{stored.id}"):
             seals.pop(name, None)
-    gone = set(seals.values()) - _deleted(session)
+    deleted = _deleted(session)
+    gone = set(seals.values()) - deleted
     yield from (f"{name}: something of it is missing" for name in sorted(gone))
+    yield from find_loose(session, deleted)
 
 
 def _seals(session: Session) -> dict[str, str]:

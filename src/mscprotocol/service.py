@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -42,13 +43,17 @@ class Caller:
 
 @dataclass(frozen=True)
 class Order:
-    """What is asked about a patient, through which door and by whom; `reading` says how its input has to be read."""
+    """What is asked about a patient, through which door and by whom.
+
+    `reading` says how its input has to be read, `noted` what else its audit entry holds.
+    """
 
     protocol: str
     request: Request
     door: str
     caller: Caller
     reading: dict[str, str | None] = field(default_factory=dict)
+    noted: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -126,20 +131,24 @@ class Service:
         """The protocols that patients are assessed by."""
         return list(self.knowledge.protocols)
 
-    def put(self, session: Session, answered: Iterable[Answered]) -> None:
+    def put(
+        self, session: Session, answered: Iterable[Answered], noted: Mapping[str, Any] = MappingProxyType({})
+    ) -> None:
         """Store answers, each with its audit entry, which holds its seal, inside the caller's transaction."""
         for one in answered:
             stored = one.stored
             detail = {"door": stored.door, "protocol": stored.protocol_id, "verdict": stored.verdict}
             seal = {"seal": stored.seal_sha256}
             assessments.add(session, stored)
-            audit.append(session, self.clock(), stored.actor, "assess", f"Assessment/{stored.id}", detail | seal)
+            audit.append(
+                session, self.clock(), stored.actor, "assess", f"Assessment/{stored.id}", {**detail, **seal, **noted}
+            )
             self.count(stored)
 
     def keep(self, session: Session, answer: Assessment, inputs: Sequence[bytes], order: Order) -> StoredAssessment:
         """Store one answer with its audit entry inside the caller's transaction."""
         answered = self._prepare(answer, inputs, order)
-        self.put(session, [answered])
+        self.put(session, [answered], order.noted)
         return answered.stored
 
     def _prepare(self, answer: Assessment, inputs: Sequence[bytes], order: Order) -> Answered:

@@ -133,7 +133,8 @@ class Subjects:
         )
         subjects.create(session, subject)
         subjects.write_line(session, summarise(subject, [], None))
-        audit.append(session, at, caller.name, "enrol", f"Subject/{subject.id}", {"protocol": new.protocol})
+        detail = {"protocol": new.protocol, "seal": subjects.seal_subject(subject)}
+        audit.append(session, at, caller.name, "enrol", f"Subject/{subject.id}", detail)
         return subject
 
     def _check_new(self, new: NewSubject) -> None:
@@ -285,7 +286,9 @@ class Subjects:
         caller: Caller,
     ) -> StoredAssessment:
         """Keep an answer with its line in the screening log, and the subject's line in worklists."""
-        stored = self.service.keep(session, answer, parts, Order(chart.subject.protocol_id, request, DOOR, caller))
+        whose = {"subject": f"Subject/{chart.subject.id}", "sequence": chart.subject.entries}
+        order = Order(chart.subject.protocol_id, request, DOOR, caller, noted=whose)
+        stored = self.service.keep(session, answer, parts, order)
         last = subjects.log_screening(session, chart.subject, stored, answer)
         subjects.write_line(session, summarise(chart.subject, chart.standing, last))
         return stored

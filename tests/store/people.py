@@ -9,13 +9,14 @@ from datetime import datetime
 from typing import Any
 
 import pytest
+from sqlalchemy.orm import Session
 
 from mscprotocol.course_actions import Signed
 from mscprotocol.course_effects import UnsignedError
 from mscprotocol.course_forms import Form, write_form
 from mscprotocol.knowledge_loader import load_knowledge
 from mscprotocol.service import Caller, Service
-from mscprotocol.store import signatures
+from mscprotocol.store import audit, signatures, users
 from mscprotocol.store.database import Database
 from mscprotocol.store.subjects import NewEntry
 from mscprotocol.subjects import NewSubject, Subjects
@@ -51,6 +52,13 @@ def sign_seen(act: Callable[[Signed | None], Any], at: datetime) -> Any:
             caught.value.effect.digest,
         )
     )
+
+
+def note_users(session: Session, at: datetime) -> None:
+    """Have the trail say of every account that it was added, as the command does."""
+    session.flush()
+    for user in users.list_users(session):
+        audit.append(session, at, "operator", "add user", f"User/{user.id}", {"roles": user.roles})
 
 
 def open_subjects(database: Database, clock: Clock) -> Subjects:

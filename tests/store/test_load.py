@@ -25,7 +25,7 @@ from mscprotocol.course_forms import Events, Infusion, read_form
 from mscprotocol.store import users
 from mscprotocol.store.database import Database, open_database
 from mscprotocol.store.tables import Screening, Subject, SubjectEntry
-from tests.store.people import SECOND
+from tests.store.people import SECOND, note_users
 from tests.store.test_course import Ward
 from tests.web.conftest import CLOSED
 from tests.web.live import SERVE, running
@@ -142,6 +142,7 @@ def prepare(database: Database) -> tuple[list[str], datetime]:
             user = type(made)(id=str(uuid.uuid4()), name=f"c{number}", full_name=f"C {number}", roles=made.roles)
             user.password_hash, user.made_at = hashed, started
             session.add(user)
+        note_users(session, started)
     wards = [Ward(database, started, number=f"S-{number}") for number in range(WARDS)]
     for ward in wards:
         ward.prepare(1)

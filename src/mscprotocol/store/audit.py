@@ -77,8 +77,8 @@ def find_fault(session: Session) -> ChainFault | None:
         if entry.previous_sha256 != previous or seal(entry) != entry.sha256:
             return ChainFault(sequence, "altered")
         previous = entry.sha256
-    head = session.execute(select(AuditHead)).scalar_one()
-    if (head.sequence, head.sha256) != (sequence, previous):
+    head = session.execute(select(AuditHead)).scalar_one_or_none()
+    if head is None or (head.sequence, head.sha256) != (sequence, previous):
         return ChainFault(sequence + 1, "cut off")
     return None
 

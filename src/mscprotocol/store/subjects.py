@@ -135,16 +135,38 @@ def seal(entry: SubjectEntry) -> str:
     return hashlib.sha256(msgspec.json.encode(content)).hexdigest()
 
 
+def seal_subject(subject: Subject) -> str:
+    """SHA-256 over what is said of a subject once; its number cannot be guessed from it once its token is deleted."""
+    content = [
+        subject.token,
+        subject.id,
+        subject.number,
+        subject.protocol_id,
+        subject.dose_level,
+        subject.zone,
+        subject.made_at.astimezone(UTC).isoformat(timespec="microseconds"),
+        subject.actor,
+    ]
+    return hashlib.sha256(msgspec.json.encode(content)).hexdigest()
+
+
 # -- screening log ---------------------------------------------------------------------------------
 
 
 def log_screening(session: Session, subject: Subject, stored: StoredAssessment, answer: Assessment) -> Screening:
     """Add the line of an assessment to the screening log."""
     session.flush()  # the assessment first: the line refers to it
-    line = Screening(
+    line = describe_screening(subject.id, subject.entries, stored, answer)
+    session.add(line)
+    return line
+
+
+def describe_screening(subject_id: str, sequence: int, stored: StoredAssessment, answer: Assessment) -> Screening:
+    """The line of an assessment, of a subject that had so many entries then."""
+    return Screening(
         assessment_id=stored.id,
-        subject_id=subject.id,
-        sequence=subject.entries,
+        subject_id=subject_id,
+        sequence=sequence,
         made_at=stored.made_at,
         evaluated_at=datetime.fromisoformat(answer.at),
         actor=stored.actor,
@@ -157,8 +179,6 @@ def log_screening(session: Session, subject: Subject, stored: StoredAssessment, 
         gate=None if answer.gate is None else answer.gate.decision,
         infusion=None if answer.gate is None else answer.gate.infusion,
     )
-    session.add(line)
-    return line
 
 
 def _reasons(answer: Assessment) -> dict[str, list[str]]:

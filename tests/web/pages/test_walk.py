@@ -26,7 +26,7 @@ from mscprotocol.verification import Kept, verify
 from mscprotocol.web.app import create_app
 from tests.databases import new_database
 from tests.patients import severe_and_worsening
-from tests.store.people import bundle
+from tests.store.people import bundle, note_users
 from tests.store.test_course import STATED, Ward
 from tests.web.conftest import CLOSED
 from tests.web.pages.browser import PASSWORD
@@ -58,6 +58,8 @@ class Walk:
             self.who[name] = TestClient(app, base_url="https://testserver", follow_redirects=False)
             self.who[name].headers.update(SAME)
             assert sign_in(self.who[name], name) == 303
+        with database.writing() as session:
+            note_users(session, self.ward.now)
         self.base = f"/subjects/{self.ward.subject}"
         self.sent: list[tuple[str, dict[str, Any]]] = []
         self.pages: list[str] = []
