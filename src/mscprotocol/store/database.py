@@ -45,15 +45,23 @@ class Database:
     def writing(self, *, is_final: bool = False) -> Iterator[Session]:
         """A transaction: committed at the end, rolled back on any exception. SQLite admits one writer at a time.
 
-        With `is_final`, what SQLite deletes is overwritten, too, and not only marked as free. Raises RequestError
-        `unstorable` as `reading` does.
+        With `is_final`, what SQLite deletes is overwritten, too, and not only marked as free, in the file and in its
+        log. Raises RequestError `unstorable` as `reading` does.
         """
-        with _refusing_odd_text(), self._turns, self._sessions.begin() as session:
-            if self._is_sqlite:
-                if is_final:  # it stays so for the connection, which does no harm
-                    session.connection().exec_driver_sql("PRAGMA secure_delete = ON")
-                session.connection().exec_driver_sql("BEGIN IMMEDIATE")
-            yield session
+        with _refusing_odd_text(), self._turns:
+            with self._sessions.begin() as session:
+                if self._is_sqlite:
+                    if is_final:  # it stays so for the connection, which does no harm
+                        session.connection().exec_driver_sql("PRAGMA secure_delete = ON")
+                    session.connection().exec_driver_sql("BEGIN IMMEDIATE")
+                yield session
+            if is_final and self._is_sqlite:
+                self._empty_log()
+
+    def _empty_log(self) -> None:
+        """Write the log back into the file and cut it off: beside a server that runs both would stay as they were."""
+        with self.engine.connect() as connection:
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def is_ready(self) -> bool:
         """Whether the database answers and holds the present tables: a file that was moved away comes back empty."""
