@@ -41,7 +41,9 @@ def find_loose(session: Session, deleted: set[str]) -> Iterator[str]:
 
 
 def _trail(session: Session, *actions: str) -> Iterator[AuditEntry]:
-    yield from session.execute(select(AuditEntry).where(AuditEntry.action.in_(actions))).scalars()
+    yield from session.execute(
+        select(AuditEntry).where(AuditEntry.action.in_(actions)).order_by(AuditEntry.sequence)
+    ).scalars()
 
 
 def _subjects(session: Session, deleted: set[str]) -> Iterator[str]:
@@ -126,7 +128,7 @@ def _is_signed(signature: Signature, entry: AuditEntry, names: dict[str, str]) -
 def _accounts(session: Session) -> Iterator[str]:
     """Who was added by a command; the roles of people whom a provider vouches for are the provider's to say."""
     for kind, table, may, ended, adding, ending in _ACCOUNTS:
-        added = {one.subject: one.detail[may] for one in _trail(session, adding)}
+        added = {one.subject: one.detail[may] for one in _trail(session, adding, f"change {may}")}
         over = {one.subject for one in _trail(session, ending)}
         for one in session.execute(select(table)).scalars():
             name = f"{kind}/{row_of(one)['id']}"

@@ -58,6 +58,22 @@ def disable_user(name: Name) -> None:
     say("disabled, and logged out everywhere")
 
 
+@users_app.command("roles")
+def change_roles(
+    name: Name,
+    role: Annotated[list[str], typer.Option(help=f"{', '.join(users.ROLES)}; repeatable. All that hold from now on.")],
+) -> None:
+    """Put other roles in place of a person's, and end every session of theirs."""
+    with opened_database() as database, database.writing() as session:
+        user = _find(session, name)
+        try:
+            users.set_roles(session, user, role)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from error
+        audit.append(session, now(), OPERATOR, "change roles", f"User/{user.id}", {"roles": user.roles})
+    say(f"{name} may log in as {user.roles}, and is logged out everywhere")
+
+
 @users_app.command("password")
 def set_password(name: Name) -> None:
     """Set a new password and end every session of the person; a lock ends too."""

@@ -103,6 +103,14 @@ def put_password(session: Session, user: UserAccount, hashed: str, kept_session:
     return end_sessions(session, user, kept_session)
 
 
+def set_roles(session: Session, user: UserAccount, roles: Collection[str]) -> None:
+    """Put other roles in place, and end every session. Raises ValueError for an unknown one, or a provider's person."""
+    if user.issuer is not None:
+        raise ValueError("the identity provider says what roles this person has")
+    user.roles = _checked_roles(roles)
+    end_sessions(session, user)
+
+
 def disable(session: Session, at: datetime, user: UserAccount) -> None:
     """End a person's access at once; what they did stays under their name."""
     user.disabled_at = user.disabled_at or at

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 from typer.testing import CliRunner
 
 from mscprotocol.cli import app
+from mscprotocol.records import find_faults
 from mscprotocol.settings import PREFIX
-from mscprotocol.store import users
+from mscprotocol.store import sessions, users
 from mscprotocol.store.database import open_database
+from mscprotocol.store.tables import AuditEntry, WebSession
 from tests.web.pages.conftest import PASSWORD
 
 
@@ -49,6 +53,30 @@ def test_a_user_is_added_listed_given_a_new_password_and_disabled(url: str) -> N
     assert not check(url, "another sentence for tests")
 
 
+def test_other_roles_hold_at_once_and_stand_in_the_trail(url: str) -> None:
+    run("add", "anna", "--role", "clinician", "--role", "auditor")
+    database = open_database(url)
+    with database.writing() as session:
+        user = users.find(session, "anna")
+        assert user is not None
+        begun = sessions.begin(session, datetime.now(UTC), user)
+    assert "anna may log in as coordinator," in run("roles", "anna", "--role", "coordinator")
+    with database.reading() as session:
+        user = users.find(session, "anna")
+        assert user is not None
+        assert user.roles == "coordinator"
+        assert session.get(WebSession, sessions.digest(begun)) is None
+        assert list(find_faults(session)) == []
+        last = session.execute(select(AuditEntry).order_by(AuditEntry.sequence.desc()).limit(1)).scalar_one()
+    assert (last.action, last.detail) == ("change roles", {"roles": "coordinator"})
+    with database.writing() as session:
+        users.vouched(
+            session, datetime.now(UTC), "https://login.example.org", "s-1", "Dr Olga", ["auditor"]
+        ).name = "olga"
+    database.close()
+    assert "identity provider says" in run("roles", "olga", "--role", "auditor", status=2)
+
+
 @pytest.mark.parametrize(
     ("command", "typed"),
     [
@@ -56,6 +84,7 @@ def test_a_user_is_added_listed_given_a_new_password_and_disabled(url: str) -> N
         (("add", "anna", "--role", "auditor"), "short"),
         (("add", "a:b", "--role", "auditor"), PASSWORD),
         (("disable", "nobody"), ""),
+        (("roles", "nobody", "--role", "auditor"), ""),
         (("password", "nobody"), PASSWORD),
     ],
 )
