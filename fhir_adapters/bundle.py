@@ -23,7 +23,8 @@ _NOT_WHOLE = ("MASKED", "REDACTED", "SUBSETTED")
 _LEFT_OUT = "a version that is no longer current was left out"
 _CONFLICT = (
     "versions contradict each other and cannot be ordered: what they say is open until meta.versionId or"
-    " meta.lastUpdated tells which is the newer, or each has an id of its own if ids were counted anew"
+    " meta.lastUpdated tells which is the newer (load an export that has them), the upload that is out of date is set"
+    " aside as entered in error, or each has an id of its own if ids were counted anew"
 )
 
 

@@ -142,3 +142,4 @@ def test_one_id_for_two_things_is_in_doubt_and_says_what_to_do(tmp_path, second,
     assert len(said) == 1
     assert "meta.lastUpdated" in said[0]
     assert "an id of its own" in said[0]
+    assert "set aside as entered in error" in said[0]

@@ -8,9 +8,10 @@ from datetime import timedelta
 import pytest
 from starlette.testclient import TestClient
 
-from mscprotocol.course_forms import Events, Infusion, Lot, Withdrawal, read_form
+from mscprotocol.course_forms import FORMS, Events, Infusion, Lot, Plan, Withdrawal, read_form
 from mscprotocol.settings import Settings
 from mscprotocol.web.app import create_app
+from mscprotocol.web.pages.course_fields import field_labels
 from tests.store.people import COORDINATOR, SECOND, token
 from tests.store.test_course import START, Ward, charted, put_right
 from tests.web.conftest import CLOSED
@@ -183,3 +184,23 @@ def test_a_withdrawal_is_taken_back_by_a_clinician_with_a_password(page: Page) -
             reply = sign_shown(client, path, reply.text, password)
         assert (reply.status_code, "of another patient" in reply.text) == (status, True), name
     assert ward.course.view(ward.subject).gate.decision == "go"
+
+
+def test_each_field_of_an_entry_has_words(page: Page) -> None:
+    ward = page.ward
+    ward.give(1, stop_reason="rash", status="stopped")
+    ward.observe(1, START, until=6)
+    ward.course.plan(ward.subject, Plan(START), token(), COORDINATOR)
+    ward.course.withdraw(ward.subject, Withdrawal(START, "by phone"), token(), COORDINATOR)
+    for one in ward.course.subjects.chart(ward.subject).entries:
+        shown = page.client.get(f"{page.base}/entries/{one.id}").text.split("</section>")[0]
+        names = re.findall("<dt>([^<]*)</dt>", shown)
+        assert names or one.kind in ("bundle", "record")
+        assert [name for name in names if not name[:1].isupper()] == [], one.kind
+
+
+def test_every_field_that_is_kept_has_words() -> None:
+    """All but the answers, the lot and the deviation, which are shown in words of their own."""
+    own = {"answers", "product", "deviation"}
+    kept = {f"{kind}.{name}" for kind, form in FORMS.items() for name in form.__struct_fields__ if name not in own}
+    assert kept - set(field_labels()) == set()

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 import pytest
 
 from mscprotocol.answer import Assessment, GateResult
 from mscprotocol.course import HOLD_EVENT, STOP_EVENT
+from mscprotocol.course_forms import Consent
 from mscprotocol.course_questions import event_findings
 from mscprotocol.definitions import Decision
 from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.rulebook import GATE, IMPROVED
 from mscprotocol.web.pages.gate_lines import GateLine, explain_gate
 from tests.databases import new_database
+from tests.store.people import COORDINATOR, token
 from tests.store.test_course import START, Ward
+from tests.web.pages.subject_page import Page
 
 
 @pytest.fixture(scope="module")
@@ -63,5 +67,27 @@ def test_what_is_open_names_what_settles_it(ward: Ward, knowledge: KnowledgeBase
     lines = {one.reason: one for one in explain_gate(answer, knowledge)}
     assert "no dose follows" in lines["tier: unknown"].text
     assert lines["tier: unknown"].marks == ("site-policy: site",)
-    assert "settled by" in lines["COA-01: unknown"].next
+    assert lines["COA-01: unknown"].is_open
+    assert lines["COA-01: unknown"].settled_by
+    assert not lines["HLD-05: met"].is_open
     assert "event form" in lines["HLD-05: met"].next
+
+
+def test_a_page_tells_first_what_is_against_then_folds_what_is_open_with_its_count(page: Page) -> None:
+    """A new subject has some forty open questions; each datum leads to its field of the screening page."""
+    page.ward.course.consent(page.ward.subject, Consent("v3", START - timedelta(hours=4)), token(), COORDINATOR)
+    shown = page.client.get(f"{page.base}/course").text.split('id="gate"')[1].split("</section>")[0]
+    folded, count = re.findall(r'<details class="whole"( open)?><summary>Open <small>(\d+) questions', shown)[0]
+    because = page.ward.course.view(page.ward.subject).gate.because
+    assert (folded, int(count)) == ("", shown.split("<details")[1].count("<li>"))
+    assert shown.count("<li>") == len(because)
+    links = dict.fromkeys(re.findall(r'<a href="(/screening\?subject=[^#"]+)#([^"]+)">', shown))
+    assert len(links) > 5
+    for path, field in links:
+        assert f'id="{field}"' in page.client.get(path).text
+    page.ward.give(1)
+    page.ward.clock.set(START + timedelta(hours=7))
+    page.ward.prepare(2)
+    shown = page.client.get(f"{page.base}/course").text.split('id="gate"')[1].split("</section>")[0]
+    assert "<h3>Against</h3>" in shown
+    assert "HLD-05: met" in shown.split("<details")[0]

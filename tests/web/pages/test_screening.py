@@ -607,3 +607,26 @@ def test_pages_carry_no_inline_script_or_style(demo: TestClient) -> None:
         assert "<style" not in page
         assert re.search(r"<script(?! src=)", page) is None
         assert re.search(r"\son[a-z]+=", page) is None
+
+
+def test_an_uploaded_value_that_is_dated_after_the_evaluation_is_marked_beside_its_field(demo: TestClient) -> None:
+    def beside(at: str) -> str:
+        page = upload(demo, sample("eligible"), at=at)
+        return text(page.split('id="f-platelets"')[1].split("</ul>")[0])
+
+    assert "dated after the evaluation" not in beside("2020-04-06T10:00")
+    assert "dated after the evaluation" in beside("2020-04-01T10:00")
+
+
+def test_what_contradicts_itself_says_what_to_do(demo: TestClient) -> None:
+    tree = json.loads(sample("eligible"))
+    platelets = next(one for one in tree["entry"] if "777-3" in json.dumps(one["resource"].get("code", {})))
+    other = json.loads(json.dumps(platelets))
+    other["resource"]["valueQuantity"]["value"] = 21
+    for one in (platelets, other):
+        one["resource"].pop("meta", None)
+    tree["entry"].append(other)
+    page = text(upload(demo, json.dumps(tree).encode()))
+    assert "Platelets conflict · settles" in page
+    assert page.count("the upload that is out of date as entered in error on its page") == 1
+    assert "that is out of date" not in text(upload(demo, sample("one-lab-open")))

@@ -26,7 +26,7 @@ from mscprotocol.subject_chart import Chart
 from mscprotocol.subject_record import next_infusion, read_infusions, recorded_lot
 from mscprotocol.subjects import Subjects
 from mscprotocol.web.pages import posted
-from mscprotocol.web.pages.course_fields import CourseFields
+from mscprotocol.web.pages.course_fields import CourseFields, field_labels
 from mscprotocol.web.pages.course_sections import (
     NUMBERED,
     STEPS,
@@ -44,6 +44,7 @@ from mscprotocol.web.pages.gate_lines import explain_gate
 from mscprotocol.web.pages.layout import render_page
 from mscprotocol.web.pages.people import Person, of_app, require
 from mscprotocol.web.pages.screening_fields import build_form
+from mscprotocol.web.pages.screening_result import places_of
 from mscprotocol.web.pages.signing import NOT_SIGNED, signing
 from mscprotocol.web.problems import ProblemError, status_of
 
@@ -167,13 +168,16 @@ def words_of(course: Course, subject: Subject) -> dict[str, Any]:
     """What the rules say that a course page shows: questions, points in time, fields of a lot."""
     knowledge = course.subjects.knowledge
     practice = knowledge.practices[knowledge.protocols[subject.protocol_id].practice]
+    form = build_form(compile_rulebook(knowledge, subject.protocol_id))
     return {
         "zone": subject.zone,
+        "labels": field_labels(),
         "questions": {name: knowledge.conditions[name].text for name in course.questions()},
         "points": [f"{one.value.value} {one.value.unit}" for one in practice.event_forms],
         "reasons": knowledge.override_reasons,
         "volume": str(practice.final_volume.value.value),
-        "lot_fields": build_form(compile_rulebook(knowledge, subject.protocol_id)).lot,
+        "lot_fields": form.lot,
+        "places": places_of(form),
     }
 
 

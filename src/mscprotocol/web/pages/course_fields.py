@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -13,12 +14,20 @@ import msgspec
 from fhir_adapters.local_writing import write_typed
 from mscprotocol.course_forms import Consent, Death, DoseCheck, Events, Form, Infusion, Lot, Plan, Withdrawal, read_form
 from mscprotocol.errors import RequestError
+from mscprotocol.places import find_folder
 from mscprotocol.web.pages.local_times import OFFSET, Doubt, read_time, write_local
 from mscprotocol.web.pages.screening_fields import ScreeningForm
 from mscprotocol.web.pages.screening_record import LOT_UNDATED, Typed, is_lot_undated, read_number, write_lot
 from mscprotocol.yaml_files import YamlError, read_yaml
 
 _TIMES = ("given", "start", "started", "ended", "observed", "at")
+
+
+@lru_cache(maxsize=1)
+def field_labels() -> dict[str, str]:
+    """What each field is called, by step or kind of entry and field: `consent.given_by`."""
+    steps = read_yaml((find_folder("templates") / "pages" / "labels.yaml").read_text(encoding="utf-8"))
+    return {f"{step}.{name}": str(text) for step, names in steps.items() for name, text in names.items()}
 
 
 class MisreadError(RequestError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from mscprotocol.answer import Assessment
+from mscprotocol.answer import Assessment, NeededItem
 from mscprotocol.gate_reasons import gate_of, input_of
 from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.knowledge_forms import SourceRef
@@ -15,12 +15,18 @@ _MOST = 4
 
 @dataclass(frozen=True)
 class GateLine:
-    """One reason as the gate gives it, the words of its rule, the marks of its sources, and what follows."""
+    """One reason as the gate gives it, the words of its rule, the marks of its sources, and what follows.
+
+    `settled_by` are the first of the data that would settle it, `more` is how many others there are.
+    """
 
     reason: str
     text: str
     marks: tuple[str, ...]
     next: str
+    is_open: bool = False
+    settled_by: tuple[NeededItem, ...] = ()
+    more: int = 0
 
 
 def explain_gate(answer: Assessment, knowledge: KnowledgeBase) -> list[GateLine]:
@@ -34,7 +40,11 @@ def _rank(reason: str, knowledge: KnowledgeBase) -> tuple[bool, bool]:
     """False first: whether a reason does not stop by itself, and whether it is only open."""
     kind, token = input_of(reason, knowledge)
     follows = next((row.conclude for row in gate_of(knowledge).rows if token in row.any.get(kind, ())), "")
-    return follows != "stop", kind == "open" or token == "unknown"
+    return follows != "stop", _is_open(kind, token)
+
+
+def _is_open(kind: str, token: str) -> bool:
+    return kind == "open" or token == "unknown"
 
 
 def _explain(reason: str, answer: Assessment, knowledge: KnowledgeBase) -> GateLine:
@@ -45,14 +55,9 @@ def _explain(reason: str, answer: Assessment, knowledge: KnowledgeBase) -> GateL
     means, then = ("", "") if words is None else (words.text, words.next)
     text = means if rule is None else f"{rule.text.rstrip('.')}. {means}"
     marks = tuple(_marks(gate.sources if rule is None else rule.sources))
-    return GateLine(reason, text, marks, " ".join(filter(None, (then, _needed(name, answer)))))
-
-
-def _needed(name: str, answer: Assessment) -> str:
-    """The data that would settle a criterion."""
-    data = [one.datum for one in answer.needed if name in one.settles]
-    more = f" and {len(data) - _MOST} more" if len(data) > _MOST else ""
-    return f"It is settled by: {', '.join(data[:_MOST])}{more}." if data else ""
+    needed = [one for one in answer.needed if name in one.settles]
+    more = max(0, len(needed) - _MOST)
+    return GateLine(reason, text, marks, then, _is_open(kind, token), tuple(needed[:_MOST]), more)
 
 
 def _marks(sources: tuple[SourceRef, ...]) -> Iterator[str]:

@@ -19,6 +19,7 @@ from mscprotocol.dosing import choose_level
 from mscprotocol.errors import DataError, RequestError
 from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.protocols import STAGES, Stage
+from mscprotocol.reasons import Reason
 from mscprotocol.record import Entry, Patient, PatientRecord
 from mscprotocol.rulebook import Rulebook, compile_rulebook
 from mscprotocol.web.pages.local_times import OFFSET, Doubt, read_time
@@ -179,7 +180,6 @@ def _show_received(screening: Screening, record: PatientRecord | None, knowledge
     if record is None:
         return
     screening.patient = record.patient
-    zone = screening.typed.zone
     times = {one.name for one in (*screening.form.data, *screening.form.lot) if one.kind == "time"}
     for kind in (record.measurements, record.presences, record.attestations):
         beside: dict[str, list[Entry]] = {}
@@ -188,7 +188,7 @@ def _show_received(screening: Screening, record: PatientRecord | None, knowledge
         for name, entries in beside.items():
             latest = sorted(entries, key=_when, reverse=True)
             shown = screening.received.setdefault(name, [])
-            shown.extend(_received(entry, zone, is_time=name in times) for entry in latest[:_SHOWN])
+            shown.extend(_received(entry, screening.typed, is_time=name in times) for entry in latest[:_SHOWN])
 
 
 def _field_of(name: str, form: ScreeningForm, knowledge: KnowledgeBase) -> str:
@@ -202,11 +202,12 @@ def _when(entry: Entry) -> datetime:
     return datetime.min.replace(tzinfo=ZoneInfo("UTC")) if entry.time is None else entry.time.latest
 
 
-def _received(entry: Entry, zone: ZoneInfo, *, is_time: bool) -> Received:
-    when = "time unknown" if entry.time is None else print_instant(entry.time.latest.astimezone(zone).isoformat())
-    problem = "" if entry.problem is None else REASONS.get(entry.problem.value, entry.problem.value)
+def _received(entry: Entry, typed: Typed, *, is_time: bool) -> Received:
+    when = "time unknown" if entry.time is None else print_instant(entry.time.latest.astimezone(typed.zone).isoformat())
+    is_later = entry.time is not None and entry.time.is_after(typed.at)
+    problem = Reason.AFTER_EVALUATION if is_later else entry.problem
     said = print_instant(entry.as_received) if is_time else entry.as_received
-    return Received(said, when, entry.reference, problem)
+    return Received(said, when, entry.reference, "" if problem is None else REASONS[problem.value])
 
 
 def _set_aside(screening: Screening, knowledge: KnowledgeBase, upload: bytes | None) -> None:
