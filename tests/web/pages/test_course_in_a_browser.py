@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from mscprotocol.course_forms import Infusion
+from mscprotocol.course_forms import Consent, Infusion
 from mscprotocol.settings import Settings
 from mscprotocol.web.app import create_app
 from tests.databases import new_database
@@ -30,6 +30,7 @@ from tests.web.pages.browser import (
     show,
 )
 from tests.web.pages.conftest import PASSWORD, add_user
+from tests.web.pages.test_in_a_browser import pages_of
 
 pytestmark = pytest.mark.skipif(not has_browser(), reason=NO_BROWSER)
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -205,3 +206,19 @@ def test_a_lot_is_filled_in_and_a_running_infusion_ended(desk: Desk) -> None:
     follow(desk.browser, find(desk.browser, "s a[href*='/entries/']"))
     assert "It was corrected by" in find(desk.browser, "main").text
     check_look(desk.browser, "an entry that was corrected")
+
+
+def test_the_open_questions_of_a_new_subject_are_folded_and_printed_whole(desk: Desk) -> None:
+    consent = Consent("v3", desk.ward.now - timedelta(hours=4))
+    desk.ward.course.consent(desk.ward.subject, consent, token(), COORDINATOR)
+    because = desk.ward.course.view(desk.ward.subject).gate.because
+    for driver, name in ((desk.browser, "coordinator"), (desk.other, "second")):
+        desk.open(driver, name)
+        folded = find(driver, "#gate ~ details")
+        assert because[-1] not in folded.text
+        paper = pages_of(driver)
+        assert [one for one in because if one not in paper] == []
+    check_look(desk.browser, "a new subject's course")
+    find(desk.browser, "#gate ~ details summary").click()
+    assert find(desk.browser, "#gate ~ details").text.count(": unknown") > 30
+    check_look(desk.browser, "its open questions unfolded")

@@ -77,7 +77,7 @@ def test_a_page_tells_first_what_is_against_then_folds_what_is_open_with_its_cou
     """A new subject has some forty open questions; each datum leads to its field of the screening page."""
     page.ward.course.consent(page.ward.subject, Consent("v3", START - timedelta(hours=4)), token(), COORDINATOR)
     shown = page.client.get(f"{page.base}/course").text.split('id="gate"')[1].split("</section>")[0]
-    folded, count = re.findall(r'<details class="whole"( open)?><summary>Open <small>(\d+) questions', shown)[0]
+    folded, count = re.findall(r'<details class="on-paper"( open)?><summary>Open <small>(\d+) questions', shown)[0]
     because = page.ward.course.view(page.ward.subject).gate.because
     assert (folded, int(count)) == ("", shown.split("<details")[1].count("<li>"))
     assert shown.count("<li>") == len(because)
