@@ -102,7 +102,7 @@ def build_checklist(answer: Assessment, knowledge: KnowledgeBase) -> PrintedChec
         identity=build_identity(answer),
         verdict=verdict,
         verdict_note=verdict_note,
-        facts=tuple(build_summary(answer, protocol)),
+        facts=tuple(build_summary(answer, protocol, knowledge)),
         deciding=build_deciding(answer),
         open_items=build_open_items(answer, knowledge),
         against=build_against(answer),

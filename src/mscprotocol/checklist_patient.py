@@ -36,6 +36,7 @@ from mscprotocol.checklist_parts import (
     reasons,
 )
 from mscprotocol.definitions import Ladder, Score
+from mscprotocol.gate_reasons import by_weight
 from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.protocols import STAGES, Protocol
 
@@ -64,7 +65,7 @@ def build_identity(answer: Assessment) -> tuple[Fact, ...]:
     )
 
 
-def build_summary(answer: Assessment, protocol: Protocol) -> Iterator[Fact]:
+def build_summary(answer: Assessment, protocol: Protocol, knowledge: KnowledgeBase) -> Iterator[Fact]:
     """The verdict and what stands beside it."""
     first = () if answer.expires_first is None else (Line(f"first to expire: {answer.expires_first}"),)
     yield Fact("Outlook", OUTLOOKS.get(answer.outlook, in_words(answer.outlook or "")))
@@ -80,7 +81,7 @@ def build_summary(answer: Assessment, protocol: Protocol) -> Iterator[Fact]:
     dose = answer.dose
     why = (Line(f"{cells(dose.cells)} {dose.cell_basis or ''} cells an infusion"),) if dose.cells else ()
     yield Fact("Dose", dose.status, (*why, *(Line(text) for text in dose.because)))
-    yield _gate(answer)
+    yield _gate(answer, knowledge)
 
 
 def _valid_until(answer: Assessment) -> str:
@@ -110,11 +111,13 @@ def _urgency(answer: Assessment) -> Iterator[Line]:
         yield Line(f"time-critical: marked worsening {or_unknown(answer.timing.hours_since_signal)} h ago")
 
 
-def _gate(answer: Assessment) -> Fact:
+def _gate(answer: Assessment, knowledge: KnowledgeBase) -> Fact:
     gate = answer.gate
     if gate is None:
         return Fact("Gate", f"not assessed at the {answer.stage} stage")
-    return Fact("Gate", f"{gate.decision}, infusion {gate.infusion}", tuple(Line(text) for text in gate.because))
+    return Fact(
+        "Gate", f"{gate.decision}, infusion {gate.infusion}", tuple(map(Line, by_weight(gate.because, knowledge)))
+    )
 
 
 def build_open_items(answer: Assessment, knowledge: KnowledgeBase) -> Table:

@@ -33,6 +33,23 @@ def input_of(reason: str, knowledge: KnowledgeBase) -> tuple[str, str]:
     return name.replace(" ", "_"), said
 
 
+def is_open(kind: str, token: str) -> bool:
+    """Whether an input of the gate with such a token is only not settled."""
+    return kind == "open" or token == _UNKNOWN
+
+
+def by_weight(because: Iterable[str], knowledge: KnowledgeBase) -> list[str]:
+    """Reasons as people read them: what ends the course first, then what is known, then what is open."""
+    return sorted(because, key=lambda one: _weight(one, knowledge))
+
+
+def _weight(reason: str, knowledge: KnowledgeBase) -> tuple[bool, bool]:
+    """False first: whether a reason does not stop by itself, and whether it is only open."""
+    kind, token = input_of(reason, knowledge)
+    follows = next((row.conclude for row in gate_of(knowledge).rows if token in row.any.get(kind, ())), "")
+    return follows != "stop", is_open(kind, token)
+
+
 def find_binding(because: Iterable[str], knowledge: KnowledgeBase) -> list[str]:
     """The reasons that no signature sets aside: they are settled by what is recorded, or the course ends."""
     return [one for one in because if _is_binding(one, knowledge)]

@@ -216,6 +216,9 @@ def test_nothing_is_planned_any_more_once_the_gate_says_stop(page: Page) -> None
     kept = ward.course.subjects.chart(ward.subject).screenings[-1].assessment_id
     sheet = page.client.get(f"/assessments/{kept}/checklist").text
     assert re.findall(r"Infusion (\d): day", sheet) == ["1"], "nobody prints boxes for what is not to be given"
+    assert re.findall(r"stop, infusion 2</bdi>.*?<bdi>([^<]+)</bdi>", sheet, re.S) == ["STP-05: met"], (
+        "not below what is open"
+    )
     assert "Closed: as things stand nothing more is to be given" in sheet
     reply = page.client.get(f"{page.base}/course.ics")
     assert (reply.status_code, "The course is stopped, so there is no calendar." in reply.text) == (409, True)

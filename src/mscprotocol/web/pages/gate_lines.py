@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mscprotocol.answer import Assessment, NeededItem
-from mscprotocol.gate_reasons import gate_of, input_of
+from mscprotocol.gate_reasons import by_weight, gate_of, input_of, is_open
 from mscprotocol.knowledge import KnowledgeBase
 from mscprotocol.knowledge_forms import SourceRef
 
@@ -32,19 +32,7 @@ class GateLine:
 def explain_gate(answer: Assessment, knowledge: KnowledgeBase) -> list[GateLine]:
     """Every reason of the gate of an answer: what ends the course first, then what is known, then what is open."""
     assert answer.gate is not None
-    reasons = sorted(answer.gate.because, key=lambda one: _rank(one, knowledge))
-    return [_explain(one, answer, knowledge) for one in reasons]
-
-
-def _rank(reason: str, knowledge: KnowledgeBase) -> tuple[bool, bool]:
-    """False first: whether a reason does not stop by itself, and whether it is only open."""
-    kind, token = input_of(reason, knowledge)
-    follows = next((row.conclude for row in gate_of(knowledge).rows if token in row.any.get(kind, ())), "")
-    return follows != "stop", _is_open(kind, token)
-
-
-def _is_open(kind: str, token: str) -> bool:
-    return kind == "open" or token == "unknown"
+    return [_explain(one, answer, knowledge) for one in by_weight(answer.gate.because, knowledge)]
 
 
 def _explain(reason: str, answer: Assessment, knowledge: KnowledgeBase) -> GateLine:
@@ -57,7 +45,7 @@ def _explain(reason: str, answer: Assessment, knowledge: KnowledgeBase) -> GateL
     marks = tuple(_marks(gate.sources if rule is None else rule.sources))
     needed = [one for one in answer.needed if name in one.settles]
     more = max(0, len(needed) - _MOST)
-    return GateLine(reason, text, marks, then, _is_open(kind, token), tuple(needed[:_MOST]), more)
+    return GateLine(reason, text, marks, then, is_open(kind, token), tuple(needed[:_MOST]), more)
 
 
 def _marks(sources: tuple[SourceRef, ...]) -> Iterator[str]:

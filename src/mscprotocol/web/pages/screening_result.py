@@ -27,7 +27,7 @@ class Result:
         self.verdict, self.note = VERDICTS[answer.verdict]
         self.against: Table = build_against(answer)
         self.deciding: tuple[Fact, ...] = build_deciding(answer)
-        self.facts: tuple[Fact, ...] = tuple(build_summary(answer, knowledge.protocols[answer.protocol.id]))
+        self.facts: tuple[Fact, ...] = tuple(build_summary(answer, knowledge.protocols[answer.protocol.id], knowledge))
         self.tier: tuple[Fact, ...] = build_tier(answer)
         self.panel: Table = build_panel(answer, knowledge)
         self.plots: list[TrendPlot] = [
